@@ -1,0 +1,72 @@
+/**
+ * Owns what residents change of their own account: password and language. Each change is one transaction with its audit row
+ * and its mail.
+ */
+import type { Config } from '../config.ts';
+import type { Mails } from '../mail/mails.ts';
+import type { Database } from '../platform/database.ts';
+import type { Refusal } from '../platform/refusal.ts';
+import { setLocale, setOwnPassword, type Account } from '../records/accounts.ts';
+import { auditRow } from '../records/audit.ts';
+import { endLinks } from '../records/links.ts';
+import { hashPassword, passwordFaults, verifyPassword, type PasswordFault } from '../records/passwords.ts';
+import { giveBack } from '../records/throttle.ts';
+import type { Allowances, Visitor } from './allowances.ts';
+import { lookUp } from './look-up.ts';
+
+export interface AccountChangeParts {
+  database: Database;
+  config: Pick<Config, 'password'>;
+  mails: Mails;
+  allowances: Allowances;
+}
+
+export type PasswordChange =
+  | (Refusal & { refused: 'wrong_password' | 'too_many_tries' | PasswordFault; field: 'current' | 'next' })
+  | { epoch: number };
+
+export function accountChanges({ database, config, mails, allowances }: AccountChangeParts) {
+  return {
+    /**
+     * Changes the password. Raises the account's epoch, which ends every session and grant; the caller carries its own on.
+     * @returns the new epoch
+     */
+    async changePassword(
+      { account, current, next, visitor }: { account: Account; current: string; next: string; visitor: Visitor },
+      now: Date,
+    ): Promise<PasswordChange> {
+      const counted = allowances.password(account.emailKey, visitor);
+      const looked = await lookUp(database, { emailKey: account.emailKey, counting: counted }, now);
+      const { wait } = looked;
+      if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait, field: 'current' };
+      const verdict = await verifyPassword(looked.passwordHash, current);
+      if (!verdict.ok || looked.account?.id !== account.id) return { refused: 'wrong_password', field: 'current' };
+      const names = [account.givenName, account.familyName].filter((name) => name !== undefined);
+      const [fault] = passwordFaults(next, { minLength: config.password.minLength, email: account.email, names });
+      if (fault) {
+        await database.query(giveBack(counted));
+        return { refused: fault, field: 'next' };
+      }
+      const hash = await hashPassword(next);
+      const epoch = await database.transaction(async (tx) => {
+        const raised = await setOwnPassword(tx, { accountId: account.id, hash }, now);
+        await endLinks(tx, account.id, now);
+        await tx.query(giveBack(counted));
+        await tx.query(auditRow({ kind: 'password_changed', accountId: account.id, place: visitor.place }, now));
+        await mails.passwordChanged(tx, { email: account.email, locale: account.locale });
+        return raised;
+      });
+      return { epoch };
+    },
+
+    async chooseLanguage(account: Account, language: string, now: Date): Promise<void> {
+      if (account.locale === language) return;
+      await database.transaction(async (tx) => {
+        await setLocale(tx, { accountId: account.id, locale: language }, now);
+        await tx.query(auditRow({ kind: 'language_changed', accountId: account.id, detail: { language } }, now));
+      });
+    },
+  };
+}
+
+export type AccountChanges = ReturnType<typeof accountChanges>;

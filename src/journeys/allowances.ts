@@ -1,0 +1,37 @@
+/**
+ * Owns what is counted against whom: the throttle's keys and limits for addresses, passwords and links.
+ * Keys hold keyed digests, so that the table tells nobody's address or place.
+ */
+import type { Config } from '../config.ts';
+import type { Sealer } from '../platform/secrets.ts';
+import type { Allowance } from '../records/throttle.ts';
+
+export interface Visitor {
+  /** The network address, for the audit. */
+  place: string;
+  /** What counts as one place: an IPv4 address, or an IPv6 /64. */
+  network: string;
+  /** A device on which this very address signed in before; it has an allowance of its own. */
+  device?: string;
+}
+
+export type Allowances = ReturnType<typeof allowances>;
+
+export function allowances({ sealer, limits }: { sealer: Sealer; limits: Config['limits'] }) {
+  const digest = (value: string): string => sealer.digest(value, 'throttle').toString('base64url');
+  return {
+    probe: (visitor: Visitor): Allowance[] => [
+      { key: `probe:${digest(visitor.network)}`, limit: limits.addressesPerPlace },
+    ],
+    password: (emailKey: string, visitor: Visitor): Allowance[] =>
+      visitor.device
+        ? [{ key: `password:device:${digest(`${visitor.device} ${emailKey}`)}`, limit: limits.passwordPerPlace }]
+        : [
+            { key: `password:address:${digest(emailKey)}`, limit: limits.passwordPerAddress },
+            { key: `password:place:${digest(`${visitor.network} ${emailKey}`)}`, limit: limits.passwordPerPlace },
+          ],
+    link: (emailKey: string): Allowance[] => [{ key: `link:${digest(emailKey)}`, limit: limits.linksPerAddress }],
+    /** Under `conceal`: the mails to an unknown address, few a day. */
+    stranger: (emailKey: string): Allowance[] => [{ key: `stranger:${digest(emailKey)}`, limit: 1 }],
+  };
+}

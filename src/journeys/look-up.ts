@@ -1,0 +1,30 @@
+/**
+ * Owns the statement that begins every try: it counts the try, keeps what belongs to it, and looks the account up, in one.
+ * Counting comes before looking, on the canonical address, so that an unknown address counts and costs like a known one.
+ */
+import { sql, type Queryable, type Sql } from '../platform/database.ts';
+import { accountFromRow, accountJson, type Account } from '../records/accounts.ts';
+import { countTry, waitAfter, type Allowance, type Counted } from '../records/throttle.ts';
+
+export interface LookedUp {
+  /** Seconds until this try would fit; 0: it does. */
+  wait: number;
+  account?: Account;
+  passwordHash?: string;
+}
+
+export async function lookUp(
+  db: Queryable,
+  { emailKey, counting, also }: { emailKey: string; counting: readonly Allowance[]; also?: Sql },
+  now: Date,
+): Promise<LookedUp> {
+  const [row] = await db.query<{ counted: Counted[]; account: Record<string, unknown> | null }>(sql`
+    with tried as (${countTry(counting, now)}) ${also ? sql`, kept as (${also})` : sql``}
+    select (select coalesce(json_agg(tried), '[]') from tried) as counted, (${accountJson(emailKey)}) as account`);
+  const found = row!;
+  return {
+    wait: waitAfter(found.counted),
+    account: found.account ? accountFromRow(found.account) : undefined,
+    passwordHash: (found.account?.['password_hash'] as string | null | undefined) ?? undefined,
+  };
+}

@@ -1,0 +1,92 @@
+/**
+ * Owns the mailed link: first password and forgotten password are one machine. Opening it changes nothing; posting its form
+ * spends it in the transaction that writes the password. It changes account and link, never a sign-in of any browser: who
+ * started a sign-in with somebody else's address gains nothing by their setting a password.
+ */
+import type { Config } from '../config.ts';
+import type { Refusal } from '../platform/refusal.ts';
+import { accountById, setOwnPassword, type Account } from '../records/accounts.ts';
+import { auditRow } from '../records/audit.ts';
+import { endLinks, findLink, spendLink, type Link } from '../records/links.ts';
+import { hashPassword, passwordFaults, type PasswordFault } from '../records/passwords.ts';
+import type { Visitor } from './allowances.ts';
+import { mailLink, type LinkMailParts } from './link-mail.ts';
+import { stateOf } from './sign-in.ts';
+import { whatHappens, type Page } from './states.ts';
+
+export interface PasswordLinkParts extends LinkMailParts {
+  config: Pick<Config, 'links' | 'issuer' | 'password'>;
+}
+
+export interface Opened {
+  page: Page;
+  account?: Account;
+  link?: Link;
+}
+
+const TOKEN = /^[A-Za-z0-9_-]{43}$/;
+
+export function passwordLink(parts: PasswordLinkParts) {
+  const { database, config, mails } = parts;
+  async function open(at: 'link_opened' | 'link_posted', token: string, now: Date): Promise<Opened> {
+    const link = TOKEN.test(token) ? await findLink(database, token, now) : undefined;
+    const account = link && (await accountById(database, link.accountId));
+    const state = account ? stateOf(account) : 'unknown';
+    const row = whatHappens({ at, account: state, link: account && link ? link.state : 'unknown' });
+    return { page: row.page, account, link };
+  }
+
+  return {
+    /** GET: says what the link is; writes nothing, however often a mail scanner fetches it. */
+    opened: (token: string, now: Date): Promise<Opened> => open('link_opened', token, now),
+
+    /** POST: spends the link and sets the password, or says why not; a refused password leaves the link as it was. */
+    async setPassword(
+      { token, password, visitor }: { token: string; password: string; visitor: Visitor },
+      now: Date,
+    ): Promise<Opened | { refused: PasswordFault; account: Account; link: Link }> {
+      const opened = await open('link_posted', token, now);
+      const { account, link } = opened;
+      if (opened.page !== 'password-set' || !account || !link) return opened;
+      const [fault] = passwordFaults(password, {
+        minLength: config.password.minLength,
+        email: account.email,
+        names: [account.givenName, account.familyName].filter((name) => name !== undefined),
+      });
+      if (fault) return { refused: fault, account, link };
+
+      const hash = await hashPassword(password);
+      const done = await database.transaction(async (tx) => {
+        if (!(await spendLink(tx, link.id, now))) return false;
+        await setOwnPassword(tx, { accountId: account.id, hash, emailVerified: true }, now);
+        await endLinks(tx, account.id, now);
+        await tx.query(
+          auditRow({ kind: 'password_set', accountId: account.id, clientId: link.clientId, place: visitor.place }, now),
+        );
+        await mails.passwordChanged(tx, { email: account.email, locale: account.locale });
+        return true;
+      });
+      // Somebody was faster with the same link: the page says so.
+      return done ? opened : open('link_posted', token, now);
+    },
+
+    /** 'Ask for a new link' on the page of an expired one: to the stored address of that link's account, never a typed one. */
+    async renew(
+      { token, clientName, language, place }: {
+        token: string;
+        clientName: (clientId?: string) => string | undefined;
+        language: string;
+        place: string;
+      },
+      now: Date,
+    ): Promise<{ email: string } | Refusal> {
+      const { link, account, page } = await open('link_opened', token, now);
+      if (!link || !account || page !== 'link-expired') return { refused: page };
+      const { clientId } = link;
+      await mailLink(parts, { account, origin: { clientId, clientName: clientName(clientId), language, place } }, now);
+      return { email: account.email };
+    },
+  };
+}
+
+export type PasswordLink = ReturnType<typeof passwordLink>;

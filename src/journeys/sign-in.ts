@@ -1,0 +1,143 @@
+/**
+ * Owns the rules of signing in: whose address it is, whether the password proves it, when a link is mailed.
+ * Knows no HTTP. What happens when stands in states.ts; who may try how often in allowances.ts.
+ */
+import type { Config } from '../config.ts';
+import type { Mails } from '../mail/mails.ts';
+import type { Database, Sql } from '../platform/database.ts';
+import type { Refusal } from '../platform/refusal.ts';
+import { replaceHash, signedInRow, type Account } from '../records/accounts.ts';
+import { canonicalAddress, displayAddress, suggestion } from '../records/addresses.ts';
+import { auditRow } from '../records/audit.ts';
+import { hashPassword, verifyPassword } from '../records/passwords.ts';
+import { giveBack, take } from '../records/throttle.ts';
+import type { Allowances, Visitor } from './allowances.ts';
+import { mailLink, type LinkOrigin } from './link-mail.ts';
+import { lookUp } from './look-up.ts';
+import { whatHappens, type AccountState, type Page } from './states.ts';
+
+export interface SignInParts {
+  database: Database;
+  config: Pick<Config, 'signIn' | 'links' | 'issuer'>;
+  mails: Mails;
+  allowances: Allowances;
+}
+
+/** Where a sign-in comes from: goes along with the link that it asks for. */
+export type Origin = LinkOrigin & { clientId: string };
+
+export interface Proof {
+  accountId: string;
+  epoch: number;
+  emailKey: string;
+  locale?: string;
+}
+
+export type Identified =
+  | (Refusal & { refused: 'email_invalid' | 'too_many_tries' })
+  | { page: Page; email: string; suggestion?: string };
+
+export type Tried = (Refusal & { refused: 'wrong_password' | 'too_many_tries' }) | { page: Page; proof?: Proof; writes?: Sql[] };
+
+export function stateOf(account: Account | undefined): AccountState {
+  if (!account) return 'unknown';
+  if (account.lockedAt) return 'locked';
+  return account.passwordState === 'none' ? 'no_password' : 'has_password';
+}
+
+export function signIn(parts: SignInParts) {
+  const { database, config, mails, allowances } = parts;
+  const setting = config.signIn.unknownAddress;
+
+  /** The one mail that goes to a typed address, in its canonical form, in a fixed text (interface.md, `conceal`). */
+  async function tellStranger(emailKey: string, origin: Origin, now: Date): Promise<void> {
+    await database.transaction(async (tx) => {
+      if ((await take(tx, allowances.stranger(emailKey), now)) > 0) return;
+      await mails.unknownAddress(tx, { email: emailKey, locale: origin.language });
+    });
+  }
+
+  async function carryOut(
+    at: 'address' | 'ask_link',
+    { account, emailKey, origin }: { account?: Account; emailKey: string; origin: Origin },
+    now: Date,
+  ): Promise<Page> {
+    const row = whatHappens({ at, account: stateOf(account), setting });
+    if (row.mail === 'set_password' && account) await mailLink(parts, { account, origin }, now);
+    if (row.mail === 'unknown_address') await tellStranger(emailKey, origin, now);
+    return row.page;
+  }
+
+  return {
+    /** The address step. `keep` makes the sign-in's row, in the statement that counts the try. */
+    async identify(
+      { typed, visitor, origin, keep }: { typed: string; visitor: Visitor; origin: Origin; keep: (email: string) => Sql },
+      now: Date,
+    ): Promise<Identified> {
+      const emailKey = canonicalAddress(typed);
+      if (!emailKey) return { refused: 'email_invalid' };
+      const email = displayAddress(typed);
+      const probe = allowances.probe(visitor);
+      const { wait, account } = await lookUp(database, { emailKey, counting: probe, also: keep(email) }, now);
+      if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
+      // A known address was no probe. (Under `conceal` it stays counted until the password proves it: equal writes.)
+      if (account && setting === 'tell') await database.query(giveBack(probe));
+      const page = await carryOut('address', { account, emailKey, origin }, now);
+      return { page, email, ...(page === 'unknown-address' ? { suggestion: suggestion(email) } : {}) };
+    },
+
+    /** 'Forgot your password?' and 'send again'. */
+    async askLink(
+      { email, visitor, origin }: { email: string; visitor: Visitor; origin: Origin },
+      now: Date,
+    ): Promise<{ page: Page } | Refusal> {
+      const emailKey = canonicalAddress(email);
+      if (!emailKey) return { refused: 'email_invalid' };
+      const probe = allowances.probe(visitor);
+      const { wait, account } = await lookUp(database, { emailKey, counting: probe }, now);
+      if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
+      if (account && setting === 'tell') await database.query(giveBack(probe));
+      return { page: await carryOut('ask_link', { account, emailKey, origin }, now) };
+    },
+
+    /**
+     * The password step. A right password comes back as a proof, with the statements that belong to its success (what was
+     * counted is given back, the audit row, the time of sign-in): they go out with the write that finishes the sign-in.
+     */
+    async tryPassword(
+      { email, password, visitor, clientId }: { email: string; password: string; visitor: Visitor; clientId: string },
+      now: Date,
+    ): Promise<Tried> {
+      const emailKey = canonicalAddress(email);
+      if (!emailKey) return { refused: 'wrong_password' };
+      const counted = allowances.password(emailKey, visitor);
+      const { wait, account, passwordHash } = await lookUp(database, { emailKey, counting: counted }, now);
+      if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
+
+      const verdict = await verifyPassword(passwordHash, password);
+      const row = whatHappens({ at: 'password', account: stateOf(account), proof: verdict.ok ? 'right' : 'wrong' });
+      if (!account || row.page !== 'e-service') {
+        await database.query(
+          auditRow({ kind: 'sign_in_refused', accountId: account?.id, clientId, place: visitor.place }, now),
+        );
+        return row.page === 'locked' ? { page: 'locked' } : { refused: 'wrong_password' };
+      }
+      // A failure to upgrade the hash must not fail the sign-in: the old one still verifies.
+      if (verdict.rehash) {
+        const hash = await hashPassword(password);
+        await replaceHash(database, { accountId: account.id, from: passwordHash!, to: hash }, now);
+      }
+      return {
+        page: row.page,
+        proof: { accountId: account.id, epoch: account.epoch, emailKey, locale: account.locale },
+        writes: [
+          giveBack([...counted, ...(setting === 'conceal' ? allowances.probe(visitor) : [])]),
+          signedInRow(account.id, now),
+          auditRow({ kind: 'signed_in', accountId: account.id, clientId, place: visitor.place, detail: { amr: 'pwd' } }, now),
+        ],
+      };
+    },
+  };
+}
+
+export type SignIn = ReturnType<typeof signIn>;

@@ -1,0 +1,60 @@
+/**
+ * Owns the table `audit`: append-only events, written with the change that they tell of, in its transaction.
+ * The kinds are a closed list. A row never holds a password, a token, a link or a code.
+ */
+import { sql, type Queryable, type Sql } from '../platform/database.ts';
+
+export type AuditKind =
+  | 'signed_in'
+  | 'sign_in_refused'
+  | 'signed_out'
+  | 'link_requested'
+  | 'password_set'
+  | 'password_changed'
+  | 'language_changed'
+  | 'account_locked'
+  | 'account_unlocked'
+  | 'account_erased'
+  | 'email_changed'
+  | 'legacy_id_linked'
+  | 'legacy_id_unlinked'
+  | 'list_imported';
+
+export interface AuditEvent {
+  kind: AuditKind;
+  accountId?: string;
+  clientId?: string;
+  /** Network address it came from. */
+  place?: string;
+  /** `resident`, `support:<operating system user>` or `system`. */
+  actor?: string;
+  detail?: Record<string, string | number | boolean>;
+}
+
+/** The statement that writes one event; to run alone or as a CTE beside the change. */
+export function auditRow(event: AuditEvent, now: Date): Sql {
+  return sql`
+    insert into audit (at, kind, account_id, client_id, place, actor, detail)
+    values (${now}, ${event.kind}, ${event.accountId ?? null}::uuid, ${event.clientId ?? null}, ${event.place ?? null},
+      ${event.actor ?? 'resident'}, ${JSON.stringify(event.detail ?? {})}::jsonb)`;
+}
+
+export async function audit(db: Queryable, event: AuditEvent, now: Date): Promise<void> {
+  await db.query(auditRow(event, now));
+}
+
+export interface AuditRow {
+  at: Date;
+  kind: AuditKind;
+  client_id: string | null;
+  place: string | null;
+  actor: string;
+  detail: Record<string, unknown>;
+}
+
+/** The newest events of an account, newest first. */
+export async function recentEvents(db: Queryable, accountId: string, limit: number): Promise<AuditRow[]> {
+  return db.query<AuditRow>(sql`
+    select at, kind, client_id, place, actor, detail from audit
+    where account_id = ${accountId} order by at desc, id desc limit ${limit}`);
+}

@@ -1,0 +1,102 @@
+/**
+ * Owns the table `links`: mailed one-time links. Only the hash of a token rests here.
+ *
+ * A link works once and on any device. Asking for a new one ends no older one (else a flood would lock out); setting the
+ * password ends them all. Opening a link changes nothing: mail scanners fetch.
+ */
+import { sql, type Queryable } from '../platform/database.ts';
+import { randomToken, sha256 } from '../platform/secrets.ts';
+
+export type LinkState = 'live' | 'used' | 'expired' | 'ended';
+
+export interface Link {
+  id: string;
+  accountId: string;
+  /** The e-service that the sign-in came from. */
+  clientId?: string;
+  /** Hash of the sign-in that it came from, base64url. */
+  interactionUid?: string;
+  state: LinkState;
+}
+
+interface LinkRow {
+  id: string;
+  account_id: string;
+  client_id: string | null;
+  interaction_uid: string | null;
+  expires_at: Date;
+  spent_at: Date | null;
+  ended_at: Date | null;
+}
+
+function fromRow(row: LinkRow, now: Date): Link {
+  return {
+    id: row.id,
+    accountId: row.account_id,
+    clientId: row.client_id ?? undefined,
+    interactionUid: row.interaction_uid ?? undefined,
+    state: row.spent_at ? 'used' : row.ended_at ? 'ended' : row.expires_at <= now ? 'expired' : 'live',
+  };
+}
+
+export interface NewLink {
+  accountId: string;
+  clientId?: string;
+  interactionUid?: string;
+  /** Milliseconds. */
+  lifetime: number;
+}
+
+/** Makes a link and returns its token: the only time that it is seen. */
+export async function makeLink(tx: Queryable, link: NewLink, now: Date): Promise<string> {
+  const token = randomToken();
+  await tx.query(sql`
+    insert into links (token_hash, account_id, purpose, client_id, interaction_uid, created_at, expires_at)
+    values (${sha256(token)}, ${link.accountId}, 'set_password', ${link.clientId ?? null}, ${link.interactionUid ?? null},
+      ${now}, ${new Date(now.getTime() + link.lifetime)})`);
+  return token;
+}
+
+export async function findLink(db: Queryable, token: string, now: Date): Promise<Link | undefined> {
+  const [row] = await db.query<LinkRow>(sql`
+    select id, account_id, client_id, interaction_uid, expires_at, spent_at, ended_at
+    from links where token_hash = ${sha256(token)}`);
+  return row && fromRow(row, now);
+}
+
+/** Spends a live link, exactly once: of two at the same time, one gets false. */
+export async function spendLink(tx: Queryable, id: string, now: Date): Promise<boolean> {
+  const rows = await tx.query(sql`
+    update links set spent_at = ${now}
+    where id = ${id} and spent_at is null and ended_at is null and expires_at > ${now} returning id`);
+  return rows.length === 1;
+}
+
+/** Ends every other link of the account that still stands. */
+export async function endLinks(tx: Queryable, accountId: string, now: Date): Promise<void> {
+  await tx.query(sql`
+    update links set ended_at = ${now} where account_id = ${accountId} and spent_at is null and ended_at is null`);
+}
+
+/** How many links of the account still work, and when the newest was made. */
+export async function liveLinks(
+  db: Queryable,
+  accountId: string,
+  now: Date,
+): Promise<{ live: number; newest?: Date }> {
+  const [row] = await db.query<{ live: number; newest: Date | null }>(sql`
+    select count(*) filter (where spent_at is null and ended_at is null and expires_at > ${now})::int as live,
+      max(created_at) as newest
+    from links where account_id = ${accountId}`);
+  return { live: row?.live ?? 0, newest: row?.newest ?? undefined };
+}
+
+/** How long after its end a link is still known, so that its page can say 'used' or 'expired' rather than 'unknown'. */
+const REMEMBERED_DAYS = 90;
+
+export async function sweepLinks(db: Queryable, now: Date, batch = 1000): Promise<number> {
+  const before = new Date(now.getTime() - REMEMBERED_DAYS * 86_400_000);
+  const rows = await db.query(sql`
+    delete from links where id in (select id from links where expires_at < ${before} limit ${batch}) returning 1`);
+  return rows.length;
+}
