@@ -1,0 +1,125 @@
+/**
+ * Owns what the operator decided: the whole configuration as one frozen value, or every fault in it at once.
+ *
+ * Only this file reads the environment, and only src/config/ reads the operator's YAML. What a key means stands in
+ * config/tunnus.yaml and in the sample files of config/clients/; what may be written there, in src/config/settings.ts and
+ * src/config/clients.ts. Owns no database, no mail server and no library's view of a client (src/oidc/clients.ts).
+ */
+import { readClientFiles } from './config/clients.ts';
+import { algorithmFaults, readSettings } from './config/settings.ts';
+import type { Language } from './platform/i18n.ts';
+
+export type { Language } from './platform/i18n.ts';
+export { clientSources, weaknesses } from './config/weaknesses.ts';
+
+export type TextByLanguage = Readonly<Record<Language, string>>;
+export type SigningAlgorithm = 'RS256' | 'ES256';
+
+/** Durations are in milliseconds. */
+export interface Config extends Settings {
+  readonly clients: readonly ClientConfig[];
+}
+
+export interface Settings {
+  /** The configuration folder. */
+  readonly folder: string;
+  /** An origin: no path, no slash at its end. */
+  readonly issuer: string;
+  readonly listen: { readonly host: string; readonly port: number; readonly proxies: number; readonly metricsPort: number };
+  /** No `url`: the embedded PostgreSQL in `folder` (absolute). */
+  readonly database: { readonly url?: string; readonly folder: string };
+  /** The first seals, all open. Empty only with the embedded database, which keeps one beside itself. */
+  readonly secret: readonly string[];
+  readonly mail: { readonly url?: string; readonly from: string };
+  /** `logo` is an absolute path to an image file; `color` is `#rrggbb`. */
+  readonly brand: { readonly name: TextByLanguage; readonly logo?: string; readonly color?: string };
+  readonly support: { readonly email?: string; readonly phone?: string; readonly hours?: TextByLanguage };
+  /** The first is the default. */
+  readonly languages: readonly Language[];
+  readonly signIn: { readonly unknownAddress: 'tell' | 'conceal'; readonly registration: 'closed' };
+  readonly password: { readonly minLength: number };
+  readonly links: { readonly lifetime: number };
+  readonly session: { readonly idle: number; readonly absolute: number };
+  readonly keys: { readonly algorithms: readonly SigningAlgorithm[]; readonly rotation: number };
+  /** All per hour. */
+  readonly limits: {
+    readonly passwordPerAddress: number;
+    readonly passwordPerPlace: number;
+    readonly addressesPerPlace: number;
+    readonly linksPerAddress: number;
+  };
+}
+
+export type AuthMethod = 'client_secret_basic' | 'client_secret_post' | 'client_secret_jwt' | 'private_key_jwt' | 'none';
+
+/** One e-service, by the names of OpenID Connect Dynamic Client Registration 1.0 and RFC 7591 and some of our own. */
+export interface ClientConfig {
+  /** Where it stands. */
+  readonly file: string;
+  readonly client_id: string;
+  /** All valid, the first is the new one. */
+  readonly client_secret?: readonly string[];
+  readonly client_name: TextByLanguage;
+  readonly application_type: 'web' | 'native';
+  readonly redirect_uris: readonly string[];
+  readonly post_logout_redirect_uris: readonly string[];
+  readonly token_endpoint_auth_method: AuthMethod;
+  readonly grant_types: readonly ('authorization_code' | 'refresh_token')[];
+  /** `none` only for the pages of our own house. */
+  readonly response_types: readonly ('code' | 'none')[];
+  readonly scope: string;
+  readonly initiate_login_uri?: string;
+  readonly client_uri?: string;
+  readonly logo_uri?: string;
+  readonly policy_uri?: string;
+  readonly tos_uri?: string;
+  readonly contacts?: readonly string[];
+  readonly backchannel_logout_uri?: string;
+  readonly backchannel_logout_session_required: boolean;
+  readonly id_token_signed_response_alg?: SigningAlgorithm;
+  readonly default_max_age?: number;
+  readonly require_auth_time: boolean;
+  readonly jwks?: { readonly keys: readonly Readonly<Record<string, unknown>>[] };
+  readonly jwks_uri?: string;
+  readonly sector_identifier_uri?: string;
+  readonly subject_type: 'public' | 'pairwise' | 'legacy';
+  readonly legacy_source?: string;
+  readonly require_pkce: boolean;
+  readonly consent: 'skip' | 'ask';
+  readonly logout_on_expiry: boolean;
+}
+
+/** Told as `file:line: message`, the message being what is wrong and what is expected. */
+export interface Fault {
+  file: string;
+  line: number;
+  message: string;
+}
+
+export type ConfigReading = { config: Config; faults: [] } | { config?: undefined; faults: Fault[] };
+export type ClientsReading = { clients: readonly ClientConfig[]; faults: [] } | { clients?: undefined; faults: Fault[] };
+
+export function readConfig(folder: string, env: NodeJS.ProcessEnv = process.env): ConfigReading {
+  const { settings, faults: inSettings } = readSettings(folder, env);
+  const { clients, places, faults: inClients } = readClientFiles(folder, env);
+  const between = settings ? algorithmFaults(settings, clients, places) : [];
+  const faults = [...inSettings, ...inClients, ...between];
+  if (!settings || faults.length) return { faults };
+  return { config: freeze({ ...settings, clients }), faults: [] };
+}
+
+/** The clients alone, for a reload: all of the new set, or none of it. */
+export function readClients(folder: string, env: NodeJS.ProcessEnv = process.env): ClientsReading {
+  const { clients, faults } = readClientFiles(folder, env);
+  return faults.length ? { faults } : { clients: freeze(clients), faults: [] };
+}
+
+export function describeFaults(faults: readonly Fault[]): string {
+  return faults.map(({ file, line, message }) => `${file}:${line}: ${message}`).join('\n');
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const part of Object.values(value)) freeze(part);
+  return Object.freeze(value);
+}
