@@ -1,0 +1,159 @@
+/**
+ * The one renderer of pages: view and words in the right language, with the headers, the form token, the brand and the
+ * support contact that every page carries. Screens ask `pageOf(ctx)` and know nothing of pug.
+ * Owns the resident's choice of language (the switch and its cookies); what a page says is the screen's and the text files'.
+ */
+import { fileURLToPath } from 'node:url';
+import type { Context, Middleware } from 'koa';
+import views from 'koa-views';
+import type { Config } from '../config.ts';
+import type { Language, Texts, Translate, Values } from '../platform/i18n.ts';
+import { chooseLanguage } from '../platform/i18n.ts';
+import type { Sealer } from '../platform/secrets.ts';
+import type { Assets } from './assets.ts';
+import type { FormGuard } from './form.ts';
+import { FORM_TOKEN_FIELD, makeFormGuard, readQuery, writeCookie } from './form.ts';
+import { formTarget, setSecurityHeaders } from './security-headers.ts';
+
+export interface PageTools {
+  texts: Texts;
+  config: Pick<Config, 'brand' | 'support' | 'languages' | 'issuer'>;
+  sealer: Sealer;
+  assets: Assets;
+}
+
+export interface FieldError {
+  /** The id and name of the faulty field. */
+  field: string;
+  /** A text key. */
+  key: string;
+  values?: Values;
+}
+
+export interface Page {
+  readonly language: Language;
+  readonly t: Translate;
+  /** The language that the resident has just chosen by the switch on this very page. */
+  readonly switchedTo: Language | undefined;
+  /** What the e-service asked for, and the signed-in resident's own choice; call it before the first use of `t`. */
+  preferLanguage(uiLocales: string | undefined, own?: string | null): void;
+  /** Lets a form of this page end in a redirect to this address. */
+  allowFormTarget(uri: string): void;
+  duration(milliseconds: number, form: 'lasting' | 'after'): string;
+  render(view: string, locals?: object, options?: { status?: number }): Promise<void>;
+  /** The same page again, with what was wrong with the input. */
+  refuse(view: string, locals: object, errors: FieldError[], status?: number): Promise<void>;
+}
+
+type Renderer = (ctx: Context, view: string, locals: object) => Promise<unknown>;
+
+const VIEWS = fileURLToPath(new URL('../../views', import.meta.url));
+const LANGUAGE_COOKIE = 'tunnus_language';
+/** Beats what the e-service asked for, on the pages of this one sign-in: the switch would else last for one page only. */
+const SWITCH_COOKIE = 'tunnus_language_here';
+const YEAR = 365 * 24 * 3_600_000;
+
+export function pageOf(ctx: Context): Page {
+  return ctx.state.page as Page;
+}
+
+export function pages(tools: PageTools): Middleware {
+  const guard = makeFormGuard({ sealer: tools.sealer, issuer: tools.config.issuer });
+  const withViews = views(VIEWS, { extension: 'pug', options: { cache: true, basedir: VIEWS } });
+  const renderer: Renderer = (ctx, view, locals) => ctx.render(view, locals);
+  return (ctx, next) => {
+    ctx.state.formGuard = guard;
+    ctx.state.page = makePage(ctx, { ...tools, guard, renderer });
+    return withViews(ctx, next) as Promise<unknown>;
+  };
+}
+
+function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer: Renderer }): Page {
+  const { texts, config, guard, assets } = tools;
+  const https = config.issuer.startsWith('https:');
+  const formTargets = new Set<string>();
+  const switchedTo = applySwitch(ctx, { offer: config.languages, https });
+  const wishes = {
+    acceptLanguage: ctx.get('Accept-Language'),
+    cookie: ctx.cookies.get(LANGUAGE_COOKIE, { signed: false }),
+  };
+  const choose = (uiLocales?: string, own?: string | null): Language => {
+    const here = ctx.cookies.get(SWITCH_COOKIE, { signed: false });
+    return chooseLanguage(config.languages, {
+      ...wishes,
+      uiLocales: [switchedTo ?? here ?? '', uiLocales ?? ''].join(' '),
+      own,
+    });
+  };
+  let language = choose(readQuery(ctx, 'ui_locales', 200));
+  let t = texts.for(language);
+
+  const show = async (view: string, locals: object, errors: FieldError[]): Promise<void> => {
+    setSecurityHeaders(ctx, { https, formTargets: [...formTargets] });
+    ctx.set('Content-Language', language);
+    const messages = errors.map(({ field, key, values }) => ({ field, message: t(key, values) }));
+    await tools.renderer(ctx, view, {
+      t,
+      language,
+      languages: config.languages.map((code) => ({ code, url: switchUrl(ctx, code) })),
+      here: ctx.path,
+      brand: config.brand.name[language],
+      support: {
+        email: config.support.email,
+        phone: config.support.phone,
+        hours: config.support.hours?.[language],
+      },
+      asset: (name: string) => assets.url(name),
+      form: { field: FORM_TOKEN_FIELD, token: () => guard.token(ctx) },
+      errors: messages,
+      ...locals,
+    });
+  };
+
+  return {
+    get language() {
+      return language;
+    },
+    get t() {
+      return t;
+    },
+    switchedTo,
+    preferLanguage(uiLocales, own) {
+      language = choose(uiLocales, own);
+      t = texts.for(language);
+    },
+    allowFormTarget(uri) {
+      const target = formTarget(uri);
+      if (target) formTargets.add(target);
+    },
+    duration: (milliseconds, form) => texts.duration(language, milliseconds, form),
+    async render(view, locals = {}, { status = 200 } = {}) {
+      ctx.status = status;
+      await show(view, locals, []);
+    },
+    async refuse(view, locals, errors, status = 422) {
+      ctx.status = status;
+      await show(view, locals, errors);
+    },
+  };
+}
+
+/** `?lang=sv` on any page: kept for the next visits, and before the e-service's wish within this sign-in. */
+function applySwitch(
+  ctx: Context,
+  { offer, https }: { offer: readonly Language[]; https: boolean },
+): Language | undefined {
+  const chosen = readQuery(ctx, 'lang', 10);
+  const language = offer.find((code) => code === chosen);
+  if (!language) return undefined;
+  writeCookie(ctx, { name: LANGUAGE_COOKIE, value: language, secure: https, maxAge: YEAR });
+  const path = /^\/[\w-]+\/[\w-]+/.exec(ctx.path)?.[0];
+  if (path) writeCookie(ctx, { name: SWITCH_COOKIE, value: language, secure: https, path });
+  return language;
+}
+
+function switchUrl(ctx: Context, language: Language): string {
+  const query = new URLSearchParams(ctx.querystring);
+  query.set('lang', language);
+  return `${ctx.path}?${query.toString()}`;
+}
