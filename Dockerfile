@@ -1,0 +1,23 @@
+# Tunnus alone, for a PostgreSQL and a mail server elsewhere (docker-compose.yml shows all three).
+# The steps are the ones that .ci/run takes: npm ci, then node on the sources; nothing is built in between.
+FROM node:24-trixie-slim
+
+WORKDIR /app
+ENV NODE_ENV=production \
+    TUNNUS_CONFIG=/config \
+    PATH=/app/node_modules/.bin:$PATH
+
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev && npm cache clean --force
+
+COPY sql sql
+COPY views views
+COPY src src
+COPY config /config
+
+# Writes nothing inside the image: a read-only root file system is fine.
+USER node
+EXPOSE 3000 9464
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:9464/health/live').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "src/cli.ts", "serve"]

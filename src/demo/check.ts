@@ -1,0 +1,69 @@
+/**
+ * `npm run demo -- --check`: sets a demo of its own up, on free ports and in a folder that is removed afterwards, and lives the
+ * story there as residents would, through HTTP and SMTP alone. One line a step; the first that fails ends it.
+ *
+ * The steps themselves are story.ts's.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findFreePorts } from './ports.ts';
+import type { Demo } from './start.ts';
+import { startDemo } from './start.ts';
+import { comeBack, liveTheStory } from './story.ts';
+import type { Story } from './story.ts';
+
+const timeLimit = 120_000;
+
+export async function check(say: (line: string) => void): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'tunnus-check-'));
+  const ports = await findFreePorts();
+  const signal = AbortSignal.timeout(timeLimit);
+  let demo: Demo | undefined;
+  const step: Story['step'] = async (promise, work) => {
+    try {
+      const result = await within(signal, work());
+      say(`✓ ${promise}`);
+      return result;
+    } catch (error) {
+      say(`✗ ${promise}`);
+      throw error;
+    }
+  };
+  const start = async () => {
+    const begun = performance.now();
+    demo = await startDemo({ folder, ports });
+    say(`  ready in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+    return demo.urls;
+  };
+  const stop = async () => {
+    await demo?.close();
+    demo = undefined;
+  };
+
+  try {
+    const urls = await step('the demo starts and takes three old user lists in', start);
+    await liveTheStory({ urls, step, signal });
+    await step('the demo stops, starts again and has the same data', async () => {
+      await stop();
+      await start();
+    });
+    await comeBack({ urls, step, signal });
+    say('The whole story works.');
+    return 0;
+  } catch (error) {
+    say(`  ${(error as Error).message}`);
+    return 1;
+  } finally {
+    await stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new Error(`not done within ${timeLimit / 1000} s`));
+    signal.addEventListener('abort', late, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', late));
+  });
+}

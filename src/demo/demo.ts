@@ -1,0 +1,87 @@
+/**
+ * `npm run demo`: the whole story on one machine, until Ctrl-C; with `-- --check` it tries the story out by itself.
+ *
+ * Owns what stands on the terminal and the exit code (0 done, 1 failed, 2 wrong call or a port that is taken).
+ */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { check } from './check.ts';
+import { findTaken } from './ports.ts';
+import type { Ports } from './ports.ts';
+import { residents } from './residents.ts';
+import { startDemo } from './start.ts';
+import type { Demo } from './start.ts';
+
+const folder = join(import.meta.dirname, '../../.data/demo');
+const ports: Ports = { tunnus: 3000, asiointi: 3001, kartta: 3002, mailbox: 3003, smtp: 3025, metrics: 9464 };
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(words: string[]): Promise<number> {
+  let options: { check?: boolean };
+  try {
+    options = parseArgs({ args: words, options: { check: { type: 'boolean' } } }).values;
+  } catch {
+    say('usage: npm run demo [-- --check]');
+    return 2;
+  }
+  return options.check ? check(say) : run();
+}
+
+async function run(): Promise<number> {
+  const taken = await findTaken(ports);
+  if (taken.length > 0) {
+    for (const port of taken)
+      say(`Port ${port} is in use. The demo needs it: stop the other program (or the other demo) first.`);
+    return 2;
+  }
+  const stop = untilStopped();
+  const begun = performance.now();
+  say('Starting the demo (the first start takes longest) …');
+  let demo: Demo;
+  try {
+    demo = await startDemo({ folder, ports });
+  } catch (error) {
+    say(`The demo could not start: ${(error as Error).message}`);
+    say(`More may stand in ${join(folder, 'tunnus.log')}`);
+    return 1;
+  }
+  sayWhatToTry(demo, (performance.now() - begun) / 1000);
+  await stop;
+  say('Stopping …');
+  await demo.close();
+  say('Stopped. The next start finds the same data.');
+  return 0;
+}
+
+function sayWhatToTry({ urls, logFile }: Demo, seconds: number): void {
+  say(`
+Ready in ${seconds.toFixed(1)} s.
+
+  E-service       ${urls.asiointi}   begin here
+  Map service     ${urls.kartta}   single sign-on
+  Mailbox         ${urls.mailbox}   every mail lands here
+  Tunnus          ${urls.tunnus}/account
+  Log             ${logFile}
+
+Try: open ${urls.asiointi}, press 'Kirjaudu sisään' and give
+  ${residents.onAllLists.email}   on all three old user lists; no password yet
+Then others:
+  ${residents.onMapListOnly.email}   has history in the map service only
+  ${residents.inDoubt.email}   one address with two old user ids: in doubt
+  ${residents.unknown.email}   on no list
+
+Ctrl-C stops everything; the next start finds the same data.
+`);
+}
+
+/** Ctrl-C may come twice (from the terminal and from npm): the first stops, the others are ignored. */
+function untilStopped(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
+  });
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

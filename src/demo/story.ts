@@ -1,0 +1,196 @@
+/**
+ * The story of the move, step by step, as residents with small browsers live it; what each of them must find is told here.
+ *
+ * It leans on nothing but the wire: the words on the pages, the promises of the pages' forms, and the mailbox. Starting and
+ * stopping is check.ts's.
+ */
+import assert from 'node:assert/strict';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Page } from './browser-page.ts';
+import { Browser } from './browser.ts';
+import { texts } from './e-service-texts.ts';
+import type { Mail } from './mailbox.ts';
+import { residents } from './residents.ts';
+import type { Demo } from './start.ts';
+
+export interface Story {
+  urls: Demo['urls'];
+  /** Does the work and tells how it went. */
+  step: <T>(promise: string, work: () => Promise<T>) => Promise<T>;
+  signal: AbortSignal;
+}
+
+const { email, asiointiId, karttaId } = residents.onAllLists;
+const password = 'kolme punaista venettä laiturissa';
+const words = texts.fi;
+
+export async function liveTheStory({ urls, step, signal }: Story): Promise<void> {
+  const resident = new Browser({ signal });
+
+  const addressPage = await step(
+    "the e-service's 'Kirjaudu sisään' leads to Tunnus, which asks for the address only",
+    async () => {
+      const page = await goToSignIn(resident, urls.asiointi);
+      at(page, { url: urls.tunnus, status: 200 });
+      assert.deepEqual(tokens(page), ['username'], 'the address and nothing else is asked for');
+      return page;
+    },
+  );
+
+  await step('an address without a password yet is told of a mailed link', async () => {
+    const page = await resident.submit(addressPage, { username: email });
+    at(page, { url: urls.tunnus, status: 200, words: ['Tarkista sähköpostisi', email] });
+    assert.ok(!tokens(page).includes('current-password'), 'no password is asked for');
+  });
+
+  const link = await step('the mail arrives through SMTP with a link to Tunnus', async () => {
+    const mail = await waitForMail(urls.mailbox, { to: email, signal });
+    const found = mail.links.find((each) => each.startsWith(`${urls.tunnus}/`));
+    assert.ok(found, `the mail has a link to Tunnus: ${mail.text}`);
+    assert.ok(mail.text.split(/\r?\n/).includes(found), 'the link stands alone on a line');
+    assert.ok(mail.html.includes('<a '), 'the mail has an HTML part');
+    return found;
+  });
+
+  await step('a mail scanner fetches the link four times and changes nothing', async () => {
+    for (const method of ['HEAD', 'GET', 'GET', 'HEAD'] as const) {
+      const { status } = await new Browser({ signal }).fetch(method, link);
+      assert.ok(status < 400, `${method} answered ${status}`);
+    }
+  });
+
+  const setPage = await step('the link opens the page for a new password and shows whose it is', async () => {
+    const page = await resident.open(link);
+    at(page, { url: urls.tunnus, status: 200, words: [email] });
+    assert.ok(tokens(page).includes('new-password'), 'a new password is asked for');
+    return page;
+  });
+
+  const donePage = await step('the password is set, and Tunnus says that it worked', async () => {
+    const page = await resident.submit(setPage, { 'new-password': password });
+    at(page, { url: urls.tunnus, status: 200, words: ['Salasanan asettaminen onnistui.'] });
+    return page;
+  });
+
+  const ownPage = await step("'Siirry kirjautumaan' leads through the sign-in to the same e-service", async () => {
+    const page = await signIn(resident, await press(resident, donePage, 'Siirry kirjautumaan'));
+    at(page, { url: urls.asiointi, status: 200 });
+    return page;
+  });
+
+  await step('the e-service has the username at its top, and it opens the settings at Tunnus', async () => {
+    const account = ownPage.links.find(({ text }) => text === email);
+    assert.ok(account, 'the username is a link');
+    const page = await resident.open(account.href);
+    at(page, { url: `${urls.tunnus}/account`, status: 200, words: [email] });
+  });
+
+  await step('what the resident did years ago is there, by the old user id', async () => {
+    at(ownPage, { url: urls.asiointi, status: 200, words: [words.history, asiointiId] });
+  });
+
+  await step('the second e-service lets the resident in without a password, with its own old id', async () => {
+    const page = await goToSignIn(resident, urls.kartta);
+    at(page, { url: urls.kartta, status: 200, words: [email, words.singleSignOn, karttaId] });
+    assert.ok(!page.text.includes(asiointiId), "the other e-service's old id stays unknown here");
+  });
+
+  await step('an unknown address is told so, with the advice to try another one, and no mail goes', async () => {
+    const unknown = residents.unknown.email;
+    const stranger = new Browser({ signal });
+    const page = await stranger.submit(await goToSignIn(stranger, urls.asiointi), { username: unknown });
+    at(page, {
+      url: urls.tunnus,
+      status: 200,
+      words: [`Emme tunnistaneet sähköpostiosoitetta ${unknown}`, 'kokeile toista'],
+    });
+    assert.equal((await mailsTo(urls.mailbox, { to: unknown, signal })).length, 0, 'no mail to the unknown address');
+  });
+
+  await step('the link used again says that it was used', async () => {
+    const page = await new Browser({ signal }).open(link);
+    at(page, { url: urls.tunnus, words: ['Linkki on jo käytetty'] });
+  });
+
+  await step("'Kirjaudu ulos' signs out of the e-service and of Tunnus", async () => {
+    const front = await resident.open(`${urls.asiointi}/`);
+    const page = await resident.submit(front, {}, words.signOut);
+    at(page, { url: `${urls.asiointi}/signed-out`, status: 200, words: [words.signedOut] });
+    assert.deepEqual(
+      tokens(await goToSignIn(resident, urls.asiointi)),
+      ['username'],
+      'Tunnus asks for the address again',
+    );
+  });
+}
+
+/** The next day, in another browser, in Swedish. */
+export async function comeBack({ urls, step, signal }: Story): Promise<void> {
+  const resident = new Browser({ signal, language: 'sv' });
+
+  await step('a wrong password does not let in', async () => {
+    await resident.open(`${urls.asiointi}/?lang=sv`);
+    const passwordPage = await resident.submit(await goToSignIn(resident, urls.asiointi), { username: email });
+    assert.ok(tokens(passwordPage).includes('current-password'), 'the password is asked for, no link is mailed');
+    const page = await resident.submit(passwordPage, { 'current-password': `${password}?` });
+    at(page, { url: urls.tunnus, status: 422, words: ['Fel e-postadress eller lösenord.'] });
+  });
+
+  await step('the password set before does, in Swedish all the way', async () => {
+    const page = await signIn(resident, await goToSignIn(resident, urls.asiointi));
+    at(page, { url: urls.asiointi, status: 200, words: [email, texts.sv.history, asiointiId] });
+    assert.equal(page.language, 'sv');
+  });
+}
+
+async function goToSignIn(browser: Browser, site: string): Promise<Page> {
+  const front = await browser.open(`${site}/`);
+  const button = front.links.find(({ href }) => href === `${site}/login`);
+  assert.ok(button, `a sign-in button on ${front.url}`);
+  return browser.open(button.href);
+}
+
+/** Answers what is asked, as often as Tunnus asks. */
+async function signIn(browser: Browser, first: Page): Promise<Page> {
+  let page = first;
+  for (let asked = 0; asked < 3; asked += 1) {
+    const wanted = tokens(page);
+    if (wanted.includes('current-password')) page = await browser.submit(page, { 'current-password': password });
+    else if (wanted.includes('username')) page = await browser.submit(page, { username: email });
+    else break;
+  }
+  return page;
+}
+
+/** A link or a button: to the resident they are the same. */
+function press(browser: Browser, page: Page, text: string): Promise<Page> {
+  const link = page.links.find((each) => each.text === text);
+  return link ? browser.open(link.href) : browser.submit(page, {}, text);
+}
+
+function tokens(page: Page): string[] {
+  return (page.mainForm?.fields ?? []).map(({ autocomplete }) => autocomplete).filter((token) => token !== '');
+}
+
+function at(page: Page, expected: { url: string; status?: number; words?: readonly string[] }): void {
+  const where = `${page.url} (${page.status}, '${page.title}')`;
+  assert.ok(page.url.startsWith(expected.url), `expected to be at ${expected.url}, but this is ${where}: ${page.text}`);
+  if (expected.status) assert.equal(page.status, expected.status, `${where}: ${page.text}`);
+  for (const each of expected.words ?? [])
+    assert.ok(page.text.includes(each), `'${each}' does not stand on ${where}: ${page.text}`);
+}
+
+async function waitForMail(mailbox: string, wanted: { to: string; signal: AbortSignal }): Promise<Mail> {
+  for (let tries = 0; tries < 150; tries += 1) {
+    const [newest] = await mailsTo(mailbox, wanted);
+    if (newest) return newest;
+    await wait(100, undefined, { signal: wanted.signal });
+  }
+  throw new Error(`no mail for ${wanted.to} within 15 s`);
+}
+
+async function mailsTo(mailbox: string, { to, signal }: { to: string; signal: AbortSignal }): Promise<Mail[]> {
+  const response = await fetch(`${mailbox}/mails.json`, { signal });
+  const mails = (await response.json()) as Mail[];
+  return mails.filter((mail) => mail.to.includes(to));
+}
