@@ -64,7 +64,7 @@ create table links (
   account_id      uuid not null references accounts (id) on delete cascade,
   purpose         text not null check (purpose in ('set_password')),
   client_id       text,                                 -- the e-service it came from: where 'go to sign in' leads
-  interaction_uid text,                                 -- hash of the sign-in it came from, base64url
+  interaction_uid text,                                 -- the sign-in it came from: without its cookie the uid opens nothing
   created_at      timestamptz not null,
   expires_at      timestamptz not null,
   opened_at       timestamptz,                          -- its form was posted at least once
@@ -101,7 +101,7 @@ create table signing_keys (
   kid          text primary key,
   alg          text not null,
   public_jwk   jsonb not null,
-  private_jwk  bytea,                                   -- sealed; gone once retired
+  private_jwk  text,                                    -- sealed; gone once retired
   published_at timestamptz not null,
   active_at    timestamptz not null,
   retires_at   timestamptz not null,                    -- signs no more
@@ -122,14 +122,14 @@ create index interactions_expiry on interactions (expires_at);
 
 -- artifacts.ts: the provider's other models (sessions, grants, codes, tokens, …); ids stand as hashes
 create table artifacts (
-  id          bytea primary key,                        -- sha256(model || id)
+  id          bytea primary key,                        -- sha256 of model:id
   model       text not null,
   payload     text not null,
   account_id  uuid,
   epoch       integer,
   client_id   text,
-  grant_hash  bytea,
-  uid_hash    bytea,                                    -- Session.uid
+  grant_hash  bytea,                                    -- the id of the Grant's row
+  uid_hash    bytea,                                    -- sha256 of Session.uid
   consumed_at timestamptz,
   expires_at  timestamptz not null
 );
@@ -137,3 +137,10 @@ create index artifacts_grant on artifacts (grant_hash) where grant_hash is not n
 create unique index artifacts_session_uid on artifacts (uid_hash) where uid_hash is not null;
 create index artifacts_account on artifacts (account_id) where model in ('Session', 'Grant');
 create index artifacts_expiry on artifacts (expires_at);
+
+-- Takes back a whole statement of writes when one of its premises did not hold: a code already spent, a proof outlived.
+create function refuse(reason text) returns integer language plpgsql as $$
+begin
+  raise exception using errcode = 'TU001', message = reason;
+end
+$$;

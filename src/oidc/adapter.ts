@@ -1,0 +1,279 @@
+/**
+ * The provider's store, as oidc-provider asks for it: one adapter for all its models.
+ *
+ * Within a request it answers from what the unit of work knows and only gathers writes; outside it writes at once.
+ * What makes a row usable (its id, a token's value, a session's cookie) never reaches the database: ids are hashed, and
+ * `find` puts back the one it was asked by. A Grant's id and a Session's uid stay in payloads: no endpoint takes them.
+ * Clients come from memory. The device flow is off, so nothing is looked up by user code.
+ */
+import { DatabaseUnavailable, type Database } from '../platform/database.ts';
+import type { Sealer } from '../platform/secrets.ts';
+import * as artifacts from '../records/artifacts.ts';
+import { findInteraction, interactionHash } from '../records/interactions.ts';
+import { Change } from './change.ts';
+import { openInteraction } from './sign-in-cookies.ts';
+import { current, type UnitOfWork } from './unit-of-work.ts';
+
+/** The library's payloads: JSON with these names among others. */
+export interface Payload {
+  jti?: string;
+  uid?: string;
+  accountId?: string;
+  clientId?: string;
+  grantId?: string;
+  exp?: number;
+  consumed?: unknown;
+  [name: string]: unknown;
+}
+
+export interface AdapterDeps {
+  db: Database;
+  clock: () => Date;
+  sealer: Sealer;
+  issuer: string;
+  /** The registered e-services, by client_id. */
+  client: (id: string) => Payload | undefined;
+}
+
+export interface Adapter {
+  find(id: string): Promise<Payload | undefined>;
+  findByUid(uid: string): Promise<Payload | undefined>;
+  findByUserCode(userCode: string): Promise<Payload | undefined>;
+  upsert(id: string, payload: Payload, expiresIn?: number): Promise<void>;
+  consume(id: string): Promise<void>;
+  destroy(id: string): Promise<void>;
+  revokeByGrantId(grantId: string): Promise<void>;
+}
+
+const tokens = new Set(['AuthorizationCode', 'RefreshToken', 'AccessToken', 'BackchannelAuthenticationRequest']);
+const never = new Date('9999-12-31T00:00:00Z');
+
+export function makeAdapter(deps: AdapterDeps): (model: string) => Adapter {
+  return (model) => {
+    if (model === 'Client') return clientAdapter(deps);
+    if (model === 'Interaction') return interactionAdapter(deps);
+    return artifactAdapter(deps, model);
+  };
+}
+
+/** Gathers within a request, writes at once outside of one. */
+async function write(deps: AdapterDeps, gather: (change: Change, unit?: UnitOfWork) => void): Promise<void> {
+  const unit = current();
+  const change = unit?.change ?? new Change();
+  gather(change, unit);
+  if (!unit) await change.write(deps.db, deps.clock());
+}
+
+/** The library answers 500 to any error of a read; the unit remembers that it was the database's absence. */
+async function read<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const unit = current();
+    if (unit && error instanceof DatabaseUnavailable) unit.outage = error;
+    throw error;
+  }
+}
+
+function nothing(): never {
+  throw new Error('the provider asked its store for something that no model here needs');
+}
+
+function clientAdapter(deps: AdapterDeps): Adapter {
+  const find = async (id: string) => deps.client(id);
+  return {
+    find,
+    findByUid: nothing,
+    findByUserCode: nothing,
+    upsert: nothing,
+    consume: nothing,
+    destroy: nothing,
+    revokeByGrantId: nothing,
+  };
+}
+
+function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
+  const name = (id: string) => `${model}:${id}`;
+  const lookUp = tokens.has(model)
+    ? artifacts.findToken
+    : model === 'Session'
+      ? (db: Database, id: Buffer) => artifacts.findSession(db, { id })
+      : artifacts.findArtifact;
+
+  return {
+    async find(id) {
+      const known = current()?.recall(name(id));
+      if (known !== undefined) return known === null ? undefined : restored(known, id);
+      const found = await read(lookUp(deps.db, artifacts.artifactId(model, id)));
+      const payload = found && withConsumption(found);
+      current()?.remember(name(id), payload ?? null);
+      if (!found || !payload) return undefined;
+      if (current()) rememberFound(current()!, found);
+      if (model === 'Session') current()?.remember(sessionName(restored(payload, id).uid!), id);
+      return restored(payload, id);
+    },
+
+    async findByUid(uid) {
+      const known = current()?.recall(`Session.uid:${uid}`);
+      if (known !== undefined) return known === null ? undefined : (JSON.parse(known) as Payload);
+      const found = await read(artifacts.findSession(deps.db, { uidHash: artifacts.sessionUidHash(uid) }));
+      current()?.remember(`Session.uid:${uid}`, found?.payload ?? null);
+      if (!found) return undefined;
+      if (current()) rememberFound(current()!, found);
+      return JSON.parse(found.payload) as Payload;
+    },
+
+    findByUserCode: nothing,
+
+    async upsert(id, payload, expiresIn) {
+      // A stranger's session is worth no row, also when a cookie of a former one came along.
+      if (model === 'Session' && !payload.accountId) return current()?.remember(name(id), JSON.stringify(payload));
+      await write(deps, (change, unit) => {
+        const artifact = toArtifact({ model, id, payload, expiresIn }, unit, deps.clock());
+        unit?.remember(name(id), artifact.payload);
+        if (model === 'ReplayDetection') return change.saveOnce(artifact);
+        if (model !== 'Session' || !unit) return change.save(artifact);
+        saveSession(unit, id, artifact, payload.uid!);
+      });
+    },
+
+    async consume(id) {
+      await write(deps, (change, unit) => {
+        const known = unit?.recall(name(id));
+        const payload = known ? (JSON.parse(known) as Payload) : undefined;
+        change.consume(artifacts.artifactId(model, id), {
+          request: model === 'PushedAuthorizationRequest',
+          grantHash: payload?.grantId ? artifacts.artifactId('Grant', payload.grantId) : undefined,
+        });
+        if (payload) unit!.remember(name(id), JSON.stringify({ ...payload, consumed: seconds(deps.clock()) }));
+      });
+    },
+
+    async destroy(id) {
+      await write(deps, (change, unit) => {
+        const known = unit?.recall(name(id));
+        const uid = known && model === 'Session' ? (JSON.parse(known) as Payload).uid : undefined;
+        if (uid) change.endSession(artifacts.artifactId(model, id), artifacts.sessionUidHash(uid));
+        else change.remove(artifacts.artifactId(model, id));
+        unit?.remember(name(id), null);
+      });
+    },
+
+    async revokeByGrantId(grantId) {
+      await write(deps, (change) => change.revokeGrant(artifacts.artifactId('Grant', grantId)));
+    },
+  };
+}
+
+/** Where the unit keeps the id under which a session was found: only such a session may be written back. */
+function sessionName(uid: string): string {
+  return `Session.id:${uid}`;
+}
+
+function saveSession(unit: UnitOfWork, id: string, artifact: artifacts.Artifact, uid: string): void {
+  const knownId = unit.recall(sessionName(uid));
+  if (knownId) {
+    unit.change.continueSession(artifact, artifacts.artifactId('Session', knownId));
+    if (knownId !== id) unit.remember(`Session:${knownId}`, null);
+    return;
+  }
+  // Found by its uid alone, the cookie's id is not known and the library has made one up.
+  if (unit.recall(`Session.uid:${uid}`)) throw new Error('a session found by its uid must not be saved');
+  unit.change.save(artifact);
+}
+
+function rememberFound(unit: UnitOfWork, found: artifacts.FoundArtifact): void {
+  if (found.account) unit.rememberAccount(found.account);
+  if (found.accountId && found.epoch !== null) unit.rememberProof(found.accountId, found.epoch);
+  const payload = JSON.parse(found.payload) as Payload;
+  if (payload.grantId) unit.remember(`Grant:${payload.grantId}`, null);
+  for (const grant of found.grants ?? []) unit.remember(`Grant:${grant.id}`, grant.payload);
+  if (payload.sessionUid && payload.expiresWithSession) {
+    unit.remember(`Session.uid:${String(payload.sessionUid)}`, found.session ?? null);
+  }
+}
+
+function withConsumption(found: artifacts.FoundArtifact): string {
+  if (!found.consumedAt) return found.payload;
+  return JSON.stringify({ ...(JSON.parse(found.payload) as Payload), consumed: seconds(found.consumedAt) });
+}
+
+function restored(payload: string, id: string): Payload {
+  return { ...(JSON.parse(payload) as Payload), jti: id };
+}
+
+function toArtifact(
+  given: { model: string; id: string; payload: Payload; expiresIn?: number },
+  unit: UnitOfWork | undefined,
+  now: Date,
+): artifacts.Artifact {
+  const { model, payload } = given;
+  const { jti: _id, consumed: _consumed, ...rest } = payload;
+  const expiresAt = payload.exp
+    ? new Date(payload.exp * 1000)
+    : given.expiresIn
+      ? new Date(now.getTime() + given.expiresIn * 1000)
+      : never;
+  return {
+    id: artifacts.artifactId(model, given.id),
+    model,
+    payload: JSON.stringify(rest),
+    accountId: payload.accountId,
+    epoch: payload.accountId && unit ? epochOf(unit, payload.accountId) : undefined,
+    clientId: payload.clientId,
+    grantHash: payload.grantId ? artifacts.artifactId('Grant', payload.grantId) : undefined,
+    uidHash: model === 'Session' && payload.uid ? artifacts.sessionUidHash(payload.uid) : undefined,
+    expiresAt,
+  };
+}
+
+/** What is written rests on a proof of this request, and is written only while that proof stands. */
+function epochOf(unit: UnitOfWork, accountId: string): number {
+  const epoch = unit.proof(accountId);
+  if (epoch === undefined) throw new Error('nothing in this request proves who the account is');
+  unit.change.stand(accountId, epoch);
+  return epoch;
+}
+
+function seconds(time: Date): number {
+  return Math.floor(time.getTime() / 1000);
+}
+
+/** Sign-ins under way; all else about them is interaction.ts's. */
+function interactionAdapter(deps: AdapterDeps): Adapter {
+  return {
+    async find(uid) {
+      const found = await read(findInteraction(deps.db, interactionHash(uid)));
+      if (!found?.proofStands) return undefined;
+      const unit = current();
+      if (found.account) unit?.rememberAccount(found.account);
+      if (found.accountId && found.epoch !== null) unit?.rememberProof(found.accountId, found.epoch);
+      unit?.remember(`Interaction:${uid}`, found.payload);
+      return restored(found.payload, uid);
+    },
+    async upsert(uid, payload) {
+      const { jti: _uid, ...rest } = payload;
+      // The cookie's session id, which the library puts here, is a key to the session.
+      const session = rest.session ? { ...(rest.session as object), cookie: undefined } : undefined;
+      const unit = current();
+      if (!unit) throw new Error('a sign-in under way belongs to a browser');
+      const written = { ...rest, session };
+      if (!unit.recall(`Interaction:${uid}`)) return openInteraction(deps, unit, { uid, payload: written });
+      const accountId = (rest.result as { login?: { accountId: string } } | undefined)?.login?.accountId;
+      unit.change.continueInteraction({
+        uidHash: interactionHash(uid),
+        payload: JSON.stringify(written),
+        accountId,
+        epoch: accountId ? epochOf(unit, accountId) : undefined,
+        expiresAt: new Date(payload.exp! * 1000),
+      });
+    },
+    async destroy(uid) {
+      await write(deps, (change) => change.resumeInteraction(interactionHash(uid)));
+    },
+    findByUid: nothing,
+    findByUserCode: nothing,
+    consume: nothing,
+    revokeByGrantId: nothing,
+  };
+}

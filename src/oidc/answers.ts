@@ -1,0 +1,92 @@
+/**
+ * What stands in the place of an answer that must not go out: one that lost a race, or met no database.
+ *
+ * Each endpoint speaks its own language: the provider's machine endpoints JSON by their protocol, pages a redirect or
+ * the Problem page. Nothing of the lost answer survives (no cookie, no Location, no body).
+ */
+import type { Context } from 'koa';
+import { Problem } from '../platform/refusal.ts';
+import type { LostReason } from './change.ts';
+
+export interface LostAnswer {
+  reason: LostReason;
+  /** The authorization request to begin again with, when it is known. */
+  restart?: string;
+}
+
+interface ProviderContext {
+  route: string;
+  params?: { toPlainObject?: () => Record<string, unknown>; client_assertion?: unknown };
+}
+
+/** Routes of the library that a person sees; all others are for programs. */
+const pages = new Set([
+  'authorization',
+  'resume',
+  'end_session',
+  'end_session_confirm',
+  'end_session_success',
+  'code_verification',
+  'device_resume',
+]);
+
+function programRoute(ctx: Context): ProviderContext | undefined {
+  const oidc = ctx.oidc as ProviderContext | undefined;
+  return oidc?.route && !pages.has(oidc.route) ? oidc : undefined;
+}
+
+export function dropAnswer(ctx: Context, cookiesBefore: string | string[]): void {
+  ctx.body = null;
+  for (const header of ['set-cookie', 'location', 'www-authenticate', 'content-type', 'dpop-nonce']) ctx.remove(header);
+  if (cookiesBefore.length > 0) ctx.set('set-cookie', cookiesBefore);
+}
+
+function refuseProgram(ctx: Context, status: number, error: string, description: string): void {
+  ctx.status = status;
+  ctx.set('cache-control', 'no-store');
+  ctx.body = { error, error_description: description };
+}
+
+export function outageAnswer(ctx: Context, cause: Error): void {
+  if (!programRoute(ctx)) throw new Problem('unavailable', 503, { retryAfter: 5, cause });
+  ctx.set('retry-after', '5');
+  refuseProgram(ctx, 503, 'temporarily_unavailable', 'the service is temporarily unavailable');
+}
+
+export async function lostAnswer(
+  ctx: Context,
+  lost: LostAnswer,
+  onLost: (ctx: Context, lost: LostAnswer) => void | Promise<void> = beginAgain,
+): Promise<void> {
+  const program = programRoute(ctx);
+  if (!program) {
+    const params = (ctx.oidc as ProviderContext | undefined)?.params?.toPlainObject?.();
+    return onLost(ctx, { ...lost, restart: params ? restartUrl(params) : lost.restart });
+  }
+  if (lost.reason !== 'replay') {
+    const [status, error] = program.route === 'token' ? [400, 'invalid_grant'] : [401, 'invalid_token'];
+    return refuseProgram(ctx, status as number, error as string, 'grant request is invalid');
+  }
+  if (program.params?.client_assertion) {
+    return refuseProgram(ctx, 401, 'invalid_client', 'client assertion tokens must only be used once');
+  }
+  return refuseProgram(ctx, 400, 'invalid_dpop_proof', 'DPoP proof JWT Replay detected');
+}
+
+/** The same authorization request afresh; no code of the former one was redeemed. */
+export function restartUrl(params: Record<string, unknown>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== null)
+        query.append(name, typeof one === 'object' ? JSON.stringify(one) : String(one));
+    }
+  }
+  return `/auth?${query}`;
+}
+
+function beginAgain(ctx: Context, lost: LostAnswer): void {
+  if (!lost.restart) throw new Problem('sign_in_lost', 409, { detail: lost.reason });
+  ctx.status = 303;
+  ctx.redirect(lost.restart);
+}

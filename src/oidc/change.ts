@@ -1,0 +1,189 @@
+/**
+ * One request's writes, gathered and written as one statement: all of it or nothing.
+ *
+ * Gathering widens every check-then-write race, so each premise is checked again in the statement itself, by how many
+ * rows its part gave: a code spent once, a replay id seen once, a sign-in resumed once, a session not ended, a proof
+ * not outlived. When one fails, `refuse()` takes back the whole and `write` says which by throwing Lost.
+ * What a lost answer becomes is answers.ts's; the parts' SQL is the records'.
+ */
+import { sql, type Database, type Sql } from '../platform/database.ts';
+import {
+  consumedArtifacts,
+  continuedSession,
+  firstArtifacts,
+  removedArtifacts,
+  savedArtifacts,
+  standingProofs,
+  type Artifact,
+} from '../records/artifacts.ts';
+import {
+  continuedInteraction,
+  removedInteraction,
+  savedInteraction,
+  type StoredInteraction,
+} from '../records/interactions.ts';
+
+/** Why an answer was lost; `token` covers codes and refresh tokens, `request` a pushed authorization request. */
+export type LostReason = 'token' | 'request' | 'replay' | 'interaction' | 'session' | 'proof';
+
+export class Lost extends Error {
+  readonly reason: LostReason;
+
+  constructor(reason: LostReason) {
+    super(`the answer was lost: ${reason}`);
+    this.name = 'Lost';
+    this.reason = reason;
+  }
+}
+
+interface Part {
+  sql: Sql;
+  /** How many rows the part must give, and what was lost otherwise. */
+  must?: { rows: number; or: LostReason };
+}
+
+export class Change {
+  readonly #saved = new Map<string, Artifact>();
+  readonly #once = new Map<string, Artifact>();
+  readonly #continued = new Map<string, Artifact>();
+  readonly #consumed = new Map<string, { id: Buffer; request: boolean; grantHash?: Buffer }>();
+  readonly #removed = new Map<string, Buffer>();
+  readonly #grants = new Map<string, Buffer>();
+  readonly #interactions = new Map<string, { interaction: StoredInteraction; known: boolean }>();
+  readonly #resumed = new Map<string, Buffer>();
+  readonly #also: Sql[] = [];
+  readonly #proofs = new Map<string, number>();
+
+  save(artifact: Artifact): void {
+    this.#removed.delete(key(artifact.id));
+    this.#saved.set(key(artifact.id), artifact);
+  }
+
+  saveOnce(artifact: Artifact): void {
+    this.#once.set(key(artifact.id), artifact);
+  }
+
+  /** The session stays one row through changes of its id: two requests at once leave one session, not two. */
+  continueSession(session: Artifact, formerId: Buffer): void {
+    this.#removed.delete(key(formerId));
+    this.#continued.set(key(session.uidHash!), session);
+  }
+
+  consume(id: Buffer, options: { request: boolean; grantHash?: Buffer }): void {
+    this.#consumed.set(key(id), { id, ...options });
+  }
+
+  remove(id: Buffer): void {
+    this.#saved.delete(key(id));
+    this.#removed.set(key(id), id);
+  }
+
+  endSession(id: Buffer, uidHash: Buffer): void {
+    this.#continued.delete(key(uidHash));
+    this.remove(id);
+  }
+
+  revokeGrant(grantHash: Buffer): void {
+    for (const [name, artifact] of this.#saved) if (artifact.grantHash?.equals(grantHash)) this.#saved.delete(name);
+    this.#grants.set(key(grantHash), grantHash);
+  }
+
+  saveInteraction(interaction: StoredInteraction): void {
+    this.#interactions.set(key(interaction.uidHash), { interaction, known: false });
+  }
+
+  /** As saveInteraction, but lost when the other half of a double click has resumed it and so removed its row. */
+  continueInteraction(interaction: StoredInteraction): void {
+    this.#interactions.set(key(interaction.uidHash), { interaction, known: true });
+  }
+
+  resumeInteraction(uidHash: Buffer): void {
+    this.#resumed.set(key(uidHash), uidHash);
+  }
+
+  /** Another record's write in the same statement (an audit row, a first `sub`). */
+  also(fragment: Sql): void {
+    this.#also.push(fragment);
+  }
+
+  /** The answer is given only if the account still stands behind this proof. */
+  stand(accountId: string, epoch: number): void {
+    const known = this.#proofs.get(accountId);
+    this.#proofs.set(accountId, known === undefined ? epoch : Math.min(known, epoch));
+  }
+
+  /** What to revoke when a code or token of this change turned out to be spent. */
+  grantsConsumed(): Buffer[] {
+    return [...this.#consumed.values()].flatMap((c) => c.grantHash ?? []);
+  }
+
+  async write(db: Database, now: Date): Promise<void> {
+    const parts = this.#parts(now);
+    if (parts.length === 0) return;
+    try {
+      await db.query(compose(parts));
+    } catch (error) {
+      if ((error as { code?: string }).code === 'TU001') throw new Lost((error as Error).message as LostReason);
+      throw error;
+    }
+  }
+
+  #parts(now: Date): Part[] {
+    const parts: Part[] = [];
+    const consumed = [...this.#consumed.values()];
+    for (const [these, or] of [
+      [consumed.filter((c) => !c.request), 'token'],
+      [consumed.filter((c) => c.request), 'request'],
+    ] as const) {
+      if (these.length === 0) continue;
+      parts.push({
+        sql: consumedArtifacts(
+          these.map((c) => c.id),
+          now,
+        ),
+        must: { rows: these.length, or },
+      });
+    }
+    if (this.#once.size > 0) {
+      parts.push({ sql: firstArtifacts([...this.#once.values()], now), must: { rows: this.#once.size, or: 'replay' } });
+    }
+    for (const uidHash of this.#resumed.values()) {
+      parts.push({ sql: removedInteraction(uidHash), must: { rows: 1, or: 'interaction' } });
+    }
+    for (const session of this.#continued.values()) {
+      parts.push({ sql: continuedSession(session), must: { rows: 1, or: 'session' } });
+    }
+    for (const { interaction, known } of this.#interactions.values()) {
+      if (known) parts.push({ sql: continuedInteraction(interaction), must: { rows: 1, or: 'interaction' } });
+      else parts.push({ sql: savedInteraction(interaction, now) });
+    }
+    if (this.#saved.size > 0) parts.push({ sql: savedArtifacts([...this.#saved.values()]) });
+    if (this.#removed.size > 0 || this.#grants.size > 0) {
+      parts.push({ sql: removedArtifacts([...this.#removed.values()], [...this.#grants.values()]) });
+    }
+    parts.push(...this.#also.map((fragment) => ({ sql: fragment })));
+    if (parts.length > 0 && this.#proofs.size > 0) {
+      parts.push({ sql: standingProofs(this.#proofs), must: { rows: this.#proofs.size, or: 'proof' } });
+    }
+    return parts;
+  }
+}
+
+function key(id: Buffer): string {
+  return id.toString('base64');
+}
+
+function compose(parts: readonly Part[]): Sql {
+  let ctes: Sql | undefined;
+  let verdict = sql`true`;
+  parts.forEach((part, index) => {
+    const name: Sql = { text: `part_${index}`, values: [] };
+    ctes = ctes ? sql`${ctes}, ${name} as (${part.sql})` : sql`${name} as (${part.sql})`;
+    if (part.must) {
+      const { rows, or } = part.must;
+      verdict = sql`${verdict} and case when (select count(*) from ${name}) = ${rows}::integer then true
+        else refuse(${or}::text) is null end`;
+    }
+  });
+  return sql`with ${ctes} select ${verdict} as written`;
+}

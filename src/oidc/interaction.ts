@@ -1,0 +1,177 @@
+/**
+ * The gate of a sign-in under way: the only place where screens meet the provider's interactions.
+ *
+ * `open` tells what a browser's sign-in is (under way, too late, finished, or not this browser's at all), `keep` notes
+ * what the resident has shown, `finish` hands the outcome to the provider. Nothing here asks who may sign in; that is
+ * the journeys'. All writes are gathered in the request's unit of work and go out with its answer.
+ */
+import type { Context } from 'koa';
+import { artifactId, sessionUidHash } from '../records/artifacts.ts';
+import { addedFacts, findInteraction, interactionHash, type StoredInteraction } from '../records/interactions.ts';
+import { makeAdapter, type AdapterDeps } from './adapter.ts';
+import { restartUrl } from './answers.ts';
+import { readKept, writeKept, type InteractionPayload } from './sign-in-cookies.ts';
+import { current, type UnitOfWork } from './unit-of-work.ts';
+
+export interface SignInUnderWay {
+  uid: string;
+  clientId: string;
+  params: InteractionPayload['params'];
+  prompt: InteractionPayload['prompt'];
+  /** Who is signed in in this browser now. */
+  session?: { accountId: string };
+  /** What was shown so far; they live in the row only. */
+  facts: Record<string, unknown>;
+  /** The outcome, when it is finished but the provider has not taken it up yet. */
+  result?: object;
+  expiresAt: Date;
+  /** What its row holds or would hold: for `addedFacts` in a journey's own statement. */
+  row: StoredInteraction;
+  /** Whether the row is known to exist. */
+  persisted: boolean;
+}
+
+/** A sign-in that cannot go on; `restart` begins the same authorization request afresh. */
+export interface SignInPast {
+  clientId: string;
+  params?: InteractionPayload['params'];
+  restart?: string;
+}
+
+export type Opened = SignInUnderWay | { stale: SignInPast } | { finished: SignInPast & { at: Date } };
+
+export type Outcome =
+  | {
+      login: { accountId: string; epoch: number; ts: number; amr?: string[]; acr?: string; remember?: boolean };
+      consent?: { grantId?: string };
+    }
+  | { consent: { grantId?: string } }
+  | { error: string; error_description?: string };
+
+export interface SignInGate {
+  /** Nothing when this browser does not hold the sign-in's cookie, whatever its path says. */
+  open(ctx: Context, uid: string): Promise<Opened | undefined>;
+  /** Notes facts (or, without any, that the row exists since a journey has written them itself). */
+  keep(ctx: Context, signIn: SignInUnderWay, facts?: object): void;
+  /** Hands the outcome over and leads the browser on. Another person's session must be replaced knowingly. */
+  finish(ctx: Context, signIn: SignInUnderWay, outcome: Outcome & { replaceSession?: boolean }): Promise<void>;
+}
+
+export interface GateDeps extends AdapterDeps {
+  /** The library's session cookie, as the provider is configured. */
+  sessionCookie: { name: string; signed: boolean };
+}
+
+export function makeSignInGate(deps: GateDeps): SignInGate {
+  const sessions = makeAdapter(deps)('Session');
+
+  async function browserSession(ctx: Context): Promise<{ id: string; uid: string; accountId: string } | undefined> {
+    const id = ctx.cookies.get(deps.sessionCookie.name, { signed: deps.sessionCookie.signed });
+    const session = id ? await sessions.find(id) : undefined;
+    if (!session?.accountId || (session.exp ?? 0) * 1000 <= deps.clock().getTime()) return undefined;
+    return { id: id!, uid: session.uid!, accountId: session.accountId };
+  }
+
+  async function open(ctx: Context, uid: string): Promise<Opened | undefined> {
+    const kept = readKept(deps, ctx, uid);
+    if (!kept) return undefined;
+    const past = { clientId: kept.clientId, ...beginning(kept.payload) };
+    if (kept.finishedAt !== undefined) return { finished: { ...past, at: new Date(kept.finishedAt) } };
+
+    const uidHash = interactionHash(uid);
+    // Without a row there are no facts, and an older cookie that says so only leads to the first page.
+    const found = kept.row ? await findInteraction(deps.db, uidHash) : undefined;
+    const payload = found ? (JSON.parse(found.payload) as InteractionPayload) : kept.payload;
+    if (!payload || payload.exp * 1000 <= deps.clock().getTime()) {
+      return { stale: payload ? { ...past, ...beginning(payload) } : past };
+    }
+    const session = await browserSession(ctx);
+    // Only being resumed ends a row before its time, and the note of that may have got lost on the way.
+    if (kept.row && !found) return { finished: { ...past, ...beginning(payload), at: deps.clock() } };
+    const signIn: SignInUnderWay = {
+      uid,
+      clientId: kept.clientId,
+      params: payload.params,
+      prompt: payload.prompt,
+      session: session && { accountId: session.accountId },
+      facts: found ? (JSON.parse(found.facts) as Record<string, unknown>) : {},
+      result: found?.proofStands ? payload.result : undefined,
+      expiresAt: new Date(payload.exp * 1000),
+      row: {
+        uidHash,
+        payload: JSON.stringify({ ...payload, result: undefined }),
+        expiresAt: new Date(payload.exp * 1000),
+      },
+      persisted: found !== undefined,
+    };
+    unitOf(ctx).restart = restartUrl(payload.params);
+    return signIn;
+  }
+
+  function keep(ctx: Context, signIn: SignInUnderWay, facts?: object): void {
+    if (facts) unitOf(ctx).also(addedFacts(signIn.row, facts, deps.clock()));
+    if (signIn.persisted) return;
+    writeKept(deps, ctx, { uid: signIn.uid, clientId: signIn.clientId, payload: payloadOf(signIn), row: true });
+  }
+
+  async function finish(
+    ctx: Context,
+    signIn: SignInUnderWay,
+    { replaceSession = false, ...result }: Outcome & { replaceSession?: boolean },
+  ): Promise<void> {
+    const unit = unitOf(ctx);
+    const payload = payloadOf(signIn);
+    payload.result = 'error' in result ? result : { ...payload.lastSubmission, ...result };
+
+    const login = 'login' in result ? result.login : undefined;
+    const session = await browserSession(ctx);
+    // The provider refuses to resume when the session is not the one that the sign-in began with.
+    if (payload.session?.uid !== session?.uid) delete payload.session;
+    if (login && session && session.accountId !== login.accountId) {
+      if (!replaceSession) throw new Error('another person is signed in in this browser: ask first');
+      unit.change.endSession(artifactId('Session', session.id), sessionUidHash(session.uid));
+      ctx.cookies.set(deps.sessionCookie.name, null, { path: '/', signed: deps.sessionCookie.signed });
+      delete payload.session;
+    }
+
+    const row = {
+      ...signIn.row,
+      payload: JSON.stringify(payload),
+      accountId: login?.accountId,
+      epoch: login?.epoch,
+    };
+    if (signIn.persisted) unit.change.continueInteraction(row);
+    else unit.change.saveInteraction(row);
+    if (login) unit.change.stand(login.accountId, login.epoch);
+
+    const note = { exp: payload.exp, params: payload.params, prompt: payload.prompt };
+    writeKept(deps, ctx, {
+      uid: signIn.uid,
+      clientId: signIn.clientId,
+      payload: note,
+      row: true,
+      finishedAt: deps.clock().getTime(),
+    });
+    ctx.status = 303;
+    ctx.redirect(`/auth/${signIn.uid}`);
+  }
+
+  return { open, keep, finish };
+}
+
+function beginning(payload: InteractionPayload | undefined): {
+  params?: InteractionPayload['params'];
+  restart?: string;
+} {
+  return payload ? { params: payload.params, restart: restartUrl(payload.params) } : {};
+}
+
+function payloadOf(signIn: SignInUnderWay): InteractionPayload {
+  return JSON.parse(signIn.row.payload) as InteractionPayload;
+}
+
+function unitOf(ctx: Context): UnitOfWork {
+  const unit = current();
+  if (unit?.ctx.req !== ctx.req) throw new Error('the sign-in gate works within the unit of work only');
+  return unit;
+}

@@ -1,0 +1,130 @@
+/**
+ * The unit of work of one request: what it has read, what it will write, and the moment when that happens.
+ *
+ * `unitOfWork` runs outermost around the mounted provider and our own screens. The library, the sign-in gate and the
+ * journeys' companions only gather; after them and before Koa responds, one statement writes all: below status 500 it
+ * is written, from 500 on it is dropped. Only what was written is told (`onFlush`). Outside a request there is no unit
+ * and the adapter writes at once. Which answer replaces a lost one is answers.ts's.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Context, Middleware } from 'koa';
+import { DatabaseUnavailable, type Database, type Sql } from '../platform/database.ts';
+import type { Log } from '../platform/telemetry.ts';
+import type { AccountRow } from '../records/artifacts.ts';
+import { dropAnswer, lostAnswer, outageAnswer, type LostAnswer } from './answers.ts';
+import { Change, Lost } from './change.ts';
+
+const units = new AsyncLocalStorage<UnitOfWork>();
+
+/** The unit of the request under way; none in commands and jobs. */
+export function current(): UnitOfWork | undefined {
+  return units.getStore();
+}
+
+export class UnitOfWork {
+  readonly ctx: Context;
+  readonly change = new Change();
+  /** Where a lost answer of our own screens may begin again; the provider's routes know it from their parameters. */
+  restart?: string;
+  /** Set when a read failed for want of a database: the library swallows errors, this one must become 503. */
+  outage?: DatabaseUnavailable;
+  readonly #payloads = new Map<string, string | null>();
+  readonly #accounts = new Map<string, AccountRow>();
+  readonly #proofs = new Map<string, number>();
+  readonly #flushed: (() => void)[] = [];
+
+  constructor(ctx: Context) {
+    this.ctx = ctx;
+  }
+
+  onFlush(tell: () => void): void {
+    this.#flushed.push(tell);
+  }
+
+  /** Another record's write in the same statement; it is taken back with the rest when the answer is lost. */
+  also(fragment: Sql): void {
+    this.change.also(fragment);
+  }
+
+  /** An account read on the way, as JSON without its password hash. */
+  account(id: string): AccountRow | undefined {
+    return this.#accounts.get(id);
+  }
+
+  rememberAccount(account: AccountRow): void {
+    this.#accounts.set(account.id, account);
+  }
+
+  /** The epoch under which this request acts for an account. */
+  proof(accountId: string): number | undefined {
+    return this.#proofs.get(accountId);
+  }
+
+  rememberProof(accountId: string, epoch: number): void {
+    this.#proofs.set(accountId, epoch);
+  }
+
+  /** What a name stood for when last read or written here: undefined not asked yet, null known to be nothing. */
+  recall(name: string): string | null | undefined {
+    return this.#payloads.get(name);
+  }
+
+  remember(name: string, payload: string | null): void {
+    this.#payloads.set(name, payload);
+  }
+
+  tellFlushed(log: Log): void {
+    for (const tell of this.#flushed) {
+      try {
+        tell();
+      } catch (error) {
+        log.error({ err: error }, 'could not tell of what was written');
+      }
+    }
+  }
+}
+
+export interface UnitOfWorkDeps {
+  db: Database;
+  clock: () => Date;
+  log: Log;
+  /** Answers a browser whose answer was lost; the default leads it to begin the same request again. */
+  onLost?: (ctx: Context, lost: LostAnswer) => void | Promise<void>;
+}
+
+export function unitOfWork(deps: UnitOfWorkDeps): Middleware {
+  return async (ctx, next) => {
+    const unit = new UnitOfWork(ctx);
+    const cookiesBefore = ctx.response.get('set-cookie');
+    try {
+      await units.run(unit, () => next());
+      if (unit.outage) throw unit.outage;
+      if (ctx.status >= 500) return;
+      await unit.change.write(deps.db, deps.clock());
+    } catch (error) {
+      if (error instanceof DatabaseUnavailable) {
+        dropAnswer(ctx, cookiesBefore);
+        return outageAnswer(ctx, error);
+      }
+      if (error instanceof Lost) {
+        deps.log.info({ reason: error.reason, path: ctx.path }, 'an answer was lost');
+        dropAnswer(ctx, cookiesBefore);
+        await afterwards(deps, unit, error);
+        return lostAnswer(ctx, { reason: error.reason, restart: unit.restart }, deps.onLost);
+      }
+      throw error;
+    }
+    unit.tellFlushed(deps.log);
+  };
+}
+
+/** A code or refresh token used twice is in wrong hands: what was issued under its grant ends, the winner's too. */
+async function afterwards(deps: UnitOfWorkDeps, unit: UnitOfWork, lost: Lost): Promise<void> {
+  if (lost.reason !== 'token') return;
+  const revocation = new Change();
+  for (const grant of unit.change.grantsConsumed()) {
+    revocation.revokeGrant(grant);
+    revocation.remove(grant);
+  }
+  await revocation.write(deps.db, deps.clock());
+}

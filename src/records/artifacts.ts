@@ -1,0 +1,160 @@
+/**
+ * Owns the table `artifacts`: what the provider remembers between requests (sessions, grants, codes, tokens, …).
+ *
+ * An id at rest is a hash, so whoever reads the table can use nothing in it. A row is as good as the proof behind it:
+ * one whose account is gone, locked or past the row's epoch is not found at all. For that, and to spare a second
+ * statement, reads join `accounts` (the one exception to 'one owner, one table'; they never write it).
+ * Writes are fragments, composed into one statement by oidc/change.ts. What the payloads mean is the adapter's.
+ */
+import { sha256 } from '../platform/secrets.ts';
+import { sql, type Queryable, type Sql } from '../platform/database.ts';
+
+export interface Artifact {
+  id: Buffer;
+  model: string;
+  payload: string;
+  accountId?: string;
+  /** Of the proof behind the row; left out (outside a request) it is the account's at the time of writing. */
+  epoch?: number;
+  clientId?: string;
+  grantHash?: Buffer;
+  uidHash?: Buffer;
+  expiresAt: Date;
+}
+
+/** The account's row as JSON without its password hash: what claims are made of. */
+export type AccountRow = Record<string, unknown> & { id: string; epoch: number };
+
+export interface FoundArtifact {
+  payload: string;
+  accountId: string | null;
+  epoch: number | null;
+  consumedAt: Date | null;
+  account: AccountRow | null;
+  /** The payloads of what belongs to it, read in the same statement. */
+  grants?: { id: string; payload: string }[] | null;
+  session?: string | null;
+}
+
+export function artifactId(model: string, id: string): Buffer {
+  return sha256(`${model}:${id}`);
+}
+
+export function sessionUidHash(uid: string): Buffer {
+  return sha256(`Session.uid:${uid}`);
+}
+
+const found = sql`a.payload, a.account_id as "accountId", a.epoch, a.consumed_at as "consumedAt",
+  to_jsonb(account) - 'password_hash' as account`;
+const alive = sql`(a.account_id is null or (account.epoch = a.epoch and account.locked_at is null))`;
+
+/** One row, expired or not: the library judges expiry by itself, and breaks when expired rows hide. */
+export async function findArtifact(db: Queryable, id: Buffer): Promise<FoundArtifact | undefined> {
+  const rows = await db.query<FoundArtifact>(sql`
+    select ${found} from artifacts a left join accounts account on account.id = a.account_id
+    where a.id = ${id} and ${alive}`);
+  return rows[0];
+}
+
+/** A session by its id or its uid, with the grants of its authorizations. */
+export async function findSession(
+  db: Queryable,
+  by: { id: Buffer } | { uidHash: Buffer },
+): Promise<FoundArtifact | undefined> {
+  const which = 'id' in by ? sql`a.id = ${by.id}` : sql`a.uid_hash = ${by.uidHash}`;
+  const rows = await db.query<FoundArtifact>(sql`
+    select ${found}, grants.grants
+    from artifacts a
+    left join accounts account on account.id = a.account_id
+    left join lateral (
+      select jsonb_agg(jsonb_build_object('id', given.value ->> 'grantId', 'payload', g.payload)) as grants
+      from jsonb_each(a.payload::jsonb -> 'authorizations') as given
+      join artifacts g on g.id = sha256(convert_to('Grant:' || (given.value ->> 'grantId'), 'UTF8'))
+      where g.account_id = a.account_id and g.epoch = a.epoch
+    ) grants on true
+    where ${which} and ${alive}`);
+  return rows[0];
+}
+
+/** A code or token with its grant and, when it lives by one, its session. */
+export async function findToken(db: Queryable, id: Buffer): Promise<FoundArtifact | undefined> {
+  const rows = await db.query<FoundArtifact>(sql`
+    select ${found}, s.payload as session,
+      case when g.id is not null
+        then jsonb_build_array(jsonb_build_object('id', a.payload::jsonb ->> 'grantId', 'payload', g.payload))
+      end as grants
+    from artifacts a
+    left join accounts account on account.id = a.account_id
+    left join artifacts g
+      on g.id = a.grant_hash and g.account_id is not distinct from a.account_id and g.epoch is not distinct from a.epoch
+    left join artifacts s
+      on a.payload like '%"expiresWithSession":true%'
+      and s.uid_hash = sha256(convert_to('Session.uid:' || (a.payload::jsonb ->> 'sessionUid'), 'UTF8'))
+      and s.account_id = a.account_id and s.epoch = a.epoch
+    where a.id = ${id} and ${alive}`);
+  return rows[0];
+}
+
+function rowsOf(artifacts: readonly Artifact[]): Sql {
+  return sql`
+    select v.id, v.model, v.payload, v.account_id,
+      coalesce(v.epoch, (select epoch from accounts where accounts.id = v.account_id)),
+      v.client_id, v.grant_hash, v.uid_hash, v.expires_at
+    from unnest(
+      ${artifacts.map((a) => a.id)}::bytea[], ${artifacts.map((a) => a.model)}::text[],
+      ${artifacts.map((a) => a.payload)}::text[], ${artifacts.map((a) => a.accountId ?? null)}::uuid[],
+      ${artifacts.map((a) => a.epoch ?? null)}::integer[], ${artifacts.map((a) => a.clientId ?? null)}::text[],
+      ${artifacts.map((a) => a.grantHash ?? null)}::bytea[], ${artifacts.map((a) => a.uidHash ?? null)}::bytea[],
+      ${artifacts.map((a) => a.expiresAt)}::timestamptz[]
+    ) as v (id, model, payload, account_id, epoch, client_id, grant_hash, uid_hash, expires_at)`;
+}
+
+const columns = sql`id, model, payload, account_id, epoch, client_id, grant_hash, uid_hash, expires_at`;
+
+export function savedArtifacts(artifacts: readonly Artifact[]): Sql {
+  return sql`insert into artifacts (${columns}) ${rowsOf(artifacts)}
+    on conflict (id) do update set payload = excluded.payload, account_id = excluded.account_id,
+      epoch = excluded.epoch, expires_at = excluded.expires_at`;
+}
+
+/** What may exist once only (replay ids): a row for each that is new or whose former use has expired. */
+export function firstArtifacts(artifacts: readonly Artifact[], now: Date): Sql {
+  return sql`insert into artifacts (${columns}) ${rowsOf(artifacts)}
+    on conflict (id) do update set payload = excluded.payload, expires_at = excluded.expires_at
+      where artifacts.expires_at < ${now} returning id`;
+}
+
+/** A known session goes on, under its new id when that changed; no row when somebody ended it meanwhile. */
+export function continuedSession(session: Artifact): Sql {
+  return sql`update artifacts set id = ${session.id}, payload = ${session.payload}, account_id = ${session.accountId},
+      epoch = ${session.epoch}, expires_at = ${session.expiresAt}
+    where uid_hash = ${session.uidHash} and model = 'Session' returning id`;
+}
+
+/** A row for each that nobody had consumed before. */
+export function consumedArtifacts(ids: readonly Buffer[], now: Date): Sql {
+  return sql`update artifacts set consumed_at = ${now} where id = any(${ids}::bytea[]) and consumed_at is null
+    returning id`;
+}
+
+/** Ends single rows, and all that was issued under a grant. */
+export function removedArtifacts(ids: readonly Buffer[], grants: readonly Buffer[]): Sql {
+  if (grants.length === 0) return sql`delete from artifacts where id = any(${ids}::bytea[])`;
+  return sql`delete from artifacts where id = any(${ids}::bytea[]) or grant_hash = any(${grants}::bytea[])`;
+}
+
+/** A row for each account that still stands behind its proof. */
+export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
+  return sql`select account.id from accounts account
+    join unnest(${[...proofs.keys()]}::uuid[], ${[...proofs.values()]}::integer[]) as proof (id, epoch)
+      on account.id = proof.id and account.epoch = proof.epoch
+    where account.locked_at is null`;
+}
+
+/** Deletes what expired before a time; the caller leaves the longest sign-in between (the library looks at expired rows). */
+export async function sweepArtifacts(db: Queryable, expiredBefore: Date): Promise<number> {
+  const rows = await db.query(sql`
+    delete from artifacts where id in (select id from artifacts where expires_at < ${expiredBefore} limit 5000)
+    returning 1`);
+  return rows.length;
+}
