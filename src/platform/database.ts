@@ -1,0 +1,306 @@
+/**
+ * The only door to PostgreSQL: statements, transactions, COPY, notifications. It owns the pool and its time limits and
+ * tells 'the database is not there' (DatabaseUnavailable) from every other error. It knows no table.
+ */
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import pg from 'pg';
+import { from as copyStream } from 'pg-copy-streams';
+
+export interface Sql {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+export type Row = Record<string, unknown>;
+
+export interface Queryable {
+  query<R extends object = Row>(statement: Sql): Promise<R[]>;
+}
+
+export interface Transaction extends Queryable {
+  /** `copy … from stdin`; rows are lines in COPY's text or CSV format. Lifts the time limit for the whole transaction. */
+  copyFrom(statement: string, rows: AsyncIterable<string> | Iterable<string>): Promise<void>;
+}
+
+/** One connection outside the pool's rules: no time limits, several statements in one text. Thrown away after its use. */
+export interface Session extends Queryable {
+  script(text: string): Promise<void>;
+}
+
+export interface Database extends Transaction {
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  session<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  /**
+   * Reconnects by itself. What was notified while the connection was away is lost, so after every reconnection
+   * `onNotify('')` tells the listener to look for itself.
+   */
+  listen(channel: string, onNotify: (payload: string) => void): Promise<() => Promise<void>>;
+  ping(): Promise<void>;
+  /** For graphile-worker, which wants a pool of pg's own kind. */
+  readonly pool: pg.Pool;
+  /** A lone statement counts as a commit when its text has insert, update or delete in it. */
+  readonly counts: { statements: number; commits: number };
+  close(): Promise<void>;
+}
+
+export class DatabaseUnavailable extends Error {
+  constructor(cause: unknown) {
+    super(`database unavailable: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.name = 'DatabaseUnavailable';
+  }
+}
+
+class Statement implements Sql {
+  readonly text: string;
+  readonly values: readonly unknown[];
+
+  constructor(text: string, values: readonly unknown[]) {
+    this.text = text;
+    this.values = values;
+  }
+}
+
+/** Nested sql`…` values become part of the text, every other value a parameter; lists go as arrays: `= any(${ids})`. */
+export function sql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
+  const parameters: unknown[] = [];
+  let text = strings[0]!;
+  values.forEach((value, index) => {
+    if (value instanceof Statement) {
+      const offset = parameters.length;
+      text += value.text.replace(/\$(\d+)/g, (_, number: string) => `$${Number(number) + offset}`);
+      parameters.push(...value.values);
+    } else {
+      parameters.push(value);
+      text += `$${parameters.length}`;
+    }
+    text += strings[index + 1]!;
+  });
+  return new Statement(text, parameters);
+}
+
+const CONNECT_TIMEOUT = 3_000;
+const LOCK_TIMEOUT = 3_000;
+const IDLE_IN_TRANSACTION_TIMEOUT = 30_000;
+const RECONNECT_DELAY = 1_000;
+
+const int8 = 20;
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format: 'text') =>
+    oid === int8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+};
+
+/** connection, resources, cancelled or shut down, lock wait, read-only, disk and damage */
+const UNAVAILABLE_STATE = /^(08|53|57|55P03|25006|58|XX00[12])/;
+const UNAVAILABLE_SYSTEM = new Set(
+  'ECONNREFUSED ECONNRESET EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH ENOTFOUND EAI_AGAIN ENOENT'.split(' '),
+);
+const UNAVAILABLE_TEXT =
+  /^(timeout expired|timeout exceeded|query read timeout|connection terminated|client has encountered a connection error|client was closed|cannot use a pool after)/i;
+
+/** After these a connection is of no more use: gone, another server's, or with prepared statements that no longer fit. */
+const SPENT_STATE = /^(08|57P|25006|25P03|0A000|26000)/;
+
+function translated(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const code = 'code' in error ? String(error.code) : '';
+  const unavailable =
+    error instanceof pg.DatabaseError
+      ? UNAVAILABLE_STATE.test(code)
+      : UNAVAILABLE_SYSTEM.has(code) || UNAVAILABLE_TEXT.test(error.message);
+  return unavailable ? new DatabaseUnavailable(error) : error;
+}
+
+const spent = (error: unknown): boolean => !(error instanceof pg.DatabaseError) || SPENT_STATE.test(error.code ?? '');
+
+const names = new Map<string, string>();
+/** Texts are fixed (values are parameters), so the number of names is that of the statements in the code. */
+function nameOf(text: string): string {
+  let name = names.get(text);
+  if (!name) names.set(text, (name = createHash('sha256').update(text).digest('base64url').slice(0, 16)));
+  return name;
+}
+
+interface OpenOptions {
+  url: string;
+  max?: number;
+  /** Milliseconds; 0 for none. */
+  statementTimeout?: number;
+  /** Told of what breaks while no statement waits for it. */
+  onError?: (error: Error) => void;
+}
+
+export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError = () => {} }: OpenOptions): Database {
+  const settings: pg.PoolConfig = {
+    connectionString: url,
+    application_name: 'tunnus',
+    connectionTimeoutMillis: CONNECT_TIMEOUT,
+    keepAlive: true,
+    types,
+    options: '-c jit=off',
+  };
+  const pool = new pg.Pool({
+    ...settings,
+    max,
+    lock_timeout: LOCK_TIMEOUT,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
+    ...(statementTimeout > 0 && { statement_timeout: statementTimeout }),
+  });
+  pool.on('error', onError);
+  // a connection that breaks while it is checked out but idle would otherwise end the process
+  pool.on('connect', (client) => client.on('error', onError));
+
+  const counts = { statements: 0, commits: 0 };
+  const listeners = new Set<() => Promise<void>>();
+  // the server's own limit comes first; this one is for a server that no longer answers at all
+  const patience = statementTimeout > 0 ? { query_timeout: statementTimeout + 1_000 } : {};
+
+  async function run<R extends object>(client: pg.PoolClient, { text, values }: Sql): Promise<R[]> {
+    counts.statements += 1;
+    const config = { name: nameOf(text), text, values: values as unknown[], ...patience };
+    return (await client.query<R & pg.QueryResultRow>(config)).rows;
+  }
+
+  async function copy(client: pg.PoolClient, statement: string, rows: AsyncIterable<string> | Iterable<string>) {
+    counts.statements += 1;
+    await client.query('set local statement_timeout = 0');
+    await pipeline(Readable.from(rows), client.query(copyStream(statement)));
+  }
+
+  /** Lends a connection for `work`; one that is of no more use afterwards is closed instead of given back. */
+  async function lend<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    let client: pg.PoolClient | undefined;
+    try {
+      client = await pool.connect();
+      const result = await work(client);
+      client.release();
+      return result;
+    } catch (error) {
+      client?.release(spent(error));
+      throw translated(error);
+    }
+  }
+
+  const query = <R extends object>(statement: Sql): Promise<R[]> =>
+    lend(async (client) => {
+      const rows = await run<R>(client, statement);
+      if (/\b(insert|update|delete)\b/i.test(statement.text)) counts.commits += 1;
+      return rows;
+    });
+
+  async function transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    let client: pg.PoolClient;
+    try {
+      client = await pool.connect();
+    } catch (error) {
+      throw translated(error);
+    }
+    let over = false;
+    const guarded = async <R>(step: () => Promise<R>): Promise<R> => {
+      if (over) throw new Error('a statement came after the end of its transaction');
+      try {
+        return await step();
+      } catch (error) {
+        throw translated(error);
+      }
+    };
+    try {
+      await client.query({ text: 'begin', ...patience });
+      const result = await work({
+        query: (statement) => guarded(() => run(client, statement)),
+        copyFrom: (statement, rows) => guarded(() => copy(client, statement, rows)),
+      });
+      over = true;
+      const { command } = await client.query({ text: 'commit', ...patience });
+      // PostgreSQL answers the commit of a failed transaction with a rollback, and no error
+      if (command !== 'COMMIT') throw new Error('a failed transaction was asked to commit');
+      counts.commits += 1;
+      client.release();
+      return result;
+    } catch (error) {
+      over = true;
+      const cause = error instanceof DatabaseUnavailable ? error.cause : error;
+      const kept = await client.query({ text: 'rollback', ...patience }).then(
+        () => !(cause instanceof pg.DatabaseError && spent(cause)),
+        () => false,
+      );
+      client.release(!kept);
+      throw translated(error);
+    }
+  }
+
+  async function session<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const client = new pg.Client(settings);
+    client.on('error', onError);
+    const send = async <R extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) =>
+      client.query<R>(text, values.length > 0 ? (values as unknown[]) : undefined);
+    try {
+      await client.connect();
+      return await work({
+        query: async <R extends object>({ text, values }: Sql) =>
+          (await send<R & pg.QueryResultRow>(text, values)).rows,
+        script: async (text) => void (await send(text)),
+      });
+    } catch (error) {
+      throw translated(error);
+    } finally {
+      await client.end().catch(onError);
+    }
+  }
+
+  async function listen(channel: string, onNotify: (payload: string) => void): Promise<() => Promise<void>> {
+    let current: pg.Client | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    let stopped = false;
+
+    async function connect(): Promise<void> {
+      const client = new pg.Client(settings);
+      client.on('error', onError);
+      client.on('notification', ({ payload }) => onNotify(payload ?? ''));
+      try {
+        await client.connect();
+        await client.query(`listen ${client.escapeIdentifier(channel)}`);
+      } catch (error) {
+        await client.end().catch(() => {});
+        throw error;
+      }
+      current = client;
+      client.once('end', again);
+      if (stopped) await client.end();
+    }
+
+    function again(): void {
+      if (stopped) return;
+      timer = setTimeout(() => connect().then(() => onNotify(''), again), RECONNECT_DELAY);
+      timer.unref();
+    }
+
+    const stop = async (): Promise<void> => {
+      stopped = true;
+      listeners.delete(stop);
+      clearTimeout(timer);
+      await current?.end().catch(onError);
+    };
+    try {
+      await connect();
+    } catch (error) {
+      throw translated(error);
+    }
+    listeners.add(stop);
+    return stop;
+  }
+
+  let closing: Promise<void> | undefined;
+  return {
+    query,
+    transaction,
+    session,
+    copyFrom: (statement, rows) => transaction((tx) => tx.copyFrom(statement, rows)),
+    listen,
+    ping: async () => void (await query(sql`select 1`)),
+    pool,
+    counts,
+    close: () => (closing ??= Promise.all([...listeners].map((stop) => stop())).then(() => pool.end())),
+  };
+}

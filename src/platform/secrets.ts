@@ -1,0 +1,93 @@
+/**
+ * Random tokens, hashes, and the sealing of what must not stand readable in the database or in a cookie. It knows no
+ * purpose by itself: callers name one, and what was sealed or digested for one purpose means nothing for another.
+ */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
+
+export function randomToken(bytes = 32): string {
+  return randomBytes(bytes).toString('base64url');
+}
+
+export function sha256(value: string | Buffer): Buffer {
+  return createHash('sha256').update(value).digest();
+}
+
+/** Compares the hashes, so that neither content nor length shows in the time. */
+export function sameSecret(a: string, b: string): boolean {
+  return timingSafeEqual(sha256(a), sha256(b));
+}
+
+export interface Sealer {
+  seal(plain: string, purpose: string): string;
+  /** undefined when it was not sealed by one of the secrets for this purpose, or was changed since. */
+  open(sealed: string, purpose: string): string | undefined;
+  /** Keyed hash, by the first secret. */
+  digest(value: string, purpose: string): Buffer;
+  /** The same by every secret: for looking up what an earlier secret digested. */
+  digests(value: string, purpose: string): Buffer[];
+  /** For signing cookies: the first signs, all verify. */
+  readonly cookieKeys: string[];
+}
+
+const PREFIX = 'v1.';
+const CIPHER = 'aes-256-gcm';
+const NONCE_LENGTH = 12;
+const TAG_LENGTH = 16;
+
+/** The first secret seals, all open. */
+export function makeSealer(secrets: readonly string[]): Sealer {
+  const [first] = secrets;
+  if (first === undefined) throw new Error('a sealer needs a secret');
+
+  const digestBy = (secret: string, value: string, purpose: string): Buffer =>
+    createHmac('sha256', derive(secret, `digest:${purpose}`))
+      .update(value)
+      .digest();
+
+  return {
+    seal(plain, purpose) {
+      const nonce = randomBytes(NONCE_LENGTH);
+      const cipher = createCipheriv(CIPHER, derive(first, `seal:${purpose}`), nonce);
+      const parts = [nonce, cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()];
+      return PREFIX + Buffer.concat(parts).toString('base64url');
+    },
+    open(sealed, purpose) {
+      if (!sealed.startsWith(PREFIX)) return undefined;
+      const text = sealed.slice(PREFIX.length);
+      const bytes = Buffer.from(text, 'base64url');
+      // base64url has several spellings of the same bytes: only one of them was sealed
+      if (bytes.length < NONCE_LENGTH + TAG_LENGTH || bytes.toString('base64url') !== text) return undefined;
+      for (const secret of secrets) {
+        const plain = decrypted(bytes, derive(secret, `seal:${purpose}`));
+        if (plain !== undefined) return plain;
+      }
+      return undefined;
+    },
+    digest: (value, purpose) => digestBy(first, value, purpose),
+    digests: (value, purpose) => secrets.map((secret) => digestBy(secret, value, purpose)),
+    cookieKeys: secrets.map((secret) => derive(secret, 'cookie').toString('base64url')),
+  };
+}
+
+function derive(secret: string, info: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32));
+}
+
+function decrypted(bytes: Buffer, key: Buffer): string | undefined {
+  const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_LENGTH), { authTagLength: TAG_LENGTH });
+  decipher.setAuthTag(bytes.subarray(-TAG_LENGTH));
+  try {
+    const body = decipher.update(bytes.subarray(NONCE_LENGTH, -TAG_LENGTH));
+    return Buffer.concat([body, decipher.final()]).toString('utf8');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * The log and the metrics. The log never holds what lets anybody in: fields are cleaned by their names and texts by their
+ * shape, at any depth, before they reach the writer. Which events are worth a line is for those who log.
+ */
+import pino from 'pino';
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  child(fields: object): Log;
+}
+
+export function makeLog(options: { level?: string; destination?: NodeJS.WritableStream } = {}): Log {
+  const settings: pino.LoggerOptions = {
+    level: options.level ?? 'info',
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  };
+  return wrap(options.destination ? pino(settings, options.destination) : pino(settings));
+}
+
+function wrap(target: pino.Logger): Log {
+  const writer = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: object, message: string) => {
+    if (target.isLevelEnabled(level)) target[level](cleanFields(fields), cleanText(message));
+  };
+  return {
+    debug: writer('debug'),
+    info: writer('info'),
+    warn: writer('warn'),
+    error: writer('error'),
+    child: (fields) => wrap(target.child(cleanFields(fields))),
+  };
+}
+
+const REDACTED = '[redacted]';
+const MAX_DEPTH = 8;
+
+/** Names as they are after lower-casing and dropping `-` and `_`. */
+const SECRET_ENDING =
+  /(password|passwd|passwordhash|secrets?|tokens?|cookies?|authorization|assertion|privatekey|privatejwk|verifier|tokenhint|links?)$/;
+const SECRET_NAME = /^(jwk|(user|device|authorization|onetime|recovery)?codes?)$/;
+
+/** What opens doors by its shape: credentials in a URL, its query, one-time paths, bearer credentials, JWTs. */
+const SECRET_SHAPES: readonly [RegExp, string][] = [
+  [/\/\/[^/\s@]+@/g, `//${REDACTED}@`],
+  [/(\/(?:set-password|sign-in|auth)\/)[^/?#\s"']+/g, `$1${REDACTED}`],
+  [/((?:https?:\/\/|^\/)[^\s?#"']*)[?#][^\s"']*/g, `$1?${REDACTED}`],
+  [/\b(Bearer|Basic|DPoP)\s+[\w.~+/=-]{8,}/gi, `$1 ${REDACTED}`],
+  [/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, REDACTED],
+];
+
+function cleanText(text: string): string {
+  return SECRET_SHAPES.reduce((cleaned, [shape, instead]) => cleaned.replace(shape, instead), text);
+}
+
+function cleanFields(fields: object): Record<string, unknown> {
+  return (fields instanceof Error ? { err: cleanError(fields, 0) } : clean(fields, 0)) as Record<string, unknown>;
+}
+
+function clean(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return cleanText(value);
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth > MAX_DEPTH) return '[too deep]';
+  if (value instanceof Error) return cleanError(value, depth);
+  if (value instanceof Date) return value;
+  if (value instanceof URL) return cleanText(value.href);
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+  if (Array.isArray(value)) return value.map((item) => clean(item, depth + 1));
+  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  return Object.fromEntries(
+    entries.map(([name, item]) => [name, isSecret(String(name)) ? REDACTED : clean(item, depth + 1)]),
+  );
+}
+
+function isSecret(name: string): boolean {
+  const plain = name.toLowerCase().replace(/[-_]/g, '');
+  return SECRET_ENDING.test(plain) || SECRET_NAME.test(plain);
+}
+
+/** A fixed choice: the fields that drivers hang on their errors (PostgreSQL's `detail`) quote rows. */
+function cleanError(error: Error, depth: number): Record<string, unknown> {
+  const { code, constraint, cause } = error as Error & { code?: unknown; constraint?: unknown };
+  return {
+    type: error.name,
+    message: cleanText(error.message),
+    ...((typeof code === 'string' || typeof code === 'number') && { code }),
+    ...(typeof constraint === 'string' && { constraint }),
+    ...(error.stack && { stack: cleanText(error.stack) }),
+    ...(cause !== undefined && { cause: clean(cause, depth + 1) }),
+  };
+}
+
+const registry = new Registry();
+collectDefaultMetrics({ register: registry });
+
+export const metrics = {
+  registry,
+  /** `route` is the pattern, never the path as asked: a path may hold a link. */
+  requests: new Histogram({
+    name: 'tunnus_http_request_seconds',
+    help: 'Time to answer a request',
+    labelNames: ['route', 'method', 'status'] as const,
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers: [registry],
+  }),
+  signIns: new Counter({
+    name: 'tunnus_sign_ins_total',
+    help: 'Sign-ins by how they ended',
+    labelNames: ['outcome'] as const,
+    registers: [registry],
+  }),
+  mails: new Counter({
+    name: 'tunnus_mails_total',
+    help: 'Mails by kind and by what became of them',
+    labelNames: ['mail', 'outcome'] as const,
+    registers: [registry],
+  }),
+};
