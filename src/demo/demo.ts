@@ -14,6 +14,7 @@ import type { Demo } from './start.ts';
 
 const folder = join(import.meta.dirname, '../../.data/demo');
 const ports: Ports = { tunnus: 3000, asiointi: 3001, kartta: 3002, mailbox: 3003, smtp: 3025, metrics: 9464 };
+const stopLimit = 30_000;
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -48,7 +49,6 @@ async function run(): Promise<number> {
   }
   sayWhatToTry(demo, (performance.now() - begun) / 1000);
   await stop;
-  say('Stopping …');
   await demo.close();
   say('Stopped. The next start finds the same data.');
   return 0;
@@ -75,10 +75,18 @@ Ctrl-C stops everything; the next start finds the same data.
 `);
 }
 
-/** Ctrl-C may come twice (from the terminal and from npm): the first stops, the others are ignored. */
+/** Ctrl-C may come twice (from the terminal and from npm), and while the demo still starts: one orderly stop for all. */
 function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
+    let stopping = false;
+    const stop = () => {
+      if (stopping) return;
+      stopping = true;
+      say('Stopping …');
+      setTimeout(() => process.exit(1), stopLimit).unref();
+      resolve();
+    };
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
   });
 }
 
