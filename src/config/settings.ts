@@ -1,0 +1,204 @@
+/**
+ * Owns the keys of tunnus.yaml: what each may hold, its default, and what must fit together.
+ * Their meaning stands in config/tunnus.yaml, which a test compares with this file.
+ */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { z } from 'zod';
+import type { ClientConfig, Fault, Settings } from '../config.ts';
+import { LANGUAGES } from '../platform/i18n.ts';
+import { check, type Checked } from './shape.ts';
+import { readSource } from './source.ts';
+import {
+  duration,
+  emailAddress,
+  everyLanguage,
+  isWebUri,
+  list,
+  mailbox,
+  milliseconds,
+  oneOf,
+  parseUri,
+  secrets,
+  SECRET_LENGTH,
+  text,
+  textByLanguage,
+  value,
+  whole,
+} from './values.ts';
+
+const LONGEST_URL = 2048;
+
+function urlWith(...schemes: readonly string[]): z.ZodType<string> {
+  const expected = `a URL that begins with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`;
+  return text(expected, (given) => {
+    return given.length <= LONGEST_URL && URL.canParse(given) && schemes.includes(new URL(given).protocol);
+  }).meta({ secret: true });
+}
+
+const port = whole(0, 65_535);
+const databaseUrl = urlWith('postgres:', 'postgresql:');
+const mailUrl = urlWith('smtp:', 'smtps:');
+
+/** In the order of config/tunnus.yaml. */
+export const SETTINGS = {
+  issuer: text(
+    'an https: address without path, query or slash at its end, like "https://tunnus.example.fi" (http: only on localhost)',
+    (given) => {
+      const url = parseUri(given);
+      // E-services compare it character by character, so it is not mended here.
+      return url !== undefined && isWebUri(url) && url.origin === given;
+    },
+  ),
+  listen: {
+    host: text('a host name or an IP address', (given) => /^[A-Za-z0-9.:-]+$/.test(given)),
+    port,
+    proxies: whole(0, 10),
+    metricsPort: port,
+  },
+  database: { url: databaseUrl, folder: text('a folder') },
+  secret: secrets,
+  mail: { url: mailUrl, from: mailbox },
+  brand: {
+    name: textByLanguage,
+    logo: text('an image file (.svg, .png, .webp or .jpg)', (given) => /\.(svg|png|webp|jpe?g)$/i.test(given)),
+    color: value('a colour in quotes like "#0000bf"', (given) => {
+      return typeof given === 'string' && /^#[0-9a-f]{6}$/i.test(given) ? given.toLowerCase() : undefined;
+    }),
+  },
+  support: {
+    email: emailAddress,
+    phone: text('a telephone number like "+358 9 123 4567"', (given) => /^\+?[0-9 ()/-]{3,30}$/.test(given)),
+    hours: textByLanguage,
+  },
+  languages: list(oneOf(...LANGUAGES), `a list of some of ${LANGUAGES.join(', ')}`),
+  signIn: {
+    unknownAddress: oneOf('tell', 'conceal'),
+    registration: value('closed (open comes with a later version)', (given) =>
+      given === 'closed' ? given : undefined,
+    ),
+  },
+  // NIST SP 800-63B-4, 3.1.1.2: 15 for a password as the only factor, 8 at the very least.
+  password: { minLength: whole(8, 64) },
+  links: { lifetime: duration('10m', '7d') },
+  session: { idle: duration('5m', '30d'), absolute: duration('5m', '90d') },
+  keys: {
+    algorithms: list(oneOf('RS256', 'ES256'), 'a list of RS256, ES256 or both'),
+    rotation: duration('1d', '730d'),
+  },
+  limits: {
+    passwordPerAddress: whole(10, 40),
+    passwordPerPlace: whole(3, 15),
+    addressesPerPlace: whole(10, 100),
+    linksPerAddress: whole(2, 5),
+  },
+} as const;
+
+type Defaulted = 'listen' | 'languages' | 'signIn' | 'password' | 'links' | 'session' | 'keys' | 'limits';
+
+const DEFAULTS: Pick<Settings, Defaulted> = {
+  listen: { host: '127.0.0.1', port: 3000, proxies: 0, metricsPort: 9464 },
+  languages: LANGUAGES,
+  signIn: { unknownAddress: 'tell', registration: 'closed' },
+  password: { minLength: 15 },
+  links: { lifetime: milliseconds('24h')! },
+  session: { idle: milliseconds('12h')!, absolute: milliseconds('14d')! },
+  keys: { algorithms: ['RS256', 'ES256'], rotation: milliseconds('90d')! },
+  limits: { passwordPerAddress: 20, passwordPerPlace: 12, addressesPerPlace: 60, linksPerAddress: 4 },
+};
+const DATABASE_FOLDER = '.data/';
+const BRAND_NAME = everyLanguage({ fi: 'Tunnus' });
+
+/** Settings that come from the environment where the file is silent. */
+const FROM_ENVIRONMENT = [
+  { path: ['database', 'url'], variable: 'DATABASE_URL', schema: databaseUrl },
+  { path: ['secret'], variable: 'TUNNUS_SECRET', schema: secrets },
+  { path: ['mail', 'url'], variable: 'SMTP_URL', schema: mailUrl },
+] as const;
+
+export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings?: Settings; faults: Fault[] } {
+  const checked = check(readSource(settingsFile(folder), folder, env), SETTINGS);
+  const { values, faults, given } = checked;
+  for (const { path, variable, schema } of FROM_ENVIRONMENT) {
+    if (given(...path) || !env[variable]) continue;
+    const result = schema.safeParse(env[variable]);
+    if (result.success)
+      Object.assign(path.length > 1 ? values[path[0] as 'mail'] : values, { [path.at(-1)!]: result.data });
+    else
+      for (const issue of result.error.issues) checked.fault(path, `${variable} is set, but not to ${issue.message}`);
+  }
+  const logo = values.brand.logo && resolve(folder, values.brand.logo);
+  together(checked, { logo, env });
+
+  const { issuer } = values;
+  if (issuer === undefined || faults.length) return { faults };
+  const { database, brand } = values;
+  const settings: Settings = {
+    folder,
+    issuer,
+    listen: filled(values.listen, DEFAULTS.listen),
+    database: { url: database.url, folder: resolve(database.folder ?? DATABASE_FOLDER) },
+    secret: values.secret ?? [],
+    mail: { url: values.mail.url, from: values.mail.from ?? `no-reply@${mailDomain(issuer)}` },
+    brand: { name: brand.name ?? BRAND_NAME, logo, color: brand.color },
+    support: values.support,
+    languages: values.languages ?? DEFAULTS.languages,
+    signIn: filled(values.signIn, DEFAULTS.signIn),
+    password: filled(values.password, DEFAULTS.password),
+    links: filled(values.links, DEFAULTS.links),
+    session: filled(values.session, DEFAULTS.session),
+    keys: filled(values.keys, DEFAULTS.keys),
+    limits: filled(values.limits, DEFAULTS.limits),
+  };
+  return { settings, faults };
+}
+
+export const settingsFile = (folder: string): string => join(folder, 'tunnus.yaml');
+
+/** Faults that no key has by itself. */
+function together(checked: Checked<typeof SETTINGS>, { logo, env }: { logo?: string; env: NodeJS.ProcessEnv }): void {
+  const { values, fault, given } = checked;
+  if (!given('issuer'))
+    fault([], 'issuer is missing, expected the address of this service, like "https://tunnus.example.fi"');
+  const { port, metricsPort } = filled(values.listen, DEFAULTS.listen);
+  if (port === metricsPort && port !== 0) {
+    fault(['listen', 'metricsPort'], `listen.metricsPort is ${metricsPort} like listen.port, expected another port`);
+  }
+  const { idle, absolute } = filled(values.session, DEFAULTS.session);
+  if (idle > absolute) {
+    fault(['session', 'idle'], 'session.idle is longer than session.absolute, expected at most the same');
+  }
+  if (values.database.url !== undefined && !given('secret') && !env['TUNNUS_SECRET']) {
+    const expected = `${SECRET_LENGTH} or more characters in TUNNUS_SECRET or under secret (only the embedded database makes its own)`;
+    fault([], `a database is given but no secret, expected ${expected}`);
+  }
+  if (logo && !existsSync(logo))
+    fault(['brand', 'logo'], `brand.logo leads to ${logo}, which does not exist, expected an image file`);
+}
+
+/** An e-service can only be promised an algorithm that there are keys for. */
+export function algorithmFaults(
+  settings: Settings,
+  clients: readonly ClientConfig[],
+  places: ReadonlyMap<ClientConfig, (key: string) => number>,
+): Fault[] {
+  return clients.flatMap((client): Fault[] => {
+    const wanted = client.id_token_signed_response_alg;
+    if (!wanted || settings.keys.algorithms.includes(wanted)) return [];
+    const line = places.get(client)?.('id_token_signed_response_alg') ?? 1;
+    const expected = `one of keys.algorithms (${settings.keys.algorithms.join(', ')})`;
+    return [{ file: client.file, line, message: `id_token_signed_response_alg is "${wanted}", expected ${expected}` }];
+  });
+}
+
+/** A default for every value that is not there. */
+function filled<D extends object>(given: { [K in keyof D]?: D[K] | undefined }, defaults: D): D {
+  const entries = Object.entries(defaults).map(([key, standard]) => [key, given[key as keyof D] ?? standard]);
+  return Object.fromEntries(entries) as D;
+}
+
+function mailDomain(issuer: string): string {
+  const { hostname } = new URL(issuer);
+  // An IP address is no domain.
+  return /^\[|^[\d.]+$/.test(hostname) ? 'localhost' : hostname;
+}

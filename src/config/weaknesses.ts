@@ -1,0 +1,101 @@
+/**
+ * Owns what `tunnus check` warns of: settings that are allowed but weak, or that a resident will feel. Changes nothing.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import type { Config } from '../config.ts';
+import { settingsFile } from './settings.ts';
+import { isLoopback, milliseconds } from './values.ts';
+
+export interface Weakness {
+  file: string;
+  message: string;
+}
+
+export function weaknesses(config: Config): Weakness[] {
+  const file = settingsFile(config.folder);
+  const found: (string | false)[] = [
+    config.issuer.startsWith('http:') && 'issuer is http: on this machine only; residents need an https: address',
+    config.password.minLength < 15 &&
+      `password.minLength is ${config.password.minLength}; NIST SP 800-63B-4 asks for 15 where a password is all`,
+    config.links.lifetime > milliseconds('24h')! &&
+      'links.lifetime is over 24h; NIST SP 800-63B-4 ends a mailed link by then',
+    !config.mail.url && 'mail.url is not given; no link can be mailed, so nobody without a password gets in',
+    !config.support.email &&
+      !config.support.phone &&
+      'support has neither email nor phone; who gets stuck has nobody to ask',
+    config.languages.length === 1 &&
+      `languages has only ${config.languages[0]}; residents expect Finnish and Swedish at least`,
+    !config.keys.algorithms.includes('RS256') &&
+      'keys.algorithms lacks RS256, which OpenID Connect asks every provider for',
+    config.listen.proxies === 0 &&
+      behindProxy(config) &&
+      'listen.proxies is 0 with an https: issuer; behind a proxy all residents then count as one place',
+    config.clients.length === 0 && 'there is no client in clients/; no e-service can send residents here',
+    lowContrast(config.brand.color) &&
+      `brand.color ${config.brand.color} is too light for white text (WCAG 2.2, 1.4.3 asks for 4.5:1)`,
+  ];
+  return [
+    ...found.filter((message) => message !== false).map((message) => ({ file, message })),
+    ...config.clients.flatMap(clientWeaknesses),
+    ...readableSecrets(config),
+  ];
+}
+
+/** The names of all user lists that e-services lean on; a name with no import yet is suspicious. */
+export function clientSources(config: Pick<Config, 'clients'>): { source: string; file: string; clientId: string }[] {
+  return config.clients.flatMap((client) => {
+    return client.legacy_source
+      ? [{ source: client.legacy_source, file: client.file, clientId: client.client_id }]
+      : [];
+  });
+}
+
+function clientWeaknesses(client: Config['clients'][number]): Weakness[] {
+  const { file } = client;
+  const hosts = new Set(client.redirect_uris.map((uri) => new URL(uri).host));
+  const found: (string | false)[] = [
+    !client.require_pkce && 'require_pkce is false; a stolen code can be spent by who stole it (RFC 9700, 2.1.1)',
+    !client.initiate_login_uri &&
+      !client.client_uri &&
+      'neither initiate_login_uri nor client_uri; a mailed link opened on another device cannot lead on to the e-service',
+    client.subject_type !== 'public' &&
+      client.subject_type !== 'legacy' &&
+      hosts.size > 1 &&
+      !client.sector_identifier_uri &&
+      'pairwise with several hosts and no sector_identifier_uri; every sub changes when the first of redirect_uris does',
+    (client.client_secret?.length ?? 0) > 1 &&
+      'client_secret has two values; take the old one out when the e-service has changed',
+  ];
+  return found.filter((message) => message !== false).map((message) => ({ file, message }));
+}
+
+const behindProxy = ({ issuer, listen }: Config): boolean => issuer.startsWith('https:') && isLoopback(listen.host);
+
+/** Files that hold a secret themselves (not by reference) and that everybody on the machine may read. */
+function readableSecrets({ folder, secret, database, mail, clients }: Config): Weakness[] {
+  const urls = [database.url, mail.url].filter((url) => url !== undefined && new URL(url).password !== '');
+  const holders = [
+    { file: settingsFile(folder), secrets: [...secret, ...urls] },
+    ...clients.map(({ file, client_secret }) => ({ file, secrets: client_secret ?? [] })),
+  ];
+  return holders.flatMap(({ file, secrets }) => {
+    if ((statSync(file).mode & 0o004) === 0) return [];
+    const text = readFileSync(file, 'utf8');
+    if (!secrets.some((value) => value !== undefined && text.includes(value))) return [];
+    return [
+      {
+        file,
+        message: 'holds a secret that everybody on this machine may read; chmod 640 it, or use ${NAME} or ${file:…}',
+      },
+    ];
+  });
+}
+
+function lowContrast(color: string | undefined): boolean {
+  if (!color) return false;
+  const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((at) => {
+    const part = parseInt(color.slice(at, at + 2), 16) / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) < 4.5;
+}
