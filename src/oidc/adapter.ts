@@ -252,8 +252,8 @@ function interactionAdapter(deps: AdapterDeps): Adapter {
       return restored(found.payload, uid);
     },
     async upsert(uid, payload) {
-      const { jti: _uid, ...rest } = payload;
-      // The cookie's session id, which the library puts here, is a key to the session.
+      // The way back has the uid in it, and `cookie` is a key to the session; the library reads neither again.
+      const { jti: _uid, returnTo: _returnTo, ...rest } = payload;
       const session = rest.session ? { ...(rest.session as object), cookie: undefined } : undefined;
       const unit = current();
       if (!unit) throw new Error('a sign-in under way belongs to a browser');

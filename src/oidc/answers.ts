@@ -35,10 +35,10 @@ function programRoute(ctx: Context): ProviderContext | undefined {
   return oidc?.route && !pages.has(oidc.route) ? oidc : undefined;
 }
 
-export function dropAnswer(ctx: Context, cookiesBefore: string | string[]): void {
+export function dropAnswer(ctx: Context, cookiesBefore: string | string[] | undefined): void {
   ctx.body = null;
   for (const header of ['set-cookie', 'location', 'www-authenticate', 'content-type', 'dpop-nonce']) ctx.remove(header);
-  if (cookiesBefore.length > 0) ctx.set('set-cookie', cookiesBefore);
+  if (cookiesBefore?.length) ctx.set('set-cookie', cookiesBefore);
 }
 
 function refuseProgram(ctx: Context, status: number, error: string, description: string): void {

@@ -120,10 +120,14 @@ export class Change {
   async write(db: Database, now: Date): Promise<void> {
     const parts = this.#parts(now);
     if (parts.length === 0) return;
+    const statement = compose(parts);
     try {
-      await db.query(compose(parts));
+      // Two that end the same grants may wait for each other; the one that was chosen to give way just tries again.
+      await db
+        .query(statement)
+        .catch((error) => (codeOf(error) === '40P01' ? db.query(statement) : Promise.reject(error)));
     } catch (error) {
-      if ((error as { code?: string }).code === 'TU001') throw new Lost((error as Error).message as LostReason);
+      if (codeOf(error) === 'TU001') throw new Lost((error as Error).message as LostReason);
       throw error;
     }
   }
@@ -169,6 +173,10 @@ export class Change {
   }
 }
 
+function codeOf(error: unknown): string | undefined {
+  return (error as { code?: string }).code;
+}
+
 function key(id: Buffer): string {
   return id.toString('base64');
 }
@@ -177,7 +185,7 @@ function compose(parts: readonly Part[]): Sql {
   let ctes: Sql | undefined;
   let verdict = sql`true`;
   parts.forEach((part, index) => {
-    const name: Sql = { text: `part_${index}`, values: [] };
+    const name = verbatim(`part_${index}`);
     ctes = ctes ? sql`${ctes}, ${name} as (${part.sql})` : sql`${name} as (${part.sql})`;
     if (part.must) {
       const { rows, or } = part.must;
@@ -186,4 +194,9 @@ function compose(parts: readonly Part[]): Sql {
     }
   });
   return sql`with ${ctes} select ${verdict} as written`;
+}
+
+/** SQL text as it is: only for names made here. */
+function verbatim(text: string): Sql {
+  return sql(Object.assign([text], { raw: [text] }));
 }

@@ -95,7 +95,7 @@ export interface UnitOfWorkDeps {
 export function unitOfWork(deps: UnitOfWorkDeps): Middleware {
   return async (ctx, next) => {
     const unit = new UnitOfWork(ctx);
-    const cookiesBefore = ctx.response.get('set-cookie');
+    const cookiesBefore = ctx.response.get('set-cookie') as string | string[] | undefined;
     try {
       await units.run(unit, () => next());
       if (unit.outage) throw unit.outage;
