@@ -1,0 +1,180 @@
+/**
+ * Owns the tables `accounts` and `erasures`: one row a resident, found by the canonical form of the address.
+ *
+ * Every change that must end proofs (password, address, another list, lock) raises `epoch`; sessions, grants and sign-ins
+ * carry the epoch they were made under. The password hash is no part of an Account: it leaves this file only for checking.
+ * Setting up accounts from lists is journeys/import-accounts.ts's, in the set-based statements of account-lists.ts.
+ */
+import { sql, type Queryable, type Sql } from '../platform/database.ts';
+import type { Sealer } from '../platform/secrets.ts';
+import { canonicalAddress, displayAddress } from './addresses.ts';
+
+/** 'none': no password yet; 'list': vouched for by one old list only; 'own': set by the resident. */
+export type PasswordState = 'none' | 'list' | 'own';
+
+export interface Account {
+  id: string;
+  /** As the resident or the list wrote it: for display and for mail. */
+  email: string;
+  emailKey: string;
+  emailVerified: boolean;
+  givenName?: string;
+  familyName?: string;
+  phoneNumber?: string;
+  locale?: string;
+  passwordState: PasswordState;
+  lockedAt?: Date;
+  epoch: number;
+  createdAt: Date;
+  updatedAt: Date;
+  signedInAt?: Date;
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' && value ? value : undefined);
+const time = (value: unknown): Date | undefined =>
+  value instanceof Date ? value : typeof value === 'string' ? new Date(value) : undefined;
+
+/** From a row of `accounts`, or from its to_jsonb, in which times are text. */
+export function accountFromRow(row: Record<string, unknown>): Account {
+  return {
+    id: row['id'] as string,
+    email: row['email'] as string,
+    emailKey: row['email_key'] as string,
+    emailVerified: row['email_verified'] as boolean,
+    givenName: text(row['given_name']),
+    familyName: text(row['family_name']),
+    phoneNumber: text(row['phone_number']),
+    locale: text(row['locale']),
+    passwordState: row['password_state'] as PasswordState,
+    lockedAt: time(row['locked_at']),
+    epoch: row['epoch'] as number,
+    createdAt: time(row['created_at'])!,
+    updatedAt: time(row['updated_at'])!,
+    signedInAt: time(row['signed_in_at']),
+  };
+}
+
+/** A scalar query for composing: the account with its password hash as JSON, or null. */
+export function accountJson(emailKey: string): Sql {
+  return sql`select to_jsonb(a) from accounts a where a.email_key = ${emailKey}`;
+}
+
+const COLUMNS = sql`id, email, email_key, email_verified, given_name, family_name, phone_number, locale, password_state,
+  locked_at, epoch, created_at, updated_at, signed_in_at`;
+
+async function one(db: Queryable, statement: Sql): Promise<Account | undefined> {
+  const [row] = await db.query(statement);
+  return row && accountFromRow(row);
+}
+
+export function accountByKey(db: Queryable, emailKey: string): Promise<Account | undefined> {
+  return one(db, sql`select ${COLUMNS} from accounts where email_key = ${emailKey}`);
+}
+
+export function accountById(db: Queryable, id: string): Promise<Account | undefined> {
+  return one(db, sql`select ${COLUMNS} from accounts where id = ${id}`);
+}
+
+/** The resident's own password. Raises the epoch and returns it. */
+export async function setOwnPassword(
+  tx: Queryable,
+  { accountId, hash, emailVerified }: { accountId: string; hash: string; emailVerified?: boolean },
+  now: Date,
+): Promise<number> {
+  const [row] = await tx.query<{ epoch: number }>(sql`
+    update accounts set password_state = 'own', password_hash = ${hash}, password_list = null, epoch = epoch + 1,
+      email_verified = email_verified or ${emailVerified ?? false}, updated_at = ${now}
+    where id = ${accountId} returning epoch`);
+  if (!row) throw new Error('the account is gone');
+  return row.epoch;
+}
+
+/** The same password in a better hash: ends no proof. Does nothing where the hash is another by now. */
+export async function replaceHash(
+  db: Queryable,
+  { accountId, from, to }: { accountId: string; from: string; to: string },
+  now: Date,
+): Promise<void> {
+  await db.query(sql`
+    update accounts set password_hash = ${to}, updated_at = ${now}
+    where id = ${accountId} and password_hash = ${from}`);
+}
+
+export async function setLocale(
+  tx: Queryable,
+  { accountId, locale }: { accountId: string; locale: string },
+  now: Date,
+): Promise<void> {
+  await tx.query(sql`update accounts set locale = ${locale}, updated_at = ${now} where id = ${accountId}`);
+}
+
+/** A statement for composing: the resident signed in. */
+export function signedInRow(accountId: string, now: Date): Sql {
+  return sql`update accounts set signed_in_at = ${now} where id = ${accountId}`;
+}
+
+/** Ends every session and grant of the account. */
+export async function raiseEpoch(tx: Queryable, accountId: string, now: Date): Promise<void> {
+  await tx.query(sql`update accounts set epoch = epoch + 1, updated_at = ${now} where id = ${accountId}`);
+}
+
+/** Keeps the time of the first lock. */
+export async function lockAccount(tx: Queryable, accountId: string, now: Date): Promise<void> {
+  await tx.query(sql`
+    update accounts set locked_at = ${now}, epoch = epoch + 1, updated_at = ${now}
+    where id = ${accountId} and locked_at is null`);
+}
+
+export async function unlockAccount(tx: Queryable, accountId: string, now: Date): Promise<void> {
+  await tx.query(sql`
+    update accounts set locked_at = null, updated_at = ${now} where id = ${accountId} and locked_at is not null`);
+}
+
+/** Gives the account another address. Nobody has proved that one yet, so it is not verified. */
+export async function changeEmail(
+  tx: Queryable,
+  { accountId, email }: { accountId: string; email: string },
+  now: Date,
+): Promise<'changed' | 'taken'> {
+  const emailKey = canonicalAddress(email);
+  if (!emailKey) throw new Error('not an address');
+  const [taken] = await tx.query(sql`select 1 from accounts where email_key = ${emailKey} and id <> ${accountId}`);
+  if (taken) return 'taken';
+  await tx.query(sql`
+    update accounts set email = ${displayAddress(email)}, email_key = ${emailKey}, email_verified = false,
+      epoch = epoch + 1, updated_at = ${now}
+    where id = ${accountId}`);
+  return 'changed';
+}
+
+/** What is kept of what was erased: keyed hashes, one for each secret still in use. */
+export const erasureDigests = {
+  email: (sealer: Sealer, emailKey: string): Buffer[] => sealer.digests(emailKey, 'erased-email'),
+  legacyId: (sealer: Sealer, source: string, legacyId: string): Buffer[] =>
+    sealer.digests(`${source}\n${legacyId}`, 'erased-legacy-id'),
+};
+
+/** Held shared while erasing and alone while importing: what is erased meanwhile must not come back with the list. */
+export const LISTS_LOCK = 7_112_024;
+
+/** Erases the account. Its address and old ids (which the caller read in `tx`) never come back by an import. */
+export async function eraseAccount(
+  tx: Queryable,
+  { account, legacyIds, sealer }: {
+    account: Account;
+    legacyIds: readonly { source: string; id: string }[];
+    sealer: Sealer;
+  },
+  now: Date,
+): Promise<void> {
+  await tx.query(sql`select pg_advisory_xact_lock_shared(${LISTS_LOCK})`);
+  const emails = [sealer.digest(account.emailKey, 'erased-email')];
+  const ids = legacyIds.map(({ source, id }) => erasureDigests.legacyId(sealer, source, id)[0]!);
+  await tx.query(sql`
+    insert into erasures (kind, digest, erased_at)
+    select 'email', digest, ${now}::timestamptz from unnest(${emails}::bytea[]) as digest
+    union
+    select 'legacy_id', digest, ${now}::timestamptz from unnest(${ids}::bytea[]) as digest
+    on conflict do nothing`);
+  await tx.query(sql`delete from accounts where id = ${account.id}`);
+}

@@ -1,0 +1,110 @@
+/**
+ * Owns the rules of e-mail addresses: when two are one, which are none, which imitate another, which are likely a slip.
+ *
+ * Addresses compare in NFC and lower case, with the domain in IDNA ASCII form. Whatever Unicode would fold onto ASCII in a
+ * local part (Kelvin sign, full-width letters) is no address at all: taking it for the plain letter would make two addresses
+ * one, keeping it apart would make one two. Mail never goes to a typed address, so no mapping here can redirect a link.
+ */
+import { domainToASCII, domainToUnicode } from 'node:url';
+
+const LONGEST = 254; // RFC 5321, 4.5.3.1.3, without the angle brackets
+const LONGEST_LOCAL = 64;
+const EDGES = /^[\s\u200b\u2060\ufeff]+|[\s\u200b\u2060\ufeff]+$/g; // what copying from a page or a spreadsheet brings along
+// Quoted local parts are left out on purpose: nobody has one, and mail software disagrees on where they end.
+const LOCAL = /^[a-z0-9!#$%&'*+/=?^_`{|}~\p{L}\p{M}\p{N}-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~\p{L}\p{M}\p{N}-]+)*$/u;
+const DOMAIN = /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$/;
+// Only what may stand in a name: domainToASCII would also decode %61, and drop what cannot be seen.
+const DOMAIN_AS_WRITTEN = /^[\p{L}\p{M}\p{N}.\u3002\uff0e\uff61-]+$/u;
+
+function lowerCase(text: string): string {
+  // By code point: at the end of a word toLowerCase alone would give another sigma.
+  return [...text].map((char) => char.toLowerCase()).join('').replaceAll('ς', 'σ').normalize('NFC');
+}
+
+/** True where Unicode folds a character that is not ASCII onto one that is. */
+function foldsToAscii(local: string): boolean {
+  return [...local].some((char) => char > '\x7f' && /^[\x00-\x7f]+$/.test(char.normalize('NFKC').toLowerCase()));
+}
+
+/** The form that addresses compare in; undefined: that is no address. */
+export function canonicalAddress(typed: string): string | undefined {
+  if (typed.length > 4 * LONGEST) return undefined;
+  const written = typed.replace(EDGES, '');
+  const at = written.indexOf('@');
+  if (at < 1 || at !== written.lastIndexOf('@')) return undefined;
+  const localAsWritten = written.slice(0, at);
+  const domainAsWritten = written.slice(at + 1);
+  if (foldsToAscii(localAsWritten) || !DOMAIN_AS_WRITTEN.test(domainAsWritten)) return undefined;
+  const local = lowerCase(localAsWritten.normalize('NFC'));
+  const domain = domainToASCII(domainAsWritten.normalize('NFC'));
+  if (!LOCAL.test(local) || Buffer.byteLength(local) > LONGEST_LOCAL || !DOMAIN.test(domain)) return undefined;
+  const address = `${local}@${domain}`;
+  return Buffer.byteLength(address) <= LONGEST ? address : undefined;
+}
+
+/** The address as it was written, for showing it and for mail. */
+export function displayAddress(typed: string): string {
+  return typed.replace(EDGES, '').normalize('NFC');
+}
+
+// Lower-case letters that pass for ASCII ones (from Unicode's confusables, those that occur in fonts for text).
+const PASSES_FOR = new Map(
+  [...'аaеeоoрpсcуyхxіiјjѕsһhԁdԛqԝwкkӏlοoαaνvρpτtυuιiκkεeγyχxıiȷjɑaɡgօoսuցgհhոn'].reduce<[string, string][]>(
+    (pairs, char, index, all) => (index % 2 ? pairs : [...pairs, [char, all[index + 1]!]]),
+    [],
+  ),
+);
+const SCRIPTS = [/\p{Script=Latin}/u, /\p{Script=Cyrillic}/u, /\p{Script=Greek}/u, /\p{Script=Armenian}/u];
+
+function imitates(label: string): boolean {
+  if (!/[^\x00-\x7f]/.test(label)) return false;
+  const scripts = SCRIPTS.filter((script) => script.test(label)).length;
+  return scripts > 1 || [...label].every((char) => char <= '\x7f' || PASSES_FOR.has(char));
+}
+
+/** True for an address that imitates another: letters of several scripts in one label, or all of them passing for ASCII. */
+export function mixedScript(canonical: string): boolean {
+  const [local = '', domain = ''] = canonical.split('@');
+  return imitates(local) || domainToUnicode(domain).split('.').some(imitates);
+}
+
+const WELL_KNOWN = (
+  'gmail.com googlemail.com hotmail.com hotmail.fi outlook.com live.com live.fi msn.com icloud.com me.com mac.com yahoo.com ' +
+  'yahoo.fi ymail.com mail.com email.com gmx.com gmx.net aol.com proton.me protonmail.com pm.me luukku.com kolumbus.fi ' +
+  'elisanet.fi saunalahti.fi suomi24.fi welho.com pp.inet.fi inet.fi netti.fi nic.fi dnainternet.net telia.com telia.fi ' +
+  'jippii.fi wippies.fi surffi.fi phnet.fi pp1.inet.fi kotinet.com mbnet.fi iki.fi aland.net multi.fi anvianet.fi netikka.fi ' +
+  'hel.fi helsinki.fi edu.hel.fi aalto.fi tuni.fi utu.fi jyu.fi oulu.fi abo.fi hotmail.se outlook.fi live.se'
+).split(' ');
+
+/** Damerau's distance (neighbours swapped count one), but never more than `limit` + 1. */
+function distance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1;
+      row[j] = Math.min(rows[i - 1]![j]! + 1, row[j - 1]! + 1, rows[i - 1]![j - 1]! + same);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        row[j] = Math.min(row[j]!, rows[i - 2]![j - 2]! + 1);
+      }
+    }
+    rows.push(row);
+  }
+  return rows[a.length]![b.length]!;
+}
+
+/** 'Did you mean …?': the same address at the well-known mail domain that this one nearly is. */
+export function suggestion(address: string): string | undefined {
+  const domain = canonicalAddress(address)?.split('@')[1];
+  if (!domain || WELL_KNOWN.includes(domain)) return undefined;
+  const near = WELL_KNOWN.map((known) => {
+    // Short names have honest neighbours: 'like.fi' is no slip of 'live.fi' by two letters.
+    const limit = known.length < 7 ? 0 : known.length < 9 || known[0] !== domain[0] ? 1 : 2;
+    return { known, limit, steps: distance(domain, known, limit) };
+  })
+    .filter(({ limit, steps }) => steps <= limit)
+    .sort((a, b) => a.steps - b.steps);
+  const written = displayAddress(address);
+  return near[0] && `${written.slice(0, written.indexOf('@'))}@${near[0].known}`;
+}
