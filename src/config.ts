@@ -25,7 +25,12 @@ export interface Settings {
   readonly folder: string;
   /** An origin: no path, no slash at its end. */
   readonly issuer: string;
-  readonly listen: { readonly host: string; readonly port: number; readonly proxies: number; readonly metricsPort: number };
+  readonly listen: {
+    readonly host: string;
+    readonly port: number;
+    readonly proxies: number;
+    readonly metricsPort: number;
+  };
   /** No `url`: the embedded PostgreSQL in `folder` (absolute). */
   readonly database: { readonly url?: string; readonly folder: string };
   /** The first seals, all open. Empty only with the embedded database, which keeps one beside itself. */
@@ -50,12 +55,14 @@ export interface Settings {
   };
 }
 
-export type AuthMethod = 'client_secret_basic' | 'client_secret_post' | 'client_secret_jwt' | 'private_key_jwt' | 'none';
+export type AuthMethod =
+  'client_secret_basic' | 'client_secret_post' | 'client_secret_jwt' | 'private_key_jwt' | 'none';
 
 /** One e-service, by the names of OpenID Connect Dynamic Client Registration 1.0 and RFC 7591 and some of our own. */
 export interface ClientConfig {
-  /** Where it stands. */
+  /** Where it stands, and on which line each of its keys. */
   readonly file: string;
+  readonly lines?: Readonly<Record<string, number>>;
   readonly client_id: string;
   /** All valid, the first is the new one. */
   readonly client_secret?: readonly string[];
@@ -97,12 +104,13 @@ export interface Fault {
 }
 
 export type ConfigReading = { config: Config; faults: [] } | { config?: undefined; faults: Fault[] };
-export type ClientsReading = { clients: readonly ClientConfig[]; faults: [] } | { clients?: undefined; faults: Fault[] };
+export type ClientsReading =
+  { clients: readonly ClientConfig[]; faults: [] } | { clients?: undefined; faults: Fault[] };
 
 export function readConfig(folder: string, env: NodeJS.ProcessEnv = process.env): ConfigReading {
   const { settings, faults: inSettings } = readSettings(folder, env);
-  const { clients, places, faults: inClients } = readClientFiles(folder, env);
-  const between = settings ? algorithmFaults(settings, clients, places) : [];
+  const { clients, faults: inClients } = readClientFiles(folder, env);
+  const between = settings ? algorithmFaults(settings, clients) : [];
   const faults = [...inSettings, ...inClients, ...between];
   if (!settings || faults.length) return { faults };
   return { config: freeze({ ...settings, clients }), faults: [] };

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { AuthMethod, ClientConfig, Fault } from '../config.ts';
 import { LANGUAGES, type Language } from '../platform/i18n.ts';
-import { check, type Checked, type Partly } from './shape.ts';
-import { emptySource, readSource, reasonOf } from './source.ts';
+import { check, inOrder, type Checked, type Partly } from './shape.ts';
+import { emptySource, readSource, reasonOf, type Source } from './source.ts';
 import {
   emailAddress,
   everyLanguage,
@@ -44,12 +44,15 @@ const redirectUri = text('a whole address without #fragment, wildcard or passwor
 
 const words = text('a text');
 
-const jwks = value('a section with keys, a list of public JSON Web Keys', (given): ClientConfig['jwks'] => {
-  const keys = z
-    .object({ keys: z.array(z.looseObject({ kty: z.enum(['RSA', 'EC', 'OKP']) })).min(1) })
-    .safeParse(given);
-  return keys.success && keys.data.keys.every((key) => !('d' in key)) ? keys.data : undefined;
-});
+const jwks = value(
+  'keys: with a list of public JSON Web Keys (kty RSA, EC or OKP, nothing private)',
+  (given): ClientConfig['jwks'] => {
+    const keys = z
+      .object({ keys: z.array(z.looseObject({ kty: z.enum(['RSA', 'EC', 'OKP']) })).min(1) })
+      .safeParse(given);
+    return keys.success && keys.data.keys.every((key) => !('d' in key)) ? keys.data : undefined;
+  },
+);
 
 const CLIENT = {
   client_id: text('1 to 128 printable ASCII characters without spaces', (given) => /^[\x21-\x7e]{1,128}$/.test(given)),
@@ -96,14 +99,13 @@ const CLIENT = {
 export interface ClientFiles {
   /** Those without a fault of their own. */
   clients: ClientConfig[];
-  places: Map<ClientConfig, (key: string) => number>;
   faults: Fault[];
 }
 
 /** No folder `clients`: no clients yet. */
 export function readClientFiles(folder: string, env: NodeJS.ProcessEnv): ClientFiles {
   const within = join(folder, 'clients');
-  const found: ClientFiles = { clients: [], places: new Map(), faults: [] };
+  const found: ClientFiles = { clients: [], faults: [] };
   const owners = new Map<string, string>();
   for (const name of yamlFiles(within, found.faults)) {
     const file = join(within, name);
@@ -114,11 +116,9 @@ export function readClientFiles(folder: string, env: NodeJS.ProcessEnv): ClientF
     const owner = id === undefined ? undefined : owners.get(id);
     if (owner) checked.fault(['client_id'], `client_id is "${id}" as in ${owner}, expected an id of its own`);
     else if (id !== undefined) owners.set(id, file);
-    found.faults.push(...checked.faults);
+    found.faults.push(...inOrder(checked.faults));
     if (checked.faults.length) continue;
-    const client = clientOf(file, checked.values);
-    found.clients.push(client);
-    found.places.set(client, (key) => source.lineOf([key]));
+    found.clients.push(clientOf(source, checked.values));
   }
   return found;
 }
@@ -235,13 +235,14 @@ function redirectFault(uri: string, type: ClientConfig['application_type']): str
 }
 
 /** All values are there that must be: nothing was at fault. */
-function clientOf(file: string, values: Values): ClientConfig {
+function clientOf({ file, lineOf }: Source, values: Values): ClientConfig {
   const { client_name: name, scope, redirect_uris = [] } = values;
   const names = LANGUAGES.map((language) => [language, values[`client_name#${language}`] ?? name]);
   const { 'client_name#fi': _fi, 'client_name#sv': _sv, 'client_name#en': _en, ...metadata } = values;
   return {
     ...metadata,
     file,
+    lines: Object.fromEntries(Object.keys(values).map((key) => [key, lineOf([key])])),
     client_id: values.client_id!,
     client_name: everyLanguage(Object.fromEntries(names) as Partial<Record<Language, string>>),
     application_type: values.application_type ?? 'web',

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import type { ClientConfig, Fault, Settings } from '../config.ts';
 import { LANGUAGES } from '../platform/i18n.ts';
-import { check, type Checked } from './shape.ts';
+import { check, inOrder, type Checked } from './shape.ts';
 import { readSource } from './source.ts';
 import {
   duration,
@@ -33,7 +33,7 @@ function urlWith(...schemes: readonly string[]): z.ZodType<string> {
   const expected = `a URL that begins with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`;
   return text(expected, (given) => {
     return given.length <= LONGEST_URL && URL.canParse(given) && schemes.includes(new URL(given).protocol);
-  }).meta({ secret: true });
+  }).meta({ hidden: 'url' });
 }
 
 const port = whole(0, 65_535);
@@ -131,7 +131,7 @@ export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings
   together(checked, { logo, env });
 
   const { issuer } = values;
-  if (issuer === undefined || faults.length) return { faults };
+  if (issuer === undefined || faults.length) return { faults: inOrder(faults) };
   const { database, brand } = values;
   const settings: Settings = {
     folder,
@@ -177,15 +177,11 @@ function together(checked: Checked<typeof SETTINGS>, { logo, env }: { logo?: str
 }
 
 /** An e-service can only be promised an algorithm that there are keys for. */
-export function algorithmFaults(
-  settings: Settings,
-  clients: readonly ClientConfig[],
-  places: ReadonlyMap<ClientConfig, (key: string) => number>,
-): Fault[] {
+export function algorithmFaults(settings: Settings, clients: readonly ClientConfig[]): Fault[] {
   return clients.flatMap((client): Fault[] => {
     const wanted = client.id_token_signed_response_alg;
     if (!wanted || settings.keys.algorithms.includes(wanted)) return [];
-    const line = places.get(client)?.('id_token_signed_response_alg') ?? 1;
+    const line = client.lines?.['id_token_signed_response_alg'] ?? 1;
     const expected = `one of keys.algorithms (${settings.keys.algorithms.join(', ')})`;
     return [{ file: client.file, line, message: `id_token_signed_response_alg is "${wanted}", expected ${expected}` }];
   });

@@ -43,12 +43,13 @@ interface Here {
 }
 
 function section(data: unknown, shape: Shape, here: Here): Record<string, unknown> {
-  const { path, source, fault } = here;
+  const { path, fault } = here;
   const values: Record<string, unknown> = {};
   // A section whose keys are all commented out is null.
   const found = data === null || data === undefined || data === UNKNOWN ? {} : data;
   if (!isSection(found)) {
-    fault(path, `${nameOf(path)} is ${source.show(path)}, expected a section with ${Object.keys(shape).join(', ')}`);
+    // The value is not shown: `database: postgres://…` holds a password.
+    fault(path, `${nameOf(path)} is no section, expected a section with ${Object.keys(shape).join(', ')}`);
   }
   const content = isSection(found) ? found : {};
   for (const key of Object.keys(content)) {
@@ -75,11 +76,17 @@ function leaf(value: unknown, schema: z.ZodType, { path, source, fault }: Here):
     const wrong = inside.reduce<unknown>((outer, step) => (isBranch(outer) ? outer[step] : outer), value);
     // A single value where a list may stand is checked as a list of one.
     const at = [...path, ...(isBranch(value) ? inside : [])];
-    const shown =
-      schema.meta()?.['secret'] && typeof wrong === 'string' ? `${wrong.length} characters long` : source.show(at);
-    fault(at, `${nameOf(at)} is ${shown}, expected ${issue.message}`);
+    fault(at, `${nameOf(at)} is ${shownAs(schema, wrong) ?? source.show(at)}, expected ${issue.message}`);
   }
   return undefined;
+}
+
+/** How to name a value that must not be shown. */
+function shownAs(schema: z.ZodType, wrong: unknown): string | undefined {
+  const { hidden } = schema.meta() ?? {};
+  if (!hidden || wrong === null || isBranch(wrong)) return undefined;
+  if (typeof wrong !== 'string') return 'no text';
+  return hidden === 'secret' ? `${wrong.length} characters long` : 'another text';
 }
 
 const isSection = (value: unknown): value is Record<string, unknown> => isBranch(value) && !Array.isArray(value);
@@ -96,6 +103,8 @@ function has(data: unknown, path: readonly string[]): boolean {
   if (data === UNKNOWN) return true;
   return isBranch(data) && Object.hasOwn(data, key) && has(data[key], rest);
 }
+
+export const inOrder = (faults: readonly Fault[]): Fault[] => [...faults].sort((a, b) => a.line - b.line);
 
 /** `redirect_uris[2]`, `database.url`. */
 function nameOf(path: Path): string {

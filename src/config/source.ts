@@ -143,8 +143,11 @@ export function reasonOf(error: unknown): string {
   return `cannot be read (${code ?? 'unknown reason'})`;
 }
 
+/** Short, and without the password of a URL. */
 function shorten<T>(value: T): T | string {
-  return typeof value === 'string' && value.length > 80 ? `${value.slice(0, 79)}…` : value;
+  if (typeof value !== 'string') return value;
+  const plain = value.replace(/\/\/[^/\s]*@/g, '//…@');
+  return plain.length > 80 ? `${plain.slice(0, 79)}…` : plain;
 }
 
 /** The node at the path and where its line begins: at the key in a section, at the item in a list. */

@@ -23,7 +23,7 @@ export const text = (
 ): z.ZodType<string> => value(expected, (given) => (typeof given === 'string' && test(given) ? given : undefined));
 
 export const oneOf = <const T extends string>(...choices: readonly T[]): z.ZodType<T> =>
-  value(choices.join(' or '), (given) => choices.find((choice) => choice === given));
+  value(choices.join(', ').replace(/, ([^,]*)$/, ' or $1'), (given) => choices.find((choice) => choice === given));
 
 export const list = <T>(item: z.ZodType<T>, expected: string): z.ZodType<T[]> =>
   z
@@ -72,7 +72,7 @@ const SECRET_EXPECTED = `${SECRET_LENGTH} or more printable ASCII characters in 
 export const secrets = oneOrMore(
   text(SECRET_EXPECTED, (given) => SECRET.test(given)),
   'a secret or a list of them',
-).meta({ secret: true });
+).meta({ hidden: 'secret' });
 
 const EMAIL = /^[^\s@<>"(),:;\\[\]]+@[^\s@<>"(),:;\\[\]]+$/;
 

@@ -1,0 +1,144 @@
+/**
+ * Owns how an e-service looks to the library: the translation of its file, which our own schema has already passed, and the
+ * library's own judgement of the result. Also the client of our own pages, which no file describes.
+ *
+ * Clients reach the library through the adapter's `find('Client', id)`, which returns `libraryMetadata`.
+ */
+import type Provider from 'oidc-provider';
+import type { Client, ClientMetadata } from 'oidc-provider';
+import type { ClientConfig, Config, Fault } from '../config.ts';
+import { OWN_CLIENT_ID } from '../config/clients.ts';
+import { sameSecret } from '../platform/secrets.ts';
+
+/**
+ * What the library keeps for us on its client, under these names (`client['sector']`).
+ * `initiate_login_uri` is not among them: the library refuses http: there, on localhost too; pages read it from the file.
+ */
+export const OWN_CLIENT_METADATA = [
+  'sector',
+  'subject_type_own',
+  'legacy_source',
+  'require_pkce',
+  'consent',
+  'logout_on_expiry',
+  'client_secrets',
+] as const;
+
+/** How the library must be configured for what `libraryMetadata` returns. */
+export const CLIENT_OPTIONS = {
+  extraClientMetadata: { properties: [...OWN_CLIENT_METADATA] },
+  // The sector is made here; its URI is a name and nothing is fetched from it.
+  sectorIdentifierUriValidate: () => false,
+};
+
+/** Signs residents in for /account: response_type=none, so that no code or token comes to our own pages. */
+export function accountClient(issuer: string): ClientConfig {
+  return {
+    file: '',
+    client_id: OWN_CLIENT_ID,
+    client_name: { fi: 'Omat tiedot', sv: 'Mina uppgifter', en: 'My account' },
+    application_type: 'web',
+    redirect_uris: [`${issuer}/account/signed-in`],
+    post_logout_redirect_uris: [],
+    token_endpoint_auth_method: 'none',
+    grant_types: [],
+    response_types: ['none'],
+    scope: 'openid',
+    backchannel_logout_session_required: false,
+    require_auth_time: false,
+    subject_type: 'public',
+    require_pkce: false,
+    consent: 'skip',
+    logout_on_expiry: false,
+  };
+}
+
+/**
+ * Within which `sub` is unique and one resident has one. E-services on one host share a sector, those with
+ * `subject_type: legacy` share their user list: two lists on one host may use the same id for two people.
+ */
+export function sectorOf(client: ClientConfig): string {
+  if (client.subject_type === 'legacy') return `legacy:${client.legacy_source}`;
+  if (client.sector_identifier_uri) return new URL(client.sector_identifier_uri).host;
+  const [first] = client.redirect_uris;
+  const url = first === undefined ? undefined : new URL(first);
+  // Every app on a telephone or a computer has the host "" or 127.0.0.1.
+  const hasHost = url?.protocol === 'https:' || (url?.protocol === 'http:' && client.application_type === 'web');
+  return url && hasHost ? url.host : `client:${client.client_id}`;
+}
+
+/** The same of the library's client. */
+export function sectorOfClient(client: Client): string {
+  return client['sector'] as string;
+}
+
+export function libraryMetadata(
+  client: ClientConfig,
+  { keys, languages }: Pick<Config, 'keys' | 'languages'>,
+): ClientMetadata {
+  const {
+    client_secret: secrets,
+    subject_type: subjectType,
+    client_name: names,
+    file: _file,
+    lines: _lines,
+    ...same
+  } = client;
+  const { initiate_login_uri: _ours, sector_identifier_uri: _sector, ...metadata } = same;
+  const sector = sectorOf(client);
+  return withoutUndefined({
+    ...metadata,
+    client_name: names[languages[0] ?? 'fi'],
+    client_secret: secrets?.[0],
+    client_secrets: secrets,
+    id_token_signed_response_alg: client.id_token_signed_response_alg ?? keys.algorithms[0],
+    subject_type: subjectType === 'public' ? 'public' : 'pairwise',
+    subject_type_own: subjectType,
+    sector,
+    // Asked for by the library where the redirect URIs have several hosts.
+    sector_identifier_uri:
+      subjectType === 'public' ? undefined : `https://sector.invalid/${encodeURIComponent(sector)}`,
+  });
+}
+
+function withoutUndefined(metadata: Record<string, unknown>): ClientMetadata {
+  const entries = Object.entries(metadata).filter(([, value]) => value !== undefined);
+  // A copy: the library sorts and fills the lists that it is given.
+  return structuredClone(Object.fromEntries(entries)) as ClientMetadata;
+}
+
+/** What the library has against a client; it stops at the first fault of each. */
+export async function validateClients(
+  clients: readonly ClientConfig[],
+  config: Pick<Config, 'keys' | 'languages'>,
+  provider: Provider,
+): Promise<Fault[]> {
+  const faults: Fault[] = [];
+  for (const client of clients) {
+    try {
+      await provider.Client.validate(libraryMetadata(client, config));
+    } catch (error) {
+      if ((error as { error?: string }).error !== 'invalid_client_metadata') throw error;
+      const detail = (error as { error_description?: string }).error_description ?? (error as Error).message;
+      // The library's words begin with the key.
+      const line = client.lines?.[/^\w+/.exec(detail)?.[0] ?? ''] ?? 1;
+      faults.push({ file: client.file, line, message: `${detail}, expected metadata that the provider can serve` });
+    }
+  }
+  return faults;
+}
+
+/** Is it one of the client's secrets? Takes the same time for each. */
+export function acceptsSecret(
+  { client_secret: secrets = [] }: Pick<ClientConfig, 'client_secret'>,
+  presented: string,
+): boolean {
+  return secrets.map((secret) => sameSecret(secret, presented)).includes(true);
+}
+
+/** While a secret is being changed both are valid: the library itself knows one. To be called for each new Provider. */
+export function acceptEverySecret(provider: Provider): void {
+  provider.Client.prototype.compareClientSecret = function compare(this: Client, presented: string) {
+    return acceptsSecret({ client_secret: this['client_secrets'] as string[] | undefined }, presented);
+  };
+}
