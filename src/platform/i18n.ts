@@ -29,6 +29,10 @@ export interface Texts {
 }
 
 const TEXT_FOLDER = fileURLToPath(new URL('../../views/text', import.meta.url));
+const SPANS = {
+  lasting: { minutes: 'duration.lasting.minutes', hours: 'duration.lasting.hours', days: 'duration.lasting.days' },
+  after: { minutes: 'duration.after.minutes', hours: 'duration.after.hours', days: 'duration.after.days' },
+} as const;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
@@ -62,7 +66,7 @@ export function loadTexts(folder = TEXT_FOLDER): Texts {
     has: (key) => known.has(key),
     duration(language, milliseconds, form) {
       const { unit, count } = span(milliseconds);
-      return translate(language, `duration.${form}.${unit}`, { count });
+      return translate(language, SPANS[form][unit], { count });
     },
     keys: (language) => keys.get(language) ?? [],
   };
@@ -88,7 +92,7 @@ export function chooseLanguage(
 }
 
 /** Rounded up, so that nobody is told to come back too early. */
-function span(milliseconds: number): { unit: 'minutes' | 'hours' | 'days'; count: number } {
+function span(milliseconds: number): { unit: keyof (typeof SPANS)[SpanForm]; count: number } {
   const minutes = Math.max(1, Math.ceil(milliseconds / MINUTE));
   if (minutes < 120 && minutes % 60 !== 0) return { unit: 'minutes', count: minutes };
   const hours = Math.ceil(milliseconds / HOUR);

@@ -36,12 +36,12 @@ export interface Assets {
   middleware: Middleware;
 }
 
-export function loadAssets(config: Pick<Config, 'brand'>): Assets {
-  const logo = config.brand.logo ?? join(FOLDER, 'logo.svg');
+export function loadAssets(brand: Config['brand']): Assets {
+  const logo = brand.logo ?? join(FOLDER, 'logo.svg');
   const assets = new Map([
     ['page.css', asset(readFileSync(join(FOLDER, 'page.css')), '.css')],
     ['page.js', asset(readFileSync(join(FOLDER, 'page.js')), '.js')],
-    ['brand.css', asset(Buffer.from(brandStyle(config.brand.color)), '.css')],
+    ['brand.css', asset(Buffer.from(brandStyle(brand.color)), '.css')],
     ['logo', asset(readFileSync(logo), extname(logo).toLowerCase())],
   ]);
 

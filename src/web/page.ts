@@ -41,6 +41,8 @@ export interface Page {
   allowFormTarget(uri: string): void;
   duration(milliseconds: number, form: 'lasting' | 'after'): string;
   render(view: string, locals?: object, options?: { status?: number }): Promise<void>;
+  /** The page for a Problem: what happened, what to do, and the number under which the log has it. */
+  problem(problem: { code: string; status: number }, locals?: { reference?: string; service?: object }): Promise<void>;
   /** The same page again, with what was wrong with the input. */
   refuse(view: string, locals: object, errors: FieldError[], status?: number): Promise<void>;
 }
@@ -51,6 +53,19 @@ const VIEWS = fileURLToPath(new URL('../../views', import.meta.url));
 const LANGUAGE_COOKIE = 'tunnus_language';
 /** Beats what the e-service asked for, on the pages of this one sign-in: the switch would else last for one page only. */
 const SWITCH_COOKIE = 'tunnus_language_here';
+const OWN_NAMES: Readonly<Record<Language, string>> = { fi: 'Suomi', sv: 'Svenska', en: 'English' };
+/** What pages say of a Problem; a code that has no words of its own is a fault of ours. */
+const PROBLEMS: Readonly<Record<string, { title: string; text: string }>> = {
+  not_found: { title: 'problem.not_found_title', text: 'problem.not_found_text' },
+  form_expired: { title: 'problem.form_expired_title', text: 'problem.form_expired_text' },
+  bad_form: { title: 'problem.bad_form_title', text: 'problem.bad_form_text' },
+  form_too_large: { title: 'problem.form_too_large_title', text: 'problem.form_too_large_text' },
+  bad_request: { title: 'problem.bad_request_title', text: 'problem.bad_request_text' },
+  method_not_allowed: { title: 'problem.not_found_title', text: 'problem.not_found_text' },
+  sign_in_lost: { title: 'stale.title', text: 'stale.no_way' },
+  service_error: { title: 'problem.service_error_title', text: 'problem.service_error_text' },
+};
+const FAULT = { title: 'problem.unexpected_title', text: 'problem.unexpected_text' };
 const YEAR = 365 * 24 * 3_600_000;
 
 export function pageOf(ctx: Context): Page {
@@ -93,10 +108,11 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
     ctx.set('Content-Language', language);
     const messages = errors.map(({ field, key, values }) => ({ field, message: t(key, values) }));
     await tools.renderer(ctx, view, {
+      ...locals,
       t,
       language,
-      languages: config.languages.map((code) => ({ code, url: switchUrl(ctx, code) })),
-      here: ctx.path,
+      languages: config.languages.map((code) => ({ code, name: OWN_NAMES[code], url: switchUrl(ctx, code) })),
+      pageUrl: ctx.path,
       brand: config.brand.name[language],
       support: {
         email: config.support.email,
@@ -106,7 +122,6 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
       asset: (name: string) => assets.url(name),
       form: { field: FORM_TOKEN_FIELD, token: () => guard.token(ctx) },
       errors: messages,
-      ...locals,
     });
   };
 
@@ -130,6 +145,12 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
     async render(view, locals = {}, { status = 200 } = {}) {
       ctx.status = status;
       await show(view, locals, []);
+    },
+    async problem({ code, status }, locals = {}) {
+      ctx.status = status;
+      if (status === 503) return show('busy', locals, []);
+      const { title, text } = (Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code] : undefined) ?? FAULT;
+      await show('problem', { ...locals, title: t(title), text: t(text) }, []);
     },
     async refuse(view, locals, errors, status = 422) {
       ctx.status = status;

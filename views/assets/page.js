@@ -1,0 +1,16 @@
+// Shows and hides a typed password. Every page works without this file.
+for (const button of document.querySelectorAll('[data-reveals]')) {
+  const field = document.getElementById(button.dataset.reveals);
+  const show = button.textContent;
+  const turn = (visible) => {
+    field.type = visible ? 'text' : 'password';
+    button.textContent = visible ? button.dataset.hide : show;
+  };
+  button.setAttribute('aria-controls', field.id);
+  button.addEventListener('click', () => turn(field.type === 'password'));
+  // Browsers remember what was typed into a text field, but not a password.
+  field.form.addEventListener('submit', () => turn(false));
+  // Going back brings the page as it was left.
+  window.addEventListener('pageshow', () => turn(false));
+  button.hidden = false;
+}
