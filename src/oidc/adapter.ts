@@ -186,8 +186,12 @@ function rememberFound(unit: UnitOfWork, found: artifacts.FoundArtifact): void {
   if (found.account) unit.rememberAccount(found.account);
   if (found.accountId && found.epoch !== null) unit.rememberProof(found.accountId, found.epoch);
   const payload = JSON.parse(found.payload) as Payload;
-  if (payload.grantId) unit.remember(`Grant:${payload.grantId}`, null);
-  for (const grant of found.grants ?? []) unit.remember(`Grant:${grant.id}`, grant.payload);
+  if (found.grants !== undefined) {
+    // Looked up in the same statement: what did not come is not there.
+    const authorizations = Object.values((payload.authorizations ?? {}) as Record<string, { grantId?: string }>);
+    for (const { grantId } of [payload, ...authorizations]) if (grantId) unit.remember(`Grant:${grantId}`, null);
+    for (const grant of found.grants ?? []) unit.remember(`Grant:${grant.id}`, grant.payload);
+  }
   if (payload.sessionUid && payload.expiresWithSession) {
     unit.remember(`Session.uid:${String(payload.sessionUid)}`, found.session ?? null);
   }

@@ -97,30 +97,41 @@ export function unitOfWork(deps: UnitOfWorkDeps): Middleware {
     const unit = new UnitOfWork(ctx);
     const cookiesBefore = ctx.response.get('set-cookie') as string | string[] | undefined;
     try {
-      await units.run(unit, () => next());
-      if (unit.outage) throw unit.outage;
-      if (ctx.status >= 500) return;
-      await unit.change.write(deps.db, deps.clock());
+      const lost = await units.run(unit, () => answered(deps, unit, next));
+      if (!lost) return;
+      deps.log.info({ reason: lost.reason }, 'an answer was lost');
+      dropAnswer(ctx, cookiesBefore);
+      await lostAnswer(ctx, { reason: lost.reason, restart: unit.restart }, deps.onLost);
     } catch (error) {
-      if (error instanceof DatabaseUnavailable) {
-        dropAnswer(ctx, cookiesBefore);
-        return outageAnswer(ctx, error);
-      }
-      if (error instanceof Lost) {
-        deps.log.info({ reason: error.reason, path: ctx.path }, 'an answer was lost');
-        dropAnswer(ctx, cookiesBefore);
-        await afterwards(deps, unit, error);
-        return lostAnswer(ctx, { reason: error.reason, restart: unit.restart }, deps.onLost);
-      }
-      throw error;
+      if (!(error instanceof DatabaseUnavailable)) throw error;
+      dropAnswer(ctx, cookiesBefore);
+      outageAnswer(ctx, error);
     }
-    unit.tellFlushed(deps.log);
   };
 }
 
+/** Lets the request be answered and writes what came of it; gives back why the answer may not go out. */
+async function answered(
+  deps: UnitOfWorkDeps,
+  unit: UnitOfWork,
+  next: () => Promise<unknown>,
+): Promise<Lost | undefined> {
+  await next();
+  if (unit.outage) throw unit.outage;
+  if (unit.ctx.status >= 500) return undefined;
+  try {
+    await unit.change.write(deps.db, deps.clock());
+  } catch (error) {
+    if (!(error instanceof Lost)) throw error;
+    if (error.reason === 'token') await revokeConsumed(deps, unit);
+    return error;
+  }
+  unit.tellFlushed(deps.log);
+  return undefined;
+}
+
 /** A code or refresh token used twice is in wrong hands: what was issued under its grant ends, the winner's too. */
-async function afterwards(deps: UnitOfWorkDeps, unit: UnitOfWork, lost: Lost): Promise<void> {
-  if (lost.reason !== 'token') return;
+async function revokeConsumed(deps: UnitOfWorkDeps, unit: UnitOfWork): Promise<void> {
   const revocation = new Change();
   for (const grant of unit.change.grantsConsumed()) {
     revocation.revokeGrant(grant);
