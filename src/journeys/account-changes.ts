@@ -22,7 +22,7 @@ export interface AccountChangeParts {
 }
 
 export type PasswordChange =
-  | (Refusal & { refused: 'wrong_password' | 'too_many_tries' | PasswordFault; field: 'current' | 'next' })
+  | (Refusal & { refused: 'wrong_password' | 'too_many_tries' | PasswordFault })
   | { epoch: number };
 
 export function accountChanges({ database, config, mails, allowances }: AccountChangeParts) {
@@ -38,14 +38,14 @@ export function accountChanges({ database, config, mails, allowances }: AccountC
       const counted = allowances.password(account.emailKey, visitor);
       const looked = await lookUp(database, { emailKey: account.emailKey, counting: counted }, now);
       const { wait } = looked;
-      if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait, field: 'current' };
+      if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
       const verdict = await verifyPassword(looked.passwordHash, current);
-      if (!verdict.ok || looked.account?.id !== account.id) return { refused: 'wrong_password', field: 'current' };
+      if (!verdict.ok || looked.account?.id !== account.id) return { refused: 'wrong_password' };
       const names = [account.givenName, account.familyName].filter((name) => name !== undefined);
       const [fault] = passwordFaults(next, { minLength: config.password.minLength, email: account.email, names });
       if (fault) {
         await database.query(giveBack(counted));
-        return { refused: fault, field: 'next' };
+        return { refused: fault };
       }
       const hash = await hashPassword(next);
       const epoch = await database.transaction(async (tx) => {

@@ -14,7 +14,7 @@ export interface Link {
   accountId: string;
   /** The e-service that the sign-in came from. */
   clientId?: string;
-  /** Hash of the sign-in that it came from, base64url. */
+  /** The sign-in that it came from. */
   interactionUid?: string;
   state: LinkState;
 }

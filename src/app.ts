@@ -1,0 +1,237 @@
+/**
+ * The composition root: configuration -> database -> records -> journeys -> provider -> Koa. Only this file constructs.
+ * `connect` gives commands the database and the sealer; `startTunnus` gives the whole provider, listening.
+ */
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describeFaults, type Config, type Fault } from './config.ts';
+import { startJobs } from './jobs.ts';
+import { accountChanges } from './journeys/account-changes.ts';
+import { allowances } from './journeys/allowances.ts';
+import { passwordLink } from './journeys/password-link.ts';
+import { signIn } from './journeys/sign-in.ts';
+import { support, type Support } from './journeys/support.ts';
+import { makeMails } from './mail/mails.ts';
+import { makeAdapter } from './oidc/adapter.ts';
+import { consent } from './oidc/consent.ts';
+import { makeSignInGate } from './oidc/interaction.ts';
+import { scheduleKeys } from './oidc/key-schedule.ts';
+import { makeKeys, type Keys } from './oidc/keys.ts';
+import { ownSession } from './oidc/own-session.ts';
+import { cookieNames, currentProvider } from './oidc/provider.ts';
+import { registeredClients } from './oidc/registered-clients.ts';
+import { unitOfWork } from './oidc/unit-of-work.ts';
+import { openDatabase, type Database } from './platform/database.ts';
+import { embeddedSecret, findEmbedded, startEmbedded } from './platform/embedded-postgres.ts';
+import { loadTexts } from './platform/i18n.ts';
+import { migrate } from './platform/migrate.ts';
+import { makeSealer, type Sealer } from './platform/secrets.ts';
+import { makeLog, type Log } from './platform/telemetry.ts';
+import { sweepArtifacts } from './records/artifacts.ts';
+import { sweepInteractions } from './records/interactions.ts';
+import { sweepLinks } from './records/links.ts';
+import { sweepThrottle } from './records/throttle.ts';
+import { loadAssets } from './web/assets.ts';
+import { health, operationsApp } from './web/operations.ts';
+import { pages } from './web/page.ts';
+import { providerPages } from './web/provider-pages.ts';
+import type { ScreenParts } from './web/screen.ts';
+import { webApp } from './web/server.ts';
+import { visitors } from './web/visitor.ts';
+
+export interface Connection {
+  database: Database;
+  sealer: Sealer;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the database, brings its schema up to date, and makes the sealer.
+ * `serve` starts the embedded PostgreSQL and owns it; anything else joins a running one, or starts it for its own time.
+ */
+export async function connect(config: Config, { serve = false, log }: { serve?: boolean; log: Log }): Promise<Connection> {
+  const { folder } = config.database;
+  const running = config.database.url ?? (serve ? undefined : (await findEmbedded(folder))?.url);
+  const tell = (line: string): void => log.info({}, line);
+  const embedded = running ? undefined : await startEmbedded({ folder, log: tell });
+  const database = openDatabase({
+    url: running ?? embedded!.url,
+    onError: (error: Error) => log.warn({ err: error }, 'a database connection broke'),
+  });
+  const close = async (): Promise<void> => {
+    await database.close();
+    await embedded?.stop();
+  };
+  try {
+    await migrate(database);
+    const secrets = config.secret.length ? config.secret : [embeddedSecret(embedded?.folder ?? folder)];
+    return { database, sealer: makeSealer(secrets), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+export interface RunningTunnus {
+  /** Where it listens; the issuer may be another, behind a proxy. */
+  url: string;
+  port: number;
+  metricsPort: number;
+  database: Database;
+  sealer: Sealer;
+  /** Reads the e-services anew: all of the new set, or none of it. */
+  reload(): Promise<Fault[]>;
+  /** Finishes what is under way, takes nothing new. */
+  close(): Promise<void>;
+}
+
+export interface StartOptions {
+  config: Config;
+  clock?: () => Date;
+  log?: Log;
+}
+
+/** How long a stopping process waits for answers under way. */
+const STOP_LIMIT = 10_000;
+
+export async function startTunnus({ config, clock = () => new Date(), log = makeLog() }: StartOptions): Promise<RunningTunnus> {
+  const { database, sealer, close: disconnect } = await connect(config, { serve: true, log });
+  const closers: (() => Promise<void>)[] = [disconnect];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  try {
+    const registered = registeredClients(config);
+    const texts = loadTexts();
+    const mails = makeMails({ sealer });
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps: SWEEPS });
+    closers.push(() => jobs.stop());
+
+    const keys = signingKeys({ database, sealer, config });
+    await keys.rotate(clock());
+    const store = { db: database, clock, sealer, issuer: config.issuer, client: registered.metadata };
+    const session = cookieNames(config.issuer).session;
+    let screens: ScreenParts | undefined = undefined;
+    const provider = currentProvider(
+      {
+        config,
+        database,
+        clock,
+        log,
+        cookieKeys: sealer.cookieKeys,
+        adapter: makeAdapter(store) as never,
+        pages: providerPages(() => screens!),
+      },
+      (await keys.jwks(clock())) as never,
+    );
+    const faults = await registered.faults(provider.provider());
+    if (faults.length) throw new ConfigurationWrong(faults);
+    const schedule = await scheduleKeys({ keys, clock, log, changed: (jwks) => provider.rebuild(jwks) });
+    closers.push(() => schedule.stop());
+
+    const parts = { database, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
+    let stopping = false;
+    const readiness = { database, stopping: () => stopping };
+    const assets = loadAssets(config.brand);
+    screens = {
+      config,
+      clock,
+      gate: makeSignInGate({ ...store, sessionCookie: { name: session, signed: true } }),
+      session: ownSession({ ...store, cookieName: session }),
+      consent: consent(() => provider.provider()),
+      visitors: visitors({ sealer, issuer: config.issuer }),
+      signIn: signIn(parts),
+      passwordLink: passwordLink(parts),
+      accountChanges: accountChanges(parts),
+      client: registered.client,
+    } satisfies ScreenParts;
+    const web = webApp({
+      ...screens,
+      log,
+      cookieKeys: sealer.cookieKeys,
+      health: health(readiness),
+      assets: assets.middleware,
+      pages: pages({ texts, config, sealer, assets }),
+      unitOfWork: unitOfWork({ db: database, clock, log }),
+      provider: provider.middleware,
+    });
+    const server = await listen(web.callback(), config.listen);
+    closers.push(() => stopServer(server));
+    const { host, metricsPort } = config.listen;
+    const operations = await listen(operationsApp(readiness).callback(), { host, port: metricsPort });
+    closers.push(() => stopServer(operations));
+
+    return {
+      url: `http://${host}:${portOf(server)}`,
+      port: portOf(server),
+      metricsPort: portOf(operations),
+      database,
+      sealer,
+      async reload() {
+        const wrong = await registered.reload(provider.provider());
+        if (wrong.length) log.error({ faults: describeFaults(wrong) }, 'the e-services stay as they were');
+        else log.info({}, 'the e-services were read anew');
+        return wrong;
+      },
+      close() {
+        stopping = true;
+        return closeAll();
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** The library has something against a client that our own schema let through. */
+export class ConfigurationWrong extends Error {
+  constructor(faults: readonly Fault[]) {
+    super(describeFaults(faults));
+    this.name = 'ConfigurationWrong';
+  }
+}
+
+const DAY = 86_400_000;
+
+export function signingKeys({ database, sealer, config }: Omit<Connection, 'close'> & { config: Config }): Keys {
+  const { algorithms, rotation } = config.keys;
+  // E-services keep ID tokens as hints as long as their own sessions live.
+  return makeKeys({ db: database, sealer, algorithms, rotation, keepFor: config.session.absolute + 30 * DAY });
+}
+
+/** Support's journey, for the commands. */
+export function supportFor({ database, sealer, config }: Connection & { config: Config }, actor: string): Support {
+  return support({
+    database,
+    config,
+    actor,
+    mails: makeMails({ sealer }),
+    allowances: allowances({ sealer, limits: config.limits }),
+  });
+}
+
+const SWEEPS = [sweepArtifacts, sweepInteractions, sweepThrottle, sweepLinks];
+
+function listen(handler: RequestListener, { host, port }: { host: string; port: number }): Promise<Server> {
+  // A request line and headers beyond this are answered 431 by Node itself.
+  const server = createServer({ maxHeaderSize: 32_768, requestTimeout: 30_000, headersTimeout: 20_000 }, handler);
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve(server);
+    });
+  });
+}
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+async function stopServer(server: Server): Promise<void> {
+  const limit = setTimeout(() => server.closeAllConnections(), STOP_LIMIT);
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+  clearTimeout(limit);
+}

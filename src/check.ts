@@ -1,0 +1,54 @@
+/**
+ * Owns `tunnus check`: opens what the configuration names (database, mail server), says what does not work and warns of what
+ * is weak or suspicious. Changes nothing; the configuration's own faults are told before, by config.ts.
+ */
+import { createTransport } from 'nodemailer';
+import { clientSources, weaknesses, type Config } from './config.ts';
+import { openDatabase } from './platform/database.ts';
+import { findEmbedded } from './platform/embedded-postgres.ts';
+import { knownSources } from './records/legacy-ids.ts';
+
+export interface CheckUp {
+  lines: string[];
+  failed: boolean;
+}
+
+const PATIENCE = 10_000;
+
+export async function checkHouse(config: Config): Promise<CheckUp> {
+  const good: string[] = ['ok: the configuration is complete'];
+  const bad: string[] = [];
+  const weak = weaknesses(config).map(({ file, message }) => `warning: ${file}: ${message}`);
+
+  const url = config.database.url ?? (await findEmbedded(config.database.folder))?.url;
+  if (!url) good.push(`ok: the embedded PostgreSQL in ${config.database.folder} is not running; serve starts it`);
+  else {
+    const database = openDatabase({ url, max: 1 });
+    try {
+      await database.ping();
+      good.push('ok: the database answers');
+      const imported = await knownSources(database).catch(() => undefined);
+      if (!imported) weak.push('warning: the database has no schema yet: run tunnus migrate, or serve');
+      else
+        for (const { source, file } of clientSources(config))
+          if (!imported.includes(source)) weak.push(`warning: ${file}: legacy_source ${source} has no import yet`);
+    } catch (error) {
+      bad.push(`fault: the database does not answer: ${(error as Error).message}`);
+    } finally {
+      await database.close();
+    }
+  }
+
+  if (config.mail.url) {
+    const transport = createTransport({ url: config.mail.url, connectionTimeout: PATIENCE, greetingTimeout: PATIENCE, socketTimeout: PATIENCE } as never);
+    try {
+      await transport.verify();
+      good.push('ok: the mail server answers');
+    } catch (error) {
+      bad.push(`fault: the mail server does not answer: ${(error as Error).message}`);
+    } finally {
+      transport.close();
+    }
+  }
+  return { lines: [...good, ...weak, ...bad], failed: bad.length > 0 };
+}

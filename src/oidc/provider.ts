@@ -1,0 +1,160 @@
+/**
+ * Owns the OpenID Provider: the library's whole configuration, and the swap to a new Provider when keys or clients change.
+ * Requests under way finish on the old one (a new Provider costs less than a millisecond).
+ */
+import type { Middleware, ParameterizedContext } from 'koa';
+import mount from 'koa-mount';
+import Provider, { type AdapterFactory, type Configuration, type JWKS, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Config } from '../config.ts';
+import type { Queryable } from '../platform/database.ts';
+import type { Log } from '../platform/telemetry.ts';
+import { CLAIMS, residents, SCOPES } from './claims.ts';
+import { acceptEverySecret, CLIENT_OPTIONS } from './clients.ts';
+import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
+import { logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
+
+export interface ProviderPages extends SignOutPages {
+  /** An error that cannot be told to the e-service. */
+  problem(ctx: ParameterizedContext, error: ProviderError): Promise<void>;
+}
+
+export interface ProviderError {
+  status: number;
+  /** The library's name of the route it arose on. */
+  route?: string;
+  /** The sign-in or sign-out that the request belongs to is gone. */
+  lost: boolean;
+}
+
+export interface ProviderParts {
+  config: Config;
+  database: Queryable;
+  clock: () => Date;
+  log: Log;
+  cookieKeys: string[];
+  adapter: AdapterFactory;
+  pages: ProviderPages;
+}
+
+const SECOND = 1000;
+/** How long a sign-in page may stay open, in seconds. */
+export const INTERACTION_TTL = 3600;
+
+export interface CurrentProvider {
+  /** Answers with the newest Provider. */
+  middleware: Middleware;
+  provider(): Provider;
+  /** Builds a Provider on these keys and the present clients, and swaps it in. */
+  rebuild(jwks: JWKS): void;
+}
+
+/** Cookie names: prefixes that browsers guard under https (RFC 6265bis, 4.1.3). */
+export function cookieNames(issuer: string) {
+  const secure = issuer.startsWith('https:');
+  return {
+    session: secure ? '__Host-tunnus_session' : 'tunnus_session',
+    interaction: secure ? '__Secure-tunnus_interaction' : 'tunnus_interaction',
+    resume: secure ? '__Secure-tunnus_resume' : 'tunnus_resume',
+  };
+}
+
+type People = ReturnType<typeof residents>;
+
+function configuration(parts: ProviderParts, people: People, jwks: JWKS): Configuration {
+  const { config, clock } = parts;
+  const secure = config.issuer.startsWith('https:');
+  const cookie = { httpOnly: true, sameSite: 'lax', secure, signed: true, path: '/', overwrite: true } as const;
+  return {
+    adapter: parts.adapter,
+    jwks,
+    findAccount: people.findAccount,
+    pairwiseIdentifier: people.pairwiseIdentifier,
+    subjectTypes: ['public', 'pairwise'],
+    scopes: SCOPES,
+    claims: CLAIMS,
+    responseTypes: ['code', 'none'],
+    ...CLIENT_OPTIONS,
+    loadExistingGrant,
+    interactions: {
+      policy: signInPolicy(people),
+      url: (_ctx, interaction) => `/sign-in/${interaction.uid}${PROMPT_PAGE[interaction.prompt.name] ?? ''}`,
+    },
+    cookies: { keys: parts.cookieKeys, names: cookieNames(config.issuer), long: cookie, short: cookie },
+    pkce: { required: (_ctx, client) => client['require_pkce'] !== false },
+    // interface.md: an e-service registered for refresh_token gets one with every code…
+    issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    // …which without offline_access ends with the session.
+    expiresWithSession: async (_ctx, token) => !token.scopes.has('offline_access'),
+    // RFC 9700, 2.2.2: public clients' refresh tokens are rotated; a confidential client's is bound to its authentication.
+    rotateRefreshToken: (ctx) => ctx.oidc.client?.clientAuthMethod === 'none',
+    enabledJWA: { idTokenSigningAlgValues: [...config.keys.algorithms] },
+    features: {
+      devInteractions: { enabled: false },
+      userinfo: { enabled: true },
+      revocation: { enabled: true },
+      introspection: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true },
+      backchannelLogout: { enabled: true },
+      claimsParameter: { enabled: true },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource,
+        postLogoutSuccessSource: (ctx) => ctx.redirect('/signed-out'),
+      },
+    },
+    discovery: { account_management_uri: `${config.issuer}/account`, ui_locales_supported: [...config.languages] },
+    ttl: {
+      AccessToken: 600,
+      AuthorizationCode: 60,
+      IdToken: 3600,
+      Interaction: INTERACTION_TTL,
+      PushedAuthorizationRequest: 60,
+      Grant: config.session.absolute / SECOND,
+      RefreshToken: config.session.absolute / SECOND,
+      // The library's lifetimes slide; this one ends at the absolute limit whatever happens.
+      Session: (_ctx, session) => {
+        const absolute = config.session.absolute / SECOND;
+        const age = session.loginTs ? Math.floor(clock().getTime() / SECOND) - session.loginTs : 0;
+        return Math.max(1, Math.min(config.session.idle / SECOND, absolute - age));
+      },
+    },
+    clientBasedCORS: (_ctx, origin, client) =>
+      client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => originOf(uri) === origin),
+    renderError: (ctx, _out, error) =>
+      parts.pages.problem(ctx as unknown as ParameterizedContext, {
+        status: ctx.status,
+        route: ctx.oidc?.route,
+        lost: error.name === 'SessionNotFound',
+      }),
+    clientDefaults: { grant_types: ['authorization_code'], response_types: ['code'] },
+  };
+}
+
+const originOf = (uri: string): string | undefined => (URL.canParse(uri) ? new URL(uri).origin : undefined);
+
+export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvider {
+  const people = residents(parts);
+  const build = (keys: JWKS): { provider: Provider; middleware: Middleware } => {
+    const provider = new Provider(parts.config.issuer, configuration(parts, people, keys));
+    acceptEverySecret(provider);
+    provider.proxy = parts.config.listen.proxies > 0;
+    for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {
+      provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {
+        const tell = event === 'server_error' ? 'error' : 'info';
+        parts.log[tell](
+          { requestId: ctx.state['requestId'], event, err: error, detail: error.error_detail, clientId: ctx.oidc?.client?.clientId },
+          'the provider refused a request',
+        );
+      });
+    }
+    return { provider, middleware: signOutFlow(mount(provider as never) as Middleware, { pages: parts.pages, subFor: people.subFor }) };
+  };
+  let current = build(jwks);
+  return {
+    middleware: (ctx, next) => current.middleware(ctx, next),
+    provider: () => current.provider,
+    rebuild(keys) {
+      current = build(keys);
+    },
+  };
+}

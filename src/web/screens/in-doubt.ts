@@ -1,0 +1,20 @@
+/** At an e-service whose old list leaves it open whose history it is: nobody gets in there before support has looked. */
+import { pageOf } from '../page.ts';
+import { readForm } from '../form.ts';
+import type { Screen, ScreenParts } from '../screen.ts';
+import { inSignIn } from '../sign-in-pages.ts';
+
+export function inDoubtScreen(parts: ScreenParts): Screen {
+  return {
+    path: '/sign-in/:uid/in-doubt',
+    get: inSignIn(parts, (ctx, { service, underWay }) => {
+      pageOf(ctx).allowFormTarget(String(underWay.params['redirect_uri']));
+      return pageOf(ctx).render('in-doubt', { service, uid: underWay.uid }, { status: 403 });
+    }),
+    /** 'Back to the e-service': it is told that access was denied. */
+    post: inSignIn(parts, async (ctx, { underWay }) => {
+      await readForm(ctx, {});
+      await parts.gate.finish(ctx, underWay, { error: 'access_denied', error_description: 'the tie to the old user list is in doubt' });
+    }),
+  };
+}

@@ -1,0 +1,28 @@
+/** 'Ask for a new link', where the old one came too late: mailed to the stored address of that link's account. */
+import { readForm } from '../form.ts';
+import { pageOf } from '../page.ts';
+import { goOn, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
+
+export function linkExpiredScreen(parts: ScreenParts): Screen {
+  return {
+    path: '/set-password/:token/link-expired',
+    get: async (ctx) => goOn(ctx, `/set-password/${String((ctx.params as Record<string, string>)['token'])}`),
+    post: async (ctx) => {
+      await readForm(ctx, {});
+      const token = String((ctx.params as Record<string, string>)['token']);
+      const page = pageOf(ctx);
+      const renewed = await parts.passwordLink.renew(
+        {
+          token,
+          clientName: (clientId) => serviceOf(parts, clientId, page.language)?.name,
+          language: page.language,
+          place: ctx.ip,
+        },
+        parts.clock(),
+      );
+      if ('refused' in renewed) return goOn(ctx, `/set-password/${token}`);
+      const lifetime = page.duration(parts.config.links.lifetime, 'lasting');
+      await page.render('link-sent', { email: renewed.email, lifetime });
+    },
+  };
+}

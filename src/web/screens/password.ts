@@ -1,0 +1,34 @@
+/** The password step: carries its address as a visible read-only field, so that password managers work. */
+import { canonicalAddress } from '../../records/addresses.ts';
+import { readForm } from '../form.ts';
+import { pageOf } from '../page.ts';
+import { goOn, type Screen, type ScreenParts } from '../screen.ts';
+import { emailOf, finishSignIn, inSignIn, tooMany } from '../sign-in-pages.ts';
+
+export function passwordScreen(parts: ScreenParts): Screen {
+  const conceal = parts.config.signIn.unknownAddress === 'conceal';
+  return {
+    path: '/sign-in/:uid/password',
+    get: inSignIn(parts, async (ctx, { underWay, service }) => {
+      const email = emailOf(underWay);
+      if (!email) return goOn(ctx, `/sign-in/${underWay.uid}`);
+      await pageOf(ctx).render('password', { service, email, uid: underWay.uid, conceal });
+    }),
+    post: inSignIn(parts, async (ctx, { underWay, service }) => {
+      const email = emailOf(underWay);
+      const { password } = await readForm(ctx, { password: { max: 4096, required: true } });
+      if (!email) return goOn(ctx, `/sign-in/${underWay.uid}`);
+      const now = parts.clock();
+      const visitor = parts.visitors.of(ctx, canonicalAddress(email));
+      const { clientId } = underWay;
+      const tried = await parts.signIn.tryPassword({ email, password, visitor, clientId }, now);
+      if ('refused' in tried) {
+        if (tried.refused === 'too_many_tries') return tooMany(ctx, tried.retryAfter);
+        const locals = { service, email, uid: underWay.uid, conceal };
+        return pageOf(ctx).refuse('password', locals, [{ field: 'password', key: 'password.wrong' }]);
+      }
+      if (!tried.proof) return goOn(ctx, `/sign-in/${underWay.uid}/${tried.page}`);
+      await finishSignIn(ctx, parts, { underWay, proof: tried.proof, writes: tried.writes ?? [], now });
+    }),
+  };
+}

@@ -1,0 +1,44 @@
+/**
+ * The page behind a mailed link. GET changes nothing, however often a mail scanner fetches it; POST spends the link.
+ * It needs no cookie of any sign-in: the link works on any device.
+ */
+import type { Context } from 'koa';
+import type { Opened } from '../../journeys/password-link.ts';
+import { readForm } from '../form.ts';
+import { pageOf } from '../page.ts';
+import { goOn, passwordError, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
+import { goToSignIn } from '../sign-in-pages.ts';
+
+const STATUS: Readonly<Record<string, number>> = { 'link-unknown': 404, 'link-expired': 410, 'link-used': 410, locked: 403 };
+
+const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
+
+export function setPasswordScreen(parts: ScreenParts): Screen {
+  const show = async (ctx: Context, { page: view, account, link }: Opened): Promise<void> => {
+    const page = pageOf(ctx);
+    page.preferLanguage(undefined, account?.locale);
+    const signIn = goToSignIn(parts, { clientId: link?.clientId, uid: link?.interactionUid });
+    const service = serviceOf(parts, link?.clientId, page.language);
+    const locals = { email: account?.email, minLength: parts.config.password.minLength, signIn, service, token: tokenOf(ctx) };
+    await page.render(view, locals, { status: STATUS[view] ?? 200 });
+  };
+  return {
+    path: '/set-password/:token',
+    get: async (ctx) => show(ctx, await parts.passwordLink.opened(tokenOf(ctx), parts.clock())),
+    post: async (ctx) => {
+      const { password } = await readForm(ctx, { password: { max: 4096, required: true } });
+      const token = tokenOf(ctx);
+      const visitor = parts.visitors.of(ctx);
+      const set = await parts.passwordLink.setPassword({ token, password, visitor }, parts.clock());
+      if ('refused' in set) {
+        const page = pageOf(ctx);
+        page.preferLanguage(undefined, set.account.locale);
+        const { minLength } = parts.config.password;
+        const error = passwordError('password', set.refused, minLength);
+        return page.refuse('set-password', { email: set.account.email, minLength }, [error]);
+      }
+      if (set.page === 'password-set') return goOn(ctx, `/password-set/${token}`);
+      await show(ctx, set);
+    },
+  };
+}

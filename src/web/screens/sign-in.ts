@@ -1,0 +1,38 @@
+/** The address step: asks for the e-mail address only. */
+import { addedFacts } from '../../records/interactions.ts';
+import { readForm } from '../form.ts';
+import { pageOf } from '../page.ts';
+import { goOn, type Screen, type ScreenParts } from '../screen.ts';
+import { emailOf, inSignIn, originOf, tooMany } from '../sign-in-pages.ts';
+
+export function signInScreen(parts: ScreenParts): Screen {
+  return {
+    path: '/sign-in/:uid',
+    get: inSignIn(parts, async (ctx, { underWay, service }) => {
+      const { session, params } = underWay;
+      const known = session && (await parts.session.account(session.accountId));
+      const email = emailOf(underWay) ?? known?.email ?? params['login_hint'] ?? '';
+      await pageOf(ctx).render('sign-in', { service, email: String(email).slice(0, 320) });
+    }),
+    post: inSignIn(parts, async (ctx, { underWay, service }) => {
+      const page = pageOf(ctx);
+      const { email: typed } = await readForm(ctx, { email: { max: 1000, required: true } });
+      const now = parts.clock();
+      const identified = await parts.signIn.identify(
+        {
+          typed,
+          visitor: parts.visitors.of(ctx),
+          origin: originOf(ctx, { underWay, service }),
+          keep: (email) => addedFacts(underWay.row, { email }, now),
+        },
+        now,
+      );
+      parts.gate.keep(ctx, underWay);
+      if ('refused' in identified) {
+        if (identified.refused === 'too_many_tries') return tooMany(ctx, identified.retryAfter);
+        return page.refuse('sign-in', { service, email: typed }, [{ field: 'email', key: 'sign-in.email_invalid' }]);
+      }
+      goOn(ctx, `/sign-in/${underWay.uid}/${identified.page}`);
+    }),
+  };
+}

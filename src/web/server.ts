@@ -1,0 +1,189 @@
+/**
+ * Owns the order in which a request passes through the house, the list of screens, and the one place where what was thrown
+ * becomes a page or an OAuth error. Constructs nothing: app.ts hands it its parts.
+ */
+import Router from '@koa/router';
+import Koa, { type Context, type Middleware } from 'koa';
+import type { Config } from '../config.ts';
+import { DatabaseUnavailable } from '../platform/database.ts';
+import { Problem } from '../platform/refusal.ts';
+import { randomToken } from '../platform/secrets.ts';
+import { metrics, type Log } from '../platform/telemetry.ts';
+import { changePasswordReturn, signedInReturn } from './account-pages.ts';
+import { pageOf } from './page.ts';
+import type { ScreenParts } from './screen.ts';
+import { accountPasswordScreen } from './screens/account-password.ts';
+import { accountScreen } from './screens/account.ts';
+import { addressLostScreen } from './screens/address-lost.ts';
+import { consentScreen } from './screens/consent.ts';
+import { inDoubtScreen } from './screens/in-doubt.ts';
+import { linkExpiredScreen } from './screens/link-expired.ts';
+import { linkSentScreen } from './screens/link-sent.ts';
+import { lockedScreen } from './screens/locked.ts';
+import { otherPersonScreen } from './screens/other-person.ts';
+import { passwordSetScreen } from './screens/password-set.ts';
+import { passwordScreen } from './screens/password.ts';
+import { setPasswordScreen } from './screens/set-password.ts';
+import { signInScreen } from './screens/sign-in.ts';
+import { signedOutScreen } from './screens/signed-out.ts';
+import { unknownAddressScreen } from './screens/unknown-address.ts';
+
+export interface ServerParts extends ScreenParts {
+  config: Config;
+  log: Log;
+  cookieKeys: string[];
+  health: Middleware;
+  assets: Middleware;
+  pages: Middleware;
+  unitOfWork: Middleware;
+  provider: Middleware;
+}
+
+const SCREENS = [
+  signInScreen,
+  passwordScreen,
+  linkSentScreen,
+  unknownAddressScreen,
+  addressLostScreen,
+  lockedScreen,
+  otherPersonScreen,
+  inDoubtScreen,
+  consentScreen,
+  setPasswordScreen,
+  linkExpiredScreen,
+  passwordSetScreen,
+  accountScreen,
+  accountPasswordScreen,
+  signedOutScreen,
+  signedInReturn,
+  changePasswordReturn,
+];
+
+export function webApp(parts: ServerParts): Koa {
+  const { config } = parts;
+  const app = new Koa({ proxy: config.listen.proxies > 0, maxIpsCount: config.listen.proxies });
+  app.keys = parts.cookieKeys;
+  // Every fault is answered and logged below; Koa's own printing would put it on stderr a second time.
+  app.silent = true;
+  app.on('error', (error: Error) => parts.log.debug({ err: error }, 'the connection ended early'));
+
+  app.use(parts.health);
+  app.use(requestLog(parts.log));
+  if (config.issuer.startsWith('https:')) app.use(behindTls);
+  app.use(parts.assets);
+  app.use(parts.pages);
+  app.use(answerFaults(parts.log));
+  app.use(securityContact(config, parts.clock));
+  app.use(parts.unitOfWork);
+  const router = new Router();
+  for (const make of SCREENS) {
+    const screen = make(parts);
+    if (screen.get) router.get(screen.path, asMiddleware(screen.get));
+    if (screen.post) router.post(screen.path, asMiddleware(screen.post));
+  }
+  app.use(router.routes());
+  app.use(router.allowedMethods({ throw: true, methodNotAllowed: () => new Problem('method_not_allowed', 405) }));
+  app.use(parts.provider);
+  app.use((ctx) => {
+    if (ctx.status === 404 && ctx.body == null) throw new Problem('not_found', 404);
+  });
+  return app;
+}
+
+const asMiddleware =
+  (handle: (ctx: Context) => Promise<void>): Middleware =>
+  (ctx) =>
+    handle(ctx as Context);
+
+/** TLS ends at a proxy: cookies are secure whatever the connection from there to here. */
+const behindTls: Middleware = (ctx, next) => {
+  ctx.cookies.secure = true;
+  return next();
+};
+
+/** The parts of a path that are secrets never reach the log. */
+function loggablePath(path: string): string {
+  return path
+    .slice(0, 200)
+    .replace(/^(\/(?:set-password|password-set|sign-in|auth)\/)[^/]+/, '$1…');
+}
+
+const providerRoute = (ctx: Context): string | undefined => (ctx as { oidc?: { route?: string } }).oidc?.route;
+
+function requestLog(log: Log): Middleware {
+  return async (ctx, next) => {
+    const began = performance.now();
+    ctx.state['requestId'] = randomToken(9);
+    await next();
+    const fields = {
+      requestId: ctx.state['requestId'] as string,
+      method: ctx.method,
+      path: loggablePath(ctx.path),
+      status: ctx.status,
+      ms: Math.round(performance.now() - began),
+    };
+    const route = String((ctx as { _matchedRoute?: string })._matchedRoute ?? providerRoute(ctx as Context) ?? 'other');
+    metrics.requests.observe({ route, method: ctx.method, status: String(ctx.status) }, fields.ms / 1000);
+    log.info(fields, 'request');
+  };
+}
+
+/** RFC 9116. Made from the support contact; where there is none there is no file. */
+function securityContact(config: Config, clock: () => Date): Middleware {
+  return async (ctx, next) => {
+    if (ctx.path !== '/.well-known/security.txt' || !config.support.email) return next();
+    const expires = new Date(clock().getTime() + 180 * 86_400_000);
+    ctx.type = 'text/plain; charset=utf-8';
+    ctx.body = [
+      `Contact: mailto:${config.support.email}`,
+      `Expires: ${expires.toISOString()}`,
+      `Preferred-Languages: ${config.languages.join(', ')}`,
+      `Canonical: ${config.issuer}/.well-known/security.txt`,
+      '',
+    ].join('\n');
+  };
+}
+
+/** Endpoints that programs call: they get JSON. */
+const FOR_PROGRAMS = /^\/(token|me|jwks|request|introspection|\.well-known)(\/|$)/;
+
+function answerFaults(log: Log): Middleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+    } catch (thrown) {
+      const problem = asProblem(thrown);
+      const requestId = ctx.state['requestId'] as string;
+      const fields = { requestId, code: problem.code, status: problem.status, err: problem.status >= 500 ? thrown : undefined };
+      log[problem.status >= 500 ? 'error' : 'info']({ ...fields, detail: problem.message }, 'a request was refused');
+      if (problem.retryAfter) ctx.set('Retry-After', String(problem.retryAfter));
+      if (FOR_PROGRAMS.test(ctx.path)) {
+        ctx.status = problem.status;
+        ctx.body = {
+          error: problem.status >= 500 ? 'temporarily_unavailable' : 'invalid_request',
+          error_description: problem.code,
+        };
+        return;
+      }
+      await problemPage(ctx as Context, problem);
+    }
+  };
+}
+
+function asProblem(thrown: unknown): Problem {
+  if (thrown instanceof Problem) return thrown;
+  if (thrown instanceof DatabaseUnavailable) return new Problem('unavailable', 503, { retryAfter: 5, cause: thrown });
+  const status = (thrown as { status?: unknown }).status;
+  if (thrown instanceof URIError || (typeof status === 'number' && status >= 400 && status < 500)) {
+    return new Problem(status === 404 ? 'not_found' : 'bad_request', typeof status === 'number' ? status : 400, {
+      detail: (thrown as Error).message,
+      cause: thrown,
+    });
+  }
+  return new Problem('fault', 500, { cause: thrown });
+}
+
+export async function problemPage(ctx: Context, problem: { code: string; status: number }): Promise<void> {
+  const reference = ctx.state['requestId'] as string;
+  await pageOf(ctx).problem(problem, { reference });
+}

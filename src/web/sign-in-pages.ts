@@ -1,0 +1,108 @@
+/**
+ * Owns what the pages of one sign-in have in common: opening it, and the way on where it has gone stale or is finished.
+ * A resident who was only slow, double-clicked or went back never meets a dead end.
+ */
+import type { Context } from 'koa';
+import type { Language } from '../config.ts';
+import type { Origin, Proof } from '../journeys/sign-in.ts';
+import type { SignInPast, SignInUnderWay } from '../oidc/interaction.ts';
+import { current } from '../oidc/unit-of-work.ts';
+import type { Sql } from '../platform/database.ts';
+import { readQuery } from './form.ts';
+import { pageOf } from './page.ts';
+import { goOn, serviceOf, type ScreenParts, type Service } from './screen.ts';
+
+export interface Opened {
+  underWay: SignInUnderWay;
+  service?: Service;
+}
+
+type Work = (ctx: Context, opened: Opened) => Promise<void>;
+
+/** Wraps a screen below `/sign-in/<uid>`: it runs only for the browser that holds this sign-in, and only while it lives. */
+export function inSignIn(parts: ScreenParts, work: Work): (ctx: Context) => Promise<void> {
+  return async (ctx) => {
+    const uid = String((ctx.params as Record<string, string>)['uid']);
+    const opened = await parts.gate.open(ctx, uid);
+    if (!opened || !('uid' in opened)) return offerWayOn(ctx, parts, opened);
+    const page = pageOf(ctx);
+    page.preferLanguage(textOf(opened.params['ui_locales']));
+    page.allowFormTarget(String(opened.params['redirect_uri']));
+    await work(ctx, { underWay: opened, service: serviceOf(parts, opened.clientId, page.language) });
+  };
+}
+
+/** How long after its end a sign-in met again is taken for a double click or a step back. */
+const JUST_FINISHED = 120_000;
+
+/** For a sign-in that can't go on: the same request afresh, else the e-service's own start, else what it was called. */
+export async function offerWayOn(
+  ctx: Context,
+  parts: ScreenParts,
+  closed: { stale: SignInPast } | { finished: SignInPast & { at: Date } } | undefined,
+): Promise<void> {
+  const page = pageOf(ctx);
+  if (!closed) {
+    // Another browser than the one that began, or none ever did. A mailed link says which e-service it was.
+    const service = serviceOf(parts, readQuery(ctx, 'client_id', 200), page.language);
+    if (service?.url) return goOn(ctx, service.url);
+    await page.render('stale', { service }, { status: service ? 200 : 404 });
+    return;
+  }
+  const past = 'stale' in closed ? closed.stale : closed.finished;
+  page.preferLanguage(textOf(past.params?.['ui_locales']));
+  const service = serviceOf(parts, past.clientId, page.language);
+  if ('finished' in closed) {
+    // Just now: no code of it was redeemed, the same request may run again. Later the e-service begins anew.
+    const fresh = parts.clock().getTime() - closed.finished.at.getTime() < JUST_FINISHED;
+    const on = fresh ? past.restart : service?.url;
+    if (on) return goOn(ctx, on);
+  }
+  await page.render('stale', { service, restart: past.restart ?? service?.url }, { status: ctx.method === 'POST' ? 409 : 200 });
+}
+
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
+type Login = { accountId: string; epoch: number; amr: string[]; ts: number };
+
+/** A proof that waits for the resident's word, since somebody else is signed in on this browser. */
+export const parkedLogin = (underWay: SignInUnderWay): Login | undefined => underWay.facts['login'] as Login | undefined;
+
+/**
+ * 'Go to sign in', after a mailed link: to the sign-in that it came from where this browser holds it (its cookie goes along
+ * with that path only), else from there on to the e-service's own start.
+ */
+export function goToSignIn(parts: ScreenParts, from: { clientId?: string; uid?: string }): string | undefined {
+  if (!from.clientId || !parts.client(from.clientId)) return undefined;
+  return `/sign-in/${from.uid ?? '-'}/password?${new URLSearchParams({ client_id: from.clientId }).toString()}`;
+}
+
+export const emailOf = (underWay: SignInUnderWay): string | undefined => textOf(underWay.facts['email']);
+
+export function originOf(ctx: Context, { underWay, service }: Opened): Origin {
+  const language: Language = pageOf(ctx).language;
+  const { clientId, uid } = underWay;
+  return { clientId, clientName: service?.name, interactionUid: uid, language, place: ctx.ip };
+}
+
+export async function tooMany(ctx: Context, retryAfter = 60): Promise<void> {
+  const page = pageOf(ctx);
+  ctx.set('Retry-After', String(retryAfter));
+  await page.render('too-many', { time: page.duration(retryAfter * 1000, 'after') }, { status: 429 });
+}
+
+/** A proof is good: where somebody else is signed in on this browser the resident is asked first; else it finishes. */
+export async function finishSignIn(
+  ctx: Context,
+  parts: ScreenParts,
+  { underWay, proof, writes, now }: { underWay: SignInUnderWay; proof: Proof; writes: Sql[]; now: Date },
+): Promise<void> {
+  const login: Login = { accountId: proof.accountId, epoch: proof.epoch, amr: ['pwd'], ts: Math.floor(now.getTime() / 1000) };
+  parts.visitors.remember(ctx, proof.emailKey);
+  for (const write of writes) current()!.also(write);
+  if (underWay.session && underWay.session.accountId !== proof.accountId) {
+    parts.gate.keep(ctx, underWay, { login });
+    return goOn(ctx, `/sign-in/${underWay.uid}/other-person`);
+  }
+  await parts.gate.finish(ctx, underWay, { login });
+}
