@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { isNativeError } from 'node:util/types';
 import pg from 'pg';
 import { from as copyStream } from 'pg-copy-streams';
 
@@ -47,7 +48,7 @@ export interface Database extends Transaction {
 
 export class DatabaseUnavailable extends Error {
   constructor(cause: unknown) {
-    super(`database unavailable: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(`database unavailable: ${isNativeError(cause) ? cause.message : String(cause)}`, { cause });
     this.name = 'DatabaseUnavailable';
   }
 }
@@ -103,7 +104,8 @@ const UNAVAILABLE_TEXT =
 const SPENT_STATE = /^(08|57P|25006|25P03|0A000|26000)/;
 
 function translated(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
+  // not `instanceof Error`: errors of Node's own come from another realm where tests run in contexts
+  if (!isNativeError(error)) return error;
   const code = 'code' in error ? String(error.code) : '';
   const unavailable =
     error instanceof pg.DatabaseError

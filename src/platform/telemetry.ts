@@ -2,6 +2,7 @@
  * The log and the metrics. The log never holds what lets anybody in: fields are cleaned by their names and texts by their
  * shape, at any depth, before they reach the writer. Which events are worth a line is for those who log.
  */
+import { isDate, isMap, isNativeError } from 'node:util/types';
 import pino from 'pino';
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 
@@ -58,7 +59,7 @@ function cleanText(text: string): string {
 }
 
 function cleanFields(fields: object): Record<string, unknown> {
-  return (fields instanceof Error ? { err: cleanError(fields, 0) } : clean(fields, 0)) as Record<string, unknown>;
+  return (isNativeError(fields) ? { err: cleanError(fields, 0) } : clean(fields, 0)) as Record<string, unknown>;
 }
 
 function clean(value: unknown, depth: number): unknown {
@@ -66,12 +67,12 @@ function clean(value: unknown, depth: number): unknown {
   if (typeof value === 'bigint') return String(value);
   if (typeof value !== 'object' || value === null) return value;
   if (depth > MAX_DEPTH) return '[too deep]';
-  if (value instanceof Error) return cleanError(value, depth);
-  if (value instanceof Date) return value;
+  if (isNativeError(value)) return cleanError(value, depth);
+  if (isDate(value)) return value;
   if (value instanceof URL) return cleanText(value.href);
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
   if (Array.isArray(value)) return value.map((item) => clean(item, depth + 1));
-  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  const entries = isMap(value) ? [...value] : Object.entries(value);
   return Object.fromEntries(
     entries.map(([name, item]) => [name, isSecret(String(name)) ? REDACTED : clean(item, depth + 1)]),
   );
