@@ -49,7 +49,7 @@ const SECRET_NAME = /^(jwk|(user|device|authorization|onetime|recovery)?codes?)$
 const SECRET_SHAPES: readonly [RegExp, string][] = [
   [/\/\/[^/\s@]+@/g, `//${REDACTED}@`],
   [/(\/(?:set-password|sign-in|auth)\/)[^/?#\s"']+/g, `$1${REDACTED}`],
-  [/((?:https?:\/\/|^\/)[^\s?#"']*)[?#][^\s"']*/g, `$1?${REDACTED}`],
+  [/[?#](?=[\w.~%-]+=)[^\s"']*/g, `?${REDACTED}`],
   [/\b(Bearer|Basic|DPoP)\s+[\w.~+/=-]{8,}/gi, `$1 ${REDACTED}`],
   [/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, REDACTED],
 ];

@@ -2,13 +2,14 @@
  * One PostgreSQL for the whole run, outside the checkout, with one migrated database that every test file copies. What a
  * killed run left behind is cleared away first.
  */
-import { mkdtempSync, readdirSync, rmSync, chmodSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDatabase } from '../../src/platform/database.ts';
 import { findEmbedded, startEmbedded } from '../../src/platform/embedded-postgres.ts';
 import { migrate } from '../../src/platform/migrate.ts';
 import { isRunning } from '../../src/platform/process-lock.ts';
+import { randomToken } from '../../src/platform/secrets.ts';
 import { createDatabase, SERVER, TEMPLATE } from './database.ts';
 import { running } from './running.ts';
 
@@ -16,9 +17,8 @@ const PREFIX = 'tunnus-test-';
 
 export default async function globalSetup(): Promise<void> {
   await clearLeftOvers();
-  const folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
-  chmodSync(folder, 0o711);
-  const server = await startEmbedded({ folder: join(folder, 'data'), durable: false });
+  const folder = join(tmpdir(), `${PREFIX}${process.pid}-${randomToken(6)}`);
+  const server = await startEmbedded({ folder, durable: false });
   process.env[SERVER] = server.url;
   running.stop = async () => {
     await server.stop();
@@ -33,9 +33,9 @@ export default async function globalSetup(): Promise<void> {
 async function clearLeftOvers(): Promise<void> {
   for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
     if (isRunning(Number.parseInt(name.slice(PREFIX.length), 10))) continue;
-    const folder = join(tmpdir(), name, 'data');
+    const folder = join(tmpdir(), name);
     // to adopt it is the way to stop it
     if (await findEmbedded(folder)) await (await startEmbedded({ folder })).stop();
-    rmSync(join(tmpdir(), name), { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,0 +1,147 @@
+-- What all migrations add up to. A picture, never run: `npm run schema` draws it.
+
+create table accounts (
+  id uuid not null default gen_random_uuid(),
+  email text not null,
+  email_key text not null,
+  email_verified boolean not null default false,
+  given_name text,
+  family_name text,
+  phone_number text,
+  locale text,
+  password_state text not null default 'none'::text,
+  password_hash text,
+  password_list text,
+  locked_at timestamp with time zone,
+  epoch integer not null default 0,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null,
+  signed_in_at timestamp with time zone,
+  constraint accounts_pkey PRIMARY KEY (id),
+  constraint accounts_email_key_key UNIQUE (email_key),
+  constraint accounts_check CHECK (((password_hash IS NULL) = (password_state = 'none'::text))),
+  constraint accounts_check1 CHECK (((password_list IS NOT NULL) = (password_state = 'list'::text))),
+  constraint accounts_password_state_check CHECK ((password_state = ANY (ARRAY['none'::text, 'list'::text, 'own'::text])))
+);
+
+create table artifacts (
+  id bytea not null,
+  model text not null,
+  payload text not null,
+  account_id uuid,
+  epoch integer,
+  client_id text,
+  grant_hash bytea,
+  uid_hash bytea,
+  consumed_at timestamp with time zone,
+  expires_at timestamp with time zone not null,
+  constraint artifacts_pkey PRIMARY KEY (id)
+);
+CREATE INDEX artifacts_account ON public.artifacts USING btree (account_id) WHERE (model = ANY (ARRAY['Session'::text, 'Grant'::text]));
+CREATE INDEX artifacts_expiry ON public.artifacts USING btree (expires_at);
+CREATE INDEX artifacts_grant ON public.artifacts USING btree (grant_hash) WHERE (grant_hash IS NOT NULL);
+CREATE UNIQUE INDEX artifacts_session_uid ON public.artifacts USING btree (uid_hash) WHERE (uid_hash IS NOT NULL);
+
+create table audit (
+  id bigint not null generated always as identity,
+  at timestamp with time zone not null,
+  kind text not null,
+  account_id uuid,
+  client_id text,
+  place text,
+  actor text not null default 'resident'::text,
+  detail jsonb not null default '{}'::jsonb,
+  constraint audit_pkey PRIMARY KEY (id)
+);
+CREATE INDEX audit_account ON public.audit USING btree (account_id, at DESC);
+
+create table erasures (
+  kind text not null,
+  digest bytea not null,
+  erased_at timestamp with time zone not null,
+  constraint erasures_pkey PRIMARY KEY (kind, digest),
+  constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text])))
+);
+
+create table interactions (
+  uid_hash bytea not null,
+  payload text not null,
+  facts text not null default '{}'::text,
+  account_id uuid,
+  epoch integer,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  constraint interactions_pkey PRIMARY KEY (uid_hash)
+);
+CREATE INDEX interactions_expiry ON public.interactions USING btree (expires_at);
+
+create table legacy_ids (
+  source text not null,
+  legacy_id text not null,
+  account_id uuid not null,
+  doubt text,
+  created_at timestamp with time zone not null,
+  constraint legacy_ids_pkey PRIMARY KEY (source, legacy_id, account_id),
+  constraint legacy_ids_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint legacy_ids_doubt_check CHECK ((doubt = ANY (ARRAY['shared_email'::text, 'unusable_legacy_id'::text, 'mixed_script'::text, 'unlinked'::text])))
+);
+CREATE INDEX legacy_ids_account ON public.legacy_ids USING btree (account_id);
+CREATE UNIQUE INDEX legacy_ids_one_id ON public.legacy_ids USING btree (source, account_id) WHERE (doubt IS NULL);
+CREATE UNIQUE INDEX legacy_ids_one_owner ON public.legacy_ids USING btree (source, legacy_id) WHERE (doubt IS NULL);
+
+create table links (
+  id uuid not null default gen_random_uuid(),
+  token_hash bytea not null,
+  account_id uuid not null,
+  purpose text not null,
+  client_id text,
+  interaction_uid text,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  opened_at timestamp with time zone,
+  spent_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  constraint links_pkey PRIMARY KEY (id),
+  constraint links_token_hash_key UNIQUE (token_hash),
+  constraint links_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint links_purpose_check CHECK ((purpose = 'set_password'::text))
+);
+CREATE INDEX links_account ON public.links USING btree (account_id, created_at DESC);
+CREATE INDEX links_expiry ON public.links USING btree (expires_at);
+
+create table migrations (
+  number integer not null,
+  applied_at timestamp with time zone not null,
+  constraint migrations_pkey PRIMARY KEY (number)
+);
+
+create table signing_keys (
+  kid text not null,
+  alg text not null,
+  public_jwk jsonb not null,
+  private_jwk text,
+  published_at timestamp with time zone not null,
+  active_at timestamp with time zone not null,
+  retires_at timestamp with time zone not null,
+  removed_at timestamp with time zone not null,
+  constraint signing_keys_pkey PRIMARY KEY (kid)
+);
+
+create table subjects (
+  sector text not null,
+  account_id uuid not null,
+  sub text not null,
+  created_at timestamp with time zone not null,
+  constraint subjects_pkey PRIMARY KEY (sector, account_id),
+  constraint subjects_sector_sub_key UNIQUE (sector, sub)
+);
+CREATE INDEX subjects_account ON public.subjects USING btree (account_id);
+
+create table throttle (
+  key text not null,
+  points double precision not null,
+  updated_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  constraint throttle_pkey PRIMARY KEY (key)
+);
+CREATE INDEX throttle_expiry ON public.throttle USING btree (expires_at);
