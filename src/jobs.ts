@@ -1,0 +1,175 @@
+/**
+ * What is done later: carries the mails of the queue to the mail server, and sweeps what has expired. Durable and on
+ * PostgreSQL (graphile-worker), so a job outlives this process and any node may take it. What a mail says is mail/mails.ts';
+ * what expires when is known by each record.
+ */
+import { createHash } from 'node:crypto';
+import { Logger, run } from 'graphile-worker';
+import type { JobHelpers, Task } from 'graphile-worker';
+import { createTransport } from 'nodemailer';
+import type { Config } from './config.ts';
+import type { RenderedMail } from './mail/mails.ts';
+import { MAIL_JOB, mailWriter } from './mail/mails.ts';
+import type { Database, Queryable } from './platform/database.ts';
+import { sql } from './platform/database.ts';
+import type { Texts } from './platform/i18n.ts';
+import type { Sealer } from './platform/secrets.ts';
+import type { Log } from './platform/telemetry.ts';
+import { metrics } from './platform/telemetry.ts';
+
+/** Deletes a batch of what has expired; says how much it was. */
+export type Sweep = (db: Queryable, now: Date) => Promise<number>;
+
+export interface JobParts {
+  database: Database;
+  sealer: Sealer;
+  texts: Texts;
+  config: Pick<Config, 'brand' | 'support' | 'languages' | 'issuer' | 'mail'>;
+  log: Log;
+  clock: () => Date;
+  sweeps: readonly Sweep[];
+}
+
+/** One stalled mail server dialogue must not hold the others. */
+const WORKERS = 4;
+const MAIL_LIMIT = 10_000;
+/** Every job of ours ends well before this; one held longer was held by a process that died. */
+const DEAD_AFTER_SECONDS = 45;
+const LOOK_FOR_DEAD_EVERY = 15_000;
+const SWEEP_EVERY = '*/10 * * * * sweep ?max=1';
+const MOST_BATCHES = 20;
+
+export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void> }> {
+  const { database, config, log } = parts;
+  if (!config.mail.url) log.warn({}, 'mail.url is not set: mails wait in the queue and nobody gets a link');
+  await freeJobsOfTheDead(database);
+  const runner = await run({
+    pgPool: database.pool,
+    concurrency: WORKERS,
+    pollInterval: 2_000,
+    noHandleSignals: true,
+    crontab: SWEEP_EVERY,
+    taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts) },
+    logger: new Logger(() => (level, message) => {
+      // Failures are told by the tasks themselves, in words that hold no address.
+      if (level === 'error' || level === 'warning') log.debug({ queue: message }, 'the job queue');
+    }),
+  });
+  // Without a listener a queue that can't reach the database would end the process.
+  void runner.promise.catch((error: unknown) => log.error({ err: error }, 'the job queue stopped'));
+  const watch = setInterval(() => {
+    freeJobsOfTheDead(database).catch((error: unknown) => log.debug({ err: error }, 'the job queue is out of reach'));
+  }, LOOK_FOR_DEAD_EVERY);
+  watch.unref();
+
+  return {
+    async stop() {
+      clearInterval(watch);
+      await runner.stop();
+    },
+  };
+}
+
+/** The queue itself would wait four hours before it takes over a job whose process was killed. */
+async function freeJobsOfTheDead(database: Database): Promise<void> {
+  await database.query(sql`
+    select graphile_worker.force_unlock_workers(array_agg(locked_by))
+      from graphile_worker.jobs
+     where locked_at < now() - make_interval(secs => ${DEAD_AFTER_SECONDS}::double precision)
+    having count(*) > 0`);
+}
+
+function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
+  return async () => {
+    for (const sweep of sweeps) {
+      let batches = 0;
+      while (batches < MOST_BATCHES && (await sweep(database, clock())) > 0) batches += 1;
+      if (batches > 0) log.debug({ sweep: sweep.name, batches }, 'swept what had expired');
+    }
+  };
+}
+
+function mailTask(parts: JobParts): Task {
+  const { config, log } = parts;
+  const write = mailWriter(parts);
+  const send = mailSender(config);
+  return async (payload, { job }) => {
+    const mail = write(payload);
+    const fields = { jobId: String(job.id), mail: mail?.mail, attempt: job.attempts };
+    if (!mail) return log.error(fields, 'a mail was sealed with another secret and is left out');
+    const failure = await send(mail, messageId(job, config.issuer));
+    metrics.mails.inc({ mail: mail.mail, outcome: failure ? (failure.final ? 'refused' : 'delayed') : 'sent' });
+    if (!failure) return log.info(fields, 'a mail was handed over');
+    log.warn({ ...fields, reason: failure.reason }, failure.final ? 'a mail was refused for good' : 'a mail must wait');
+    // Thrown, the queue tries again later, with growing pauses.
+    if (!failure.final) throw new Error(failure.reason);
+  };
+}
+
+/** The same in each try, so that a mail handed over twice is shown once. */
+function messageId(job: JobHelpers['job'], issuer: string): string {
+  const mark = createHash('sha256').update(JSON.stringify(job.payload)).digest('hex').slice(0, 16);
+  return `<${String(job.id)}.${mark}@${new URL(issuer).hostname}>`;
+}
+
+interface Failure {
+  /** Holds neither address nor link: mail servers like to repeat both. */
+  reason: string;
+  /** Trying again would change nothing. */
+  final: boolean;
+}
+
+function mailSender({
+  mail: settings,
+}: JobParts['config']): (mail: RenderedMail, id: string) => Promise<Failure | undefined> {
+  const { url, from } = settings;
+  if (!url) return () => Promise.resolve({ reason: 'mail.url is not set', final: false });
+  const transport = createTransport({
+    url,
+    dnsTimeout: MAIL_LIMIT / 2,
+    connectionTimeout: MAIL_LIMIT / 2,
+    greetingTimeout: MAIL_LIMIT / 2,
+    socketTimeout: MAIL_LIMIT,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  return async (mail, id) => {
+    // An address is one address: nothing in it may become a header or a second recipient.
+    if (/[\p{Cc}\s<>,;]/u.test(mail.to)) return { reason: 'the address is no address', final: true };
+    const sending = transport.sendMail({
+      from: from.includes('<') ? from : { name: mail.brand, address: from },
+      to: { name: '', address: mail.to },
+      subject: mail.subject,
+      text: mail.text,
+      html: mail.html,
+      messageId: id,
+      headers: {
+        'Content-Language': mail.language,
+        'Auto-Submitted': 'auto-generated',
+        'X-Auto-Response-Suppress': 'All',
+      },
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(Object.assign(new Error('too slow'), { code: 'ETIMEDOUT' })), MAIL_LIMIT);
+    });
+    // Whoever loses the race may still fail, later and unseen.
+    sending.catch(() => {});
+    try {
+      await Promise.race([sending, limit]);
+      return undefined;
+    } catch (error) {
+      return failureOf(error);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
+
+function failureOf(error: unknown): Failure {
+  const { code, responseCode, command } = error as { code?: unknown; responseCode?: unknown; command?: unknown };
+  const parts = [code, responseCode, command].filter((part) => typeof part === 'string' || typeof part === 'number');
+  const aboutThisMail = command === 'RCPT TO' || command === 'DATA';
+  const final = aboutThisMail && typeof responseCode === 'number' && responseCode >= 500;
+  return { reason: `the mail server: ${parts.join(' ') || 'no answer'}`, final };
+}

@@ -1,0 +1,158 @@
+/**
+ * The catalogue of mails: the name, the data and the words of each. Only this file puts a mail into the queue, in the
+ * transaction that causes it, and only it knows what a mail says; jobs.ts carries it to the mail server.
+ *
+ * What waits in the queue is sealed: it holds a link that opens an account. Text and HTML are made from the same blocks,
+ * so that they cannot say different things.
+ */
+import { fileURLToPath } from 'node:url';
+import { compileFile } from 'pug';
+import type { Config } from '../config.ts';
+import { sql } from '../platform/database.ts';
+import type { Queryable } from '../platform/database.ts';
+import { chooseLanguage } from '../platform/i18n.ts';
+import type { Language, Texts, Translate } from '../platform/i18n.ts';
+import type { Sealer } from '../platform/secrets.ts';
+
+/** The name of the job that carries a mail. */
+export const MAIL_JOB = 'mail';
+
+const PURPOSE = 'mail';
+/** With the queue's growing pauses about a day: a link that old would be of no use. */
+const MOST_TRIES = 12;
+
+export interface Recipient {
+  email: string;
+  locale?: string | null;
+}
+
+export interface LinkData {
+  link: string;
+  /** The e-service that the resident was signing in to, as they know it. */
+  service?: string;
+  /** How long the link works, in milliseconds. */
+  lifetime: number;
+}
+
+export interface Mails {
+  setPassword(tx: Queryable, to: Recipient, data: LinkData): Promise<void>;
+  passwordChanged(tx: Queryable, to: Recipient): Promise<void>;
+  /** The one mail that goes to an address without an account (interface.md, `conceal`). */
+  unknownAddress(tx: Queryable, to: Recipient): Promise<void>;
+}
+
+type Order = Recipient &
+  (({ mail: 'set_password' } & LinkData) | { mail: 'password_changed' } | { mail: 'unknown_address' });
+
+/** Lower goes first: who waits for a link waits in front of a page. */
+const PRIORITY: Readonly<Record<Order['mail'], number>> = { set_password: 0, password_changed: 5, unknown_address: 10 };
+
+export function makeMails({ sealer }: { sealer: Sealer }): Mails {
+  const enqueue = async (tx: Queryable, order: Order): Promise<void> => {
+    const payload = JSON.stringify({ sealed: sealer.seal(JSON.stringify(order), PURPOSE) });
+    await tx.query(
+      sql`select graphile_worker.add_job(${MAIL_JOB}::text, payload := ${payload}::json,
+            max_attempts := ${MOST_TRIES}::int, priority := ${PRIORITY[order.mail]}::int)`,
+    );
+  };
+  return {
+    setPassword: (tx, { email, locale }, { link, service, lifetime }) =>
+      enqueue(tx, { mail: 'set_password', email, locale, link, service, lifetime }),
+    passwordChanged: (tx, { email, locale }) => enqueue(tx, { mail: 'password_changed', email, locale }),
+    unknownAddress: (tx, { email, locale }) => enqueue(tx, { mail: 'unknown_address', email, locale }),
+  };
+}
+
+export interface RenderedMail {
+  mail: Order['mail'];
+  to: string;
+  language: Language;
+  /** The sender's name beside `mail.from`. */
+  brand: string;
+  subject: string;
+  text: string;
+  html: string;
+}
+
+export interface MailWriterParts {
+  sealer: Sealer;
+  texts: Texts;
+  config: Pick<Config, 'brand' | 'support' | 'languages'>;
+}
+
+type Block = { text: string } | { link: string };
+
+const MESSAGE_VIEW = fileURLToPath(new URL('../../views/mail/message.pug', import.meta.url));
+
+/** Writes the mail that a job's payload orders; undefined where none of our secrets sealed it. */
+export function mailWriter({ sealer, texts, config }: MailWriterParts): (payload: unknown) => RenderedMail | undefined {
+  const toHtml = compileFile(MESSAGE_VIEW);
+  return (payload) => {
+    const sealed = (payload as { sealed?: unknown } | null)?.sealed;
+    const opened = typeof sealed === 'string' ? sealer.open(sealed, PURPOSE) : undefined;
+    if (opened === undefined) return undefined;
+    const order = JSON.parse(opened) as Order;
+    const language = chooseLanguage(config.languages, { own: order.locale });
+    const t = texts.for(language);
+    const brand = config.brand.name[language];
+    const { subject, blocks } = words(order, { t, time: (ms) => texts.duration(language, ms, 'lasting') });
+    const foot = footLines(config.support, { t, language });
+    return {
+      mail: order.mail,
+      to: order.email,
+      language,
+      brand,
+      subject,
+      text: [
+        subject,
+        ...blocks.map((block) => ('link' in block ? block.link : block.text)),
+        ...foot.slice(0, -1),
+        `${foot.at(-1)}\n${brand}`,
+        '',
+      ].join('\n\n'),
+      html: toHtml({ language, brand, subject, blocks, foot }),
+    };
+  };
+}
+
+function words(
+  order: Order,
+  { t, time }: { t: Translate; time: (milliseconds: number) => string },
+): { subject: string; blocks: Block[] } {
+  const { email } = order;
+  switch (order.mail) {
+    case 'set_password':
+      return {
+        subject: t('mail.set_password_subject'),
+        blocks: [
+          { text: t('mail.set_password_why', { email }) },
+          ...(order.service ? [{ text: t('common.service', { service: order.service }) }] : []),
+          { text: t('mail.set_password_open') },
+          { link: order.link },
+          { text: t('common.lifetime', { time: time(order.lifetime) }) },
+          { text: t('common.history') },
+          { text: t('mail.set_password_not_you') },
+        ],
+      };
+    case 'password_changed':
+      return {
+        subject: t('mail.password_changed_subject'),
+        blocks: [{ text: t('mail.password_changed_notice', { email }) }, { text: t('mail.password_changed_not_you') }],
+      };
+    case 'unknown_address':
+      return {
+        subject: t('mail.unknown_address_subject'),
+        blocks: [{ text: t('mail.unknown_address_notice', { email }) }, { text: t('mail.unknown_address_not_you') }],
+      };
+  }
+}
+
+function footLines(
+  { email, phone, hours }: Config['support'],
+  { t, language }: { t: Translate; language: Language },
+): string[] {
+  const contact = [email, phone].filter(Boolean).join(', ');
+  const reachable = contact ? [t('common.support', { contact })] : [];
+  const open = contact && hours ? [hours[language]] : [];
+  return [...reachable, ...open, t('mail.about')];
+}
