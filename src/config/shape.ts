@@ -118,7 +118,7 @@ function nearest(name: string, known: readonly string[]): string | undefined {
   const [best] = known
     .map((candidate) => ({ candidate, steps: distance(plain(name), plain(candidate)) }))
     .sort((a, b) => a.steps - b.steps);
-  return best && best.steps <= Math.max(1, Math.floor(name.length / 4)) ? best.candidate : undefined;
+  return best && best.steps <= Math.min(3, Math.max(1, Math.round(name.length / 3))) ? best.candidate : undefined;
 }
 
 function distance(a: string, b: string): number {

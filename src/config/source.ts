@@ -7,10 +7,13 @@
  */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node, type Scalar } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, Scalar, type Node } from 'yaml';
 import type { Fault } from '../config.ts';
 
 export type Path = readonly (string | number)[];
+
+/** A reference that leads nowhere has been told; what it stands in is not told again as too short or missing. */
+export const UNKNOWN = Symbol('unknown');
 
 export interface Source {
   readonly file: string;
@@ -32,7 +35,6 @@ const BROKEN: Readonly<Record<string, string>> = {
   BLOCK_AS_IMPLICIT_KEY: 'a colon stands where none can be, expected quotes around a text that holds ": "',
   MULTILINE_IMPLICIT_KEY: 'this is no key, expected "key: value"',
   TAG_RESOLVE_FAILED: 'the tag (!…) is not known, expected a plain value',
-  BAD_ALIAS: 'the alias (*…) points to nothing, expected quotes around a text that begins with *',
 };
 const BROKEN_OTHERWISE =
   'this cannot be read as YAML, expected "key: value" (quotes around a text with special characters)';
@@ -46,7 +48,7 @@ export function readSource(file: string, folder: string, env: NodeJS.ProcessEnv)
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    return emptySource(file, `${reasonOf(error)}, expected a readable file`);
+    return emptySource(file, `the file ${reasonOf(error)}, expected a readable file`);
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -62,6 +64,12 @@ export function readSource(file: string, folder: string, env: NodeJS.ProcessEnv)
 
   const written = new Map<Scalar, string>();
   visit(document, {
+    Alias(_role, alias) {
+      const message =
+        'an alias (*…) is not read, expected the value itself, or quotes around a text that begins with *';
+      faults.push({ file, line: lineAt(alias.range?.[0] ?? 0), message });
+      return new Scalar(UNKNOWN);
+    },
     Scalar(role, scalar) {
       if (role === 'key' || typeof scalar.value !== 'string' || !scalar.value.includes('${')) return;
       written.set(scalar, scalar.value);
@@ -91,9 +99,6 @@ export function readSource(file: string, folder: string, env: NodeJS.ProcessEnv)
     },
   };
 }
-
-/** A reference that leads nowhere has been told; what it stands in is not told again as too short or missing. */
-export const UNKNOWN = Symbol('unknown');
 
 function withoutBroken(
   document: Document,

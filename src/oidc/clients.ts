@@ -4,8 +4,7 @@
  *
  * Clients reach the library through the adapter's `find('Client', id)`, which returns `libraryMetadata`.
  */
-import type Provider from 'oidc-provider';
-import type { Client, ClientMetadata } from 'oidc-provider';
+import { errors, type Client, type ClientMetadata, type Provider } from 'oidc-provider';
 import type { ClientConfig, Config, Fault } from '../config.ts';
 import { OWN_CLIENT_ID } from '../config/clients.ts';
 import { sameSecret } from '../platform/secrets.ts';
@@ -86,25 +85,22 @@ export function libraryMetadata(
   } = client;
   const { initiate_login_uri: _ours, sector_identifier_uri: _sector, ...metadata } = same;
   const sector = sectorOf(client);
-  return withoutUndefined({
-    ...metadata,
-    client_name: names[languages[0] ?? 'fi'],
-    client_secret: secrets?.[0],
-    client_secrets: secrets,
-    id_token_signed_response_alg: client.id_token_signed_response_alg ?? keys.algorithms[0],
-    subject_type: subjectType === 'public' ? 'public' : 'pairwise',
-    subject_type_own: subjectType,
-    sector,
-    // Asked for by the library where the redirect URIs have several hosts.
-    sector_identifier_uri:
-      subjectType === 'public' ? undefined : `https://sector.invalid/${encodeURIComponent(sector)}`,
-  });
-}
-
-function withoutUndefined(metadata: Record<string, unknown>): ClientMetadata {
-  const entries = Object.entries(metadata).filter(([, value]) => value !== undefined);
-  // A copy: the library sorts and fills the lists that it is given.
-  return structuredClone(Object.fromEntries(entries)) as ClientMetadata;
+  // A copy without what is undefined: the library sorts and fills the lists that it is given.
+  return JSON.parse(
+    JSON.stringify({
+      ...metadata,
+      client_name: names[languages[0] ?? 'fi'],
+      client_secret: secrets?.[0],
+      client_secrets: secrets,
+      id_token_signed_response_alg: client.id_token_signed_response_alg ?? keys.algorithms[0],
+      subject_type: subjectType === 'public' ? 'public' : 'pairwise',
+      subject_type_own: subjectType,
+      sector,
+      // Asked for by the library where the redirect URIs have several hosts.
+      sector_identifier_uri:
+        subjectType === 'public' ? undefined : `https://sector.invalid/${encodeURIComponent(sector)}`,
+    }),
+  ) as ClientMetadata;
 }
 
 /** What the library has against a client; it stops at the first fault of each. */
@@ -118,8 +114,8 @@ export async function validateClients(
     try {
       await provider.Client.validate(libraryMetadata(client, config));
     } catch (error) {
-      if ((error as { error?: string }).error !== 'invalid_client_metadata') throw error;
-      const detail = (error as { error_description?: string }).error_description ?? (error as Error).message;
+      if (!(error instanceof errors.InvalidClientMetadata)) throw error;
+      const detail = error.error_description ?? error.message;
       // The library's words begin with the key.
       const line = client.lines?.[/^\w+/.exec(detail)?.[0] ?? ''] ?? 1;
       faults.push({ file: client.file, line, message: `${detail}, expected metadata that the provider can serve` });

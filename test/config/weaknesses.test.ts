@@ -1,0 +1,90 @@
+/** What is allowed, and yet warned of. */
+import { describe, expect, test } from '@jest/globals';
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
+import { clientSources, readConfig, weaknesses } from '../../src/config.ts';
+import { clientFile, configFolder, configOf, SECRET, type Files } from './config-folder.ts';
+
+const SOUND = `issuer: https://tunnus.example.fi
+listen: { proxies: 1 }
+mail: { url: "smtp://mail.example.fi" }
+support: { email: tuki@example.fi }
+`;
+const CLIENT = clientFile('initiate_login_uri: https://kirjasto.example.fi/sign-in\n').replace(SECRET, '${LIBRARY}');
+const ENV = { LIBRARY: SECRET };
+
+const warnings = (files: Files): string[] =>
+  weaknesses(configOf({ 'tunnus.yaml': SOUND, 'clients/a.yaml': CLIENT, ...files }, ENV)).map(({ message }) => message);
+
+test('a sound configuration has none', () => {
+  expect(warnings({})).toEqual([]);
+});
+
+describe('is warned of:', () => {
+  test.each([
+    ['a short password', `${SOUND}password: { minLength: 8 }`, /^password\.minLength is 8; NIST/],
+    ['a long-lived link', `${SOUND}links: { lifetime: 2d }`, /^links\.lifetime is over 24h/],
+    [
+      'an issuer on this machine',
+      SOUND.replace('https://tunnus.example.fi', 'http://localhost:3000'),
+      /^issuer is http:/,
+    ],
+    ['no mail server', SOUND.replace(/mail:.*/, ''), /^mail\.url is not given/],
+    ['no support contact', SOUND.replace(/support:.*/, ''), /^support has neither/],
+    ['a proxy that is not trusted', SOUND.replace('proxies: 1', 'proxies: 0'), /^listen\.proxies is 0/],
+    ['one language', `${SOUND}languages: [en]`, /^languages has only en/],
+    ['no RS256', `${SOUND}keys: { algorithms: [ES256] }`, /^keys\.algorithms lacks RS256/],
+    [
+      'a colour on which white text cannot be read',
+      `${SOUND}brand: { color: "#ffcc00" }`,
+      /^brand\.color #ffcc00 is too light/,
+    ],
+  ])('%s', (_what, settings, message) => {
+    expect(warnings({ 'tunnus.yaml': settings })).toEqual([expect.stringMatching(message)]);
+  });
+
+  test.each([
+    ['no PKCE', `${CLIENT}require_pkce: false`, /^require_pkce is false/],
+    [
+      'no way back to the e-service',
+      CLIENT.replace(/initiate_login_uri:.*/, ''),
+      /^neither initiate_login_uri nor client_uri/,
+    ],
+    [
+      'an unsure sector',
+      `${CLIENT.replace('/in]', '/in, https://b.example.fi/in]')}subject_type: pairwise`,
+      /^pairwise with several hosts/,
+    ],
+    [
+      'a secret still being changed',
+      CLIENT.replace('${LIBRARY}', `["\${LIBRARY}", "\${LIBRARY}2"]`),
+      /^client_secret has two values/,
+    ],
+    [
+      'a secret that everybody may read',
+      CLIENT.replace('${LIBRARY}', SECRET),
+      /^holds a secret that everybody on this machine may read/,
+    ],
+  ])('%s', (_what, client, message) => {
+    expect(warnings({ 'clients/a.yaml': client })).toEqual([expect.stringMatching(message)]);
+  });
+
+  test('no e-service', () => {
+    expect(weaknesses(configOf({ 'tunnus.yaml': SOUND })).map(({ message }) => message)).toEqual([
+      'there is no client in clients/; no e-service can send residents here',
+    ]);
+  });
+});
+
+test('a secret in a file that only its owner may read is no weakness', () => {
+  const folder = configFolder({ 'tunnus.yaml': SOUND, 'clients/a.yaml': CLIENT.replace('${LIBRARY}', SECRET) });
+  chmodSync(join(folder, 'clients/a.yaml'), 0o640);
+  expect(weaknesses(readConfig(folder, {}).config!)).toEqual([]);
+});
+
+test('the user lists that e-services lean on are told', () => {
+  const config = configOf({ 'tunnus.yaml': SOUND, 'clients/a.yaml': `${CLIENT}legacy_source: old-library` }, ENV);
+  expect(clientSources(config)).toEqual([
+    { source: 'old-library', clientId: 'library', file: expect.stringMatching(/clients\/a\.yaml$/) },
+  ]);
+});
