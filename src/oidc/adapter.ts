@@ -21,6 +21,7 @@ export interface Payload {
   accountId?: string;
   clientId?: string;
   grantId?: string;
+  sessionUid?: string;
   exp?: number;
   consumed?: unknown;
   [name: string]: unknown;
@@ -133,7 +134,7 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
         unit?.remember(name(id), artifact.payload);
         if (model === 'ReplayDetection') return change.saveOnce(artifact);
         if (model !== 'Session' || !unit) return change.save(artifact);
-        saveSession(unit, id, artifact, payload.uid!);
+        saveSession(unit, artifact, { id, uid: payload.uid! });
       });
     },
 
@@ -170,7 +171,7 @@ function sessionName(uid: string): string {
   return `Session.id:${uid}`;
 }
 
-function saveSession(unit: UnitOfWork, id: string, artifact: artifacts.Artifact, uid: string): void {
+function saveSession(unit: UnitOfWork, artifact: artifacts.Artifact, { id, uid }: { id: string; uid: string }): void {
   const knownId = unit.recall(sessionName(uid));
   if (knownId) {
     unit.change.continueSession(artifact, artifacts.artifactId('Session', knownId));
@@ -193,7 +194,7 @@ function rememberFound(unit: UnitOfWork, found: artifacts.FoundArtifact): void {
     for (const grant of found.grants ?? []) unit.remember(`Grant:${grant.id}`, grant.payload);
   }
   if (payload.sessionUid && payload.expiresWithSession) {
-    unit.remember(`Session.uid:${String(payload.sessionUid)}`, found.session ?? null);
+    unit.remember(`Session.uid:${payload.sessionUid}`, found.session ?? null);
   }
 }
 
@@ -258,7 +259,7 @@ function interactionAdapter(deps: AdapterDeps): Adapter {
     async upsert(uid, payload) {
       // The way back has the uid in it, and `cookie` is a key to the session; the library reads neither again.
       const { jti: _uid, returnTo: _returnTo, ...rest } = payload;
-      const session = rest.session ? { ...(rest.session as object), cookie: undefined } : undefined;
+      const session = rest.session ? { ...rest.session, cookie: undefined } : undefined;
       const unit = current();
       if (!unit) throw new Error('a sign-in under way belongs to a browser');
       const written = { ...rest, session };

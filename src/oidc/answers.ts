@@ -41,7 +41,7 @@ export function dropAnswer(ctx: Context, cookiesBefore: string | string[] | unde
   if (cookiesBefore?.length) ctx.set('set-cookie', cookiesBefore);
 }
 
-function refuseProgram(ctx: Context, status: number, error: string, description: string): void {
+function refuseProgram(ctx: Context, status: number, [error, description]: readonly [string, string]): void {
   ctx.status = status;
   ctx.set('cache-control', 'no-store');
   ctx.body = { error, error_description: description };
@@ -50,7 +50,7 @@ function refuseProgram(ctx: Context, status: number, error: string, description:
 export function outageAnswer(ctx: Context, cause: Error): void {
   if (!programRoute(ctx)) throw new Problem('unavailable', 503, { retryAfter: 5, cause });
   ctx.set('retry-after', '5');
-  refuseProgram(ctx, 503, 'temporarily_unavailable', 'the service is temporarily unavailable');
+  refuseProgram(ctx, 503, ['temporarily_unavailable', 'the service is temporarily unavailable']);
 }
 
 export async function lostAnswer(
@@ -64,13 +64,13 @@ export async function lostAnswer(
     return onLost(ctx, { ...lost, restart: params ? restartUrl(params) : lost.restart });
   }
   if (lost.reason !== 'replay') {
-    const [status, error] = program.route === 'token' ? [400, 'invalid_grant'] : [401, 'invalid_token'];
-    return refuseProgram(ctx, status as number, error as string, 'grant request is invalid');
+    if (program.route === 'token') return refuseProgram(ctx, 400, ['invalid_grant', 'grant request is invalid']);
+    return refuseProgram(ctx, 401, ['invalid_token', 'token is no longer valid']);
   }
   if (program.params?.client_assertion) {
-    return refuseProgram(ctx, 401, 'invalid_client', 'client assertion tokens must only be used once');
+    return refuseProgram(ctx, 401, ['invalid_client', 'client assertion tokens must only be used once']);
   }
-  return refuseProgram(ctx, 400, 'invalid_dpop_proof', 'DPoP proof JWT Replay detected');
+  return refuseProgram(ctx, 400, ['invalid_dpop_proof', 'DPoP proof JWT Replay detected']);
 }
 
 /** The same authorization request afresh; no code of the former one was redeemed. */
@@ -82,7 +82,7 @@ export function restartUrl(params: Record<string, unknown>): string {
         query.append(name, typeof one === 'object' ? JSON.stringify(one) : String(one));
     }
   }
-  return `/auth?${query}`;
+  return `/auth?${query.toString()}`;
 }
 
 function beginAgain(ctx: Context, lost: LostAnswer): void {

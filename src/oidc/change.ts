@@ -122,10 +122,11 @@ export class Change {
     if (parts.length === 0) return;
     const statement = compose(parts);
     try {
-      // Two that end the same grants may wait for each other; the one that was chosen to give way just tries again.
-      await db
-        .query(statement)
-        .catch((error) => (codeOf(error) === '40P01' ? db.query(statement) : Promise.reject(error)));
+      await db.query(statement).catch((error: unknown) => {
+        // Two that end the same grants may wait for each other; the one chosen to give way just tries again.
+        if (codeOf(error) !== '40P01') throw error;
+        return db.query(statement);
+      });
     } catch (error) {
       if (codeOf(error) === 'TU001') throw new Lost((error as Error).message as LostReason);
       throw error;

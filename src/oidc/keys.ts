@@ -10,7 +10,14 @@ import { promisify } from 'node:util';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 import type { Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { changeKeys, keysChannel, keyState, publishedKeys, type SigningKey } from '../records/signing-keys.ts';
+import {
+  changeKeys,
+  keysChannel,
+  keyState,
+  publishedKeys,
+  type KeyState,
+  type SigningKey,
+} from '../records/signing-keys.ts';
 
 const purpose = 'signing-key';
 const day = 24 * 60 * 60 * 1000;
@@ -27,9 +34,14 @@ export interface KeysDeps {
   keepFor: number;
 }
 
+export type ListedKey = Pick<SigningKey, 'kid' | 'alg' | 'activeAt' | 'retiresAt' | 'removedAt'> & { state: KeyState };
+
 export interface Keys {
   /** Makes what is missing or due (also at the very first start); safe to call on every node at any time. */
   rotate(now: Date): Promise<boolean>;
+  /** New keys before their time, when the present ones may be known to others: they sign after a day. */
+  replace(now: Date): Promise<void>;
+  list(now: Date): Promise<ListedKey[]>;
   /** For the library's `jwks`: whole keys, those that sign first. */
   jwks(now: Date): Promise<{ keys: JWK[] }>;
   /** When the order of the keys changes next by the clock alone: build the provider anew then. */
@@ -79,6 +91,19 @@ export function makeKeys(deps: KeysDeps): Keys {
     return changeKeys(deps.db, now, (current) => made.filter((key) => dueFrom(current, key.alg, now)));
   }
 
+  async function replace(now: Date): Promise<void> {
+    const activeAt = new Date(now.getTime() + Math.min(day, lead));
+    const made = await Promise.all(deps.algorithms.map((alg) => make(alg, activeAt, now)));
+    await changeKeys(deps.db, now, () => made);
+  }
+
+  async function list(now: Date): Promise<ListedKey[]> {
+    return (await publishedKeys(deps.db, now)).map((key) => {
+      const { kid, alg, activeAt, retiresAt, removedAt } = key;
+      return { kid, alg, state: keyState(key, now), activeAt, retiresAt, removedAt };
+    });
+  }
+
   async function jwks(now: Date): Promise<{ keys: JWK[] }> {
     const order = { active: 0, next: 1, retired: 2 };
     const keys = (await publishedKeys(deps.db, now)).map((key) => ({ key, state: keyState(key, now) }));
@@ -100,7 +125,7 @@ export function makeKeys(deps: KeysDeps): Keys {
     return times.sort((a, b) => a.getTime() - b.getTime())[0];
   }
 
-  return { rotate, jwks, changesAt, watch: (onChange) => deps.db.listen(keysChannel, onChange) };
+  return { rotate, replace, list, jwks, changesAt, watch: (onChange) => deps.db.listen(keysChannel, onChange) };
 }
 
 function wholeKey(key: SigningKey, sealer: Sealer): JWK {

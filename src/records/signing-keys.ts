@@ -20,8 +20,8 @@ export interface SigningKey {
 export type KeyState = 'next' | 'active' | 'retired';
 
 export function keyState(key: SigningKey, now: Date): KeyState {
-  if (now < key.activeAt) return 'next';
-  return now < key.retiresAt ? 'active' : 'retired';
+  if (now >= key.retiresAt) return 'retired';
+  return now < key.activeAt ? 'next' : 'active';
 }
 
 export const keysChannel = 'tunnus_keys';
@@ -30,12 +30,13 @@ export async function publishedKeys(db: Queryable, now: Date): Promise<SigningKe
   return db.query<SigningKey>(sql`
     select kid, alg, public_jwk as "publicJwk", private_jwk as "privateJwk", published_at as "publishedAt",
       active_at as "activeAt", retires_at as "retiresAt", removed_at as "removedAt"
-    from signing_keys where removed_at > ${now} order by active_at, kid`);
+    from signing_keys where removed_at > ${now} order by retires_at, kid`);
 }
 
 /**
  * Changes the set of keys, one node at a time: `choose` sees the keys as they stand under the lock and gives those to
- * add. Private halves of retired keys and whole removed ones go too. Other nodes are told when something changed.
+ * add; where a new one begins, the former ones of its algorithm end. Private halves of retired keys and whole removed
+ * ones go too. Other nodes are told when something changed.
  */
 export async function changeKeys(
   db: Database,
@@ -51,6 +52,10 @@ export async function changeKeys(
           (kid, alg, public_jwk, private_jwk, published_at, active_at, retires_at, removed_at)
         values (${key.kid}, ${key.alg}, ${JSON.stringify(key.publicJwk)}::jsonb, ${key.privateJwk}, ${key.publishedAt},
           ${key.activeAt}, ${key.retiresAt}, ${key.removedAt})`);
+      await tx.query(sql`
+        update signing_keys
+        set retires_at = ${key.activeAt}::timestamptz, removed_at = ${key.activeAt}::timestamptz + (removed_at - retires_at)
+        where alg = ${key.alg} and kid <> ${key.kid} and retires_at > ${key.activeAt}`);
     }
     const erased = await tx.query(sql`
       update signing_keys set private_jwk = null where retires_at <= ${now} and private_jwk is not null returning kid`);
