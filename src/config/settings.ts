@@ -189,7 +189,9 @@ export function algorithmFaults(settings: Settings, clients: readonly ClientConf
 
 /** A default for every value that is not there. */
 function filled<D extends object>(given: { [K in keyof D]?: D[K] | undefined }, defaults: D): D {
-  const entries = Object.entries(defaults).map(([key, standard]) => [key, given[key as keyof D] ?? standard]);
+  const entries = Object.entries(defaults as Record<string, unknown>).map(([key, standard]) => {
+    return [key, given[key as keyof D] ?? standard];
+  });
   return Object.fromEntries(entries) as D;
 }
 

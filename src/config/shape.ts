@@ -23,8 +23,8 @@ export interface Checked<S extends Shape> {
   values: Partly<S>;
   faults: Fault[];
   /** Is the key written in the file, right or wrong? */
-  given(...path: string[]): boolean;
-  fault(path: Path, message: string): void;
+  given: (...path: string[]) => boolean;
+  fault: (path: Path, message: string) => void;
 }
 
 export function check<S extends Shape>(source: Source, shape: S): Checked<S> {
@@ -99,8 +99,7 @@ function holdsUnknown(value: unknown): boolean {
 
 function has(data: unknown, path: readonly string[]): boolean {
   const [key, ...rest] = path;
-  if (key === undefined) return true;
-  if (data === UNKNOWN) return true;
+  if (key === undefined || data === UNKNOWN) return true;
   return isBranch(data) && Object.hasOwn(data, key) && has(data[key], rest);
 }
 

@@ -21,9 +21,9 @@ export interface Source {
   readonly data: unknown;
   readonly faults: Fault[];
   /** The line of what stands at the path, or of the nearest thing around it. */
-  lineOf(path: Path): number;
+  lineOf: (path: Path) => number;
   /** How to name the value in a message: as written, so never what `${…}` stands for. */
-  show(path: Path): string;
+  show: (path: Path) => string;
 }
 
 const BROKEN: Readonly<Record<string, string>> = {
@@ -39,6 +39,7 @@ const BROKEN: Readonly<Record<string, string>> = {
 const BROKEN_OTHERWISE =
   'this cannot be read as YAML, expected "key: value" (quotes around a text with special characters)';
 
+const UNCLOSED = 'the reference ${ has no }, expected ${NAME} or ${file:/path}';
 const REFERENCE = /\$\{([^}]*)(\}?)/g;
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
@@ -73,20 +74,22 @@ export function readSource(file: string, folder: string, env: NodeJS.ProcessEnv)
     Scalar(role, scalar) {
       if (role === 'key' || typeof scalar.value !== 'string' || !scalar.value.includes('${')) return;
       written.set(scalar, scalar.value);
-      scalar.value = scalar.value.replace(REFERENCE, (_all, name: string, end: string) => {
-        const found = end
-          ? lookUp(name, folder, env)
-          : { fault: 'the reference ${ has no }, expected ${NAME} or ${file:/path}' };
+      const line = lineAt(scalar.range?.[0] ?? 0);
+      const wrong: string[] = [];
+      const filled = scalar.value.replace(REFERENCE, (_all, name: string, end: string) => {
+        const found = end ? lookUp(name, folder, env) : { fault: UNCLOSED };
         if ('value' in found) return found.value;
-        faults.push({ file, line: lineAt(scalar.range?.[0] ?? 0), message: found.fault });
+        wrong.push(found.fault);
         return '';
       });
+      faults.push(...wrong.map((message) => ({ file, line, message })));
+      scalar.value = wrong.length ? UNKNOWN : filled;
     },
   });
   const lineOf = (path: Path): number => lineAt(place(document, path)?.offset ?? 0);
   return {
     file,
-    data: faults.length ? withoutBroken(document, written, faults, lineAt) : document.toJS(),
+    data: document.toJS(),
     faults,
     lineOf,
     show(path) {
@@ -98,18 +101,6 @@ export function readSource(file: string, folder: string, env: NodeJS.ProcessEnv)
       return source === undefined ? JSON.stringify(shorten(node.value)) : `the value of ${source}`;
     },
   };
-}
-
-function withoutBroken(
-  document: Document,
-  written: Map<Scalar, string>,
-  faults: Fault[],
-  lineAt: (at: number) => number,
-) {
-  for (const scalar of written.keys()) {
-    if (faults.some(({ line }) => line === lineAt(scalar.range?.[0] ?? 0))) scalar.value = UNKNOWN;
-  }
-  return document.toJS() as unknown;
 }
 
 export function emptySource(file: string, message?: string): Source {
@@ -158,7 +149,7 @@ function shorten<T>(value: T): T | string {
 /** The node at the path and where its line begins: at the key in a section, at the item in a list. */
 function place(document: Document, path: Path): { offset: number; value: unknown } | undefined {
   let value: unknown = document.contents;
-  let offset = (document.contents as Node | null)?.range?.[0] ?? 0;
+  let offset = document.contents?.range?.[0] ?? 0;
   for (const step of path) {
     if (isMap(value)) {
       const pair = value.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));

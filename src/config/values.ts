@@ -33,7 +33,7 @@ export const list = <T>(item: z.ZodType<T>, expected: string): z.ZodType<T[]> =>
 
 /** A value or a list of them. */
 export const oneOrMore = <T>(item: z.ZodType<T>, expected: string): z.ZodType<T[]> =>
-  z.preprocess((given) => (Array.isArray(given) ? given : [given]), list(item, expected));
+  z.preprocess((given): unknown[] => (Array.isArray(given) ? given : [given]), list(item, expected));
 
 /** What came from the environment is text, `true` too. */
 export const yesOrNo = value('true or false', (given) => {
