@@ -1,0 +1,130 @@
+/**
+ * A post office for tests: a real SMTP server that takes every mail, and hands it to whoever waits for it.
+ *
+ * Mails are handed out once and in order; waiting costs no polling. What a mail must contain is the tests' own matter.
+ */
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import PostalMime from 'postal-mime';
+import { SMTPServer } from 'smtp-server';
+
+export interface ReceivedMail {
+  to: string;
+  from: string;
+  subject: string;
+  language: string;
+  text: string;
+  html: string;
+  headers: Record<string, string>;
+  /** As it came over the wire. */
+  raw: string;
+  /** Every address in the text part. */
+  links: string[];
+}
+
+export interface Mailbox {
+  /** For `mail.url`. */
+  readonly url: string;
+  /** Each mail that ever came, handed out or not. */
+  readonly all: readonly ReceivedMail[];
+  /** The oldest mail (to this address) not handed out yet; waits for it, and fails when it doesn't come in time. */
+  next(wanted?: { to?: string; within?: number }): Promise<ReceivedMail>;
+  /** The link of the next mail to this address. */
+  nextLink(to: string): Promise<string>;
+  /** From now on mails are refused with this SMTP code; undefined takes them again. */
+  refuseWith(code: number | undefined): void;
+  close(): Promise<void>;
+}
+
+interface Waiting {
+  to: string | undefined;
+  take(mail: ReceivedMail): void;
+}
+
+export async function startMailbox(): Promise<Mailbox> {
+  const all: ReceivedMail[] = [];
+  const kept: ReceivedMail[] = [];
+  const waiting: Waiting[] = [];
+  let refusal: number | undefined;
+
+  const deliver = (mail: ReceivedMail) => {
+    all.push(mail);
+    const index = waiting.findIndex(({ to }) => to === undefined || to === mail.to);
+    if (index === -1) kept.push(mail);
+    else waiting.splice(index, 1)[0]!.take(mail);
+  };
+  const server = new SMTPServer({
+    disabledCommands: ['AUTH', 'STARTTLS'],
+    disableReverseLookup: true,
+    logger: false,
+    onData: (stream, session, done) => {
+      buffer(stream)
+        .then(async (raw) => {
+          if (refusal) throw Object.assign(new Error('not now'), { responseCode: refusal });
+          for (const { address } of session.envelope.rcptTo) deliver(await parseMail(raw, address));
+        })
+        .then(() => done(), done);
+    },
+  });
+  // A sender that hangs up in the middle is the sender's matter.
+  server.on('error', () => undefined);
+  server.listen(0, '127.0.0.1');
+  await once(server.server, 'listening');
+  const { port } = server.server.address() as AddressInfo;
+
+  const next: Mailbox['next'] = ({ to, within = 10_000 } = {}) => {
+    const index = kept.findIndex((mail) => to === undefined || mail.to === to);
+    if (index !== -1) return Promise.resolve(kept.splice(index, 1)[0]!);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        waiting.splice(waiting.indexOf(entry), 1);
+        reject(
+          new Error(
+            `no mail${to ? ` to ${to}` : ''} within ${within} ms; came: ${all.map((mail) => mail.to).join(', ') || 'none'}`,
+          ),
+        );
+      }, within);
+      const entry: Waiting = {
+        to,
+        take: (mail) => {
+          clearTimeout(timer);
+          resolve(mail);
+        },
+      };
+      waiting.push(entry);
+    });
+  };
+
+  return {
+    url: `smtp://127.0.0.1:${port}`,
+    all,
+    next,
+    nextLink: async (to) => {
+      const { links } = await next({ to });
+      if (links.length !== 1) throw new Error(`${links.length} links in the mail to ${to}`);
+      return links[0]!;
+    },
+    refuseWith: (code) => {
+      refusal = code;
+    },
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}
+
+async function parseMail(raw: Buffer, to: string): Promise<ReceivedMail> {
+  const mail = await PostalMime.parse(raw);
+  const headers = Object.fromEntries(mail.headers.map(({ key, value }) => [key, value.trim()]));
+  const text = mail.text ?? '';
+  return {
+    to,
+    from: mail.from?.address ?? '',
+    subject: mail.subject ?? '',
+    language: headers['content-language'] ?? '',
+    text,
+    html: mail.html ?? '',
+    headers,
+    raw: raw.toString('latin1'),
+    links: text.match(/https?:\/\/[^\s<>"']+/g) ?? [],
+  };
+}
