@@ -71,6 +71,16 @@ export function readSource(file: string, folder: string, env: NodeJS.ProcessEnv)
       faults.push({ file, line: lineAt(alias.range?.[0] ?? 0), message });
       return new Scalar(UNKNOWN);
     },
+    Pair(_role, pair) {
+      if (isScalar(pair.key)) return;
+      const at = (pair.key as Node | null)?.range?.[0] ?? 0;
+      faults.push({
+        file,
+        line: lineAt(at),
+        message: 'a section or a list stands where a key must, expected a plain name',
+      });
+      return visit.REMOVE;
+    },
     Scalar(role, scalar) {
       if (role === 'key' || typeof scalar.value !== 'string' || !scalar.value.includes('${')) return;
       written.set(scalar, scalar.value);

@@ -175,6 +175,7 @@ describe('a fault is told with file, line, what is wrong and what is expected', 
     ['secret: ${file:/}', 'the file / is a folder, expected the value in it'],
     ['issuer: https://other.example.fi', 'this key stands here twice, expected once'],
     ['\tlisten: x', 'the line is indented with a tab, expected spaces'],
+    ['{ secret: x }: y', 'a section or a list stands where a key must, expected a plain name'],
     ['languages: !some [fi]', 'the tag (!…) is not known, expected a plain value'],
   ])('%j', (yaml, message) => {
     const faults = wrong(yaml);
@@ -235,6 +236,7 @@ test.each([
   ['secret: "hush-hush'],
   ['secret: hush-hush: hush-hush'],
   ['secret: *hush-hush'],
+  ['{ secret: hush-hush }: x'],
   ['languages: ["${SECRET}"]'],
   ['languages: ${SECRET}'],
   ['mail: { from: "x${SECRET}" }'],
