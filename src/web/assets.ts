@@ -53,7 +53,10 @@ export function loadAssets(brand: Config['brand']): Assets {
     },
     async middleware(ctx, next) {
       const found = ctx.path.startsWith('/assets/') ? assets.get(ctx.path.slice('/assets/'.length)) : undefined;
-      if (!found || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
+      if (!found || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) {
+        await next();
+        return;
+      }
       const known = ctx.query.v === found.version;
       ctx.set({
         'Cache-Control': known ? 'public, max-age=31536000, immutable' : 'no-cache',

@@ -43,8 +43,8 @@ export interface Page {
   render(view: string, locals?: object, options?: { status?: number }): Promise<void>;
   /** The page for a Problem: what happened, what to do, and the number under which the log has it. */
   problem(problem: { code: string; status: number }, locals?: { reference?: string; service?: object }): Promise<void>;
-  /** The same page again, with what was wrong with the input. */
-  refuse(view: string, locals: object, errors: FieldError[], status?: number): Promise<void>;
+  /** The same page again, with what was wrong with the input (422). */
+  refuse(view: string, locals: object, errors: FieldError[]): Promise<void>;
 }
 
 type Renderer = (ctx: Context, view: string, locals: object) => Promise<unknown>;
@@ -152,8 +152,8 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
       const { title, text } = (Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code] : undefined) ?? FAULT;
       await show('problem', { ...locals, title: t(title), text: t(text) }, []);
     },
-    async refuse(view, locals, errors, status = 422) {
-      ctx.status = status;
+    async refuse(view, locals, errors) {
+      ctx.status = 422;
       await show(view, locals, errors);
     },
   };
