@@ -5,6 +5,7 @@
  * config/tunnus.yaml and in the sample files of config/clients/; what may be written there, in src/config/settings.ts and
  * src/config/clients.ts. Owns no database, no mail server and no library's view of a client (src/oidc/clients.ts).
  */
+import { join, resolve } from 'node:path';
 import { readClientFiles } from './config/clients.ts';
 import { algorithmFaults, readSettings } from './config/settings.ts';
 import type { Language } from './platform/i18n.ts';
@@ -106,6 +107,11 @@ export interface Fault {
 export type ConfigReading = { config: Config; faults: [] } | { config?: undefined; faults: Fault[] };
 export type ClientsReading =
   { clients: readonly ClientConfig[]; faults: [] } | { clients?: undefined; faults: Fault[] };
+
+/** `TUNNUS_CONFIG` names the folder; by default it is the one beside this project's package.json. */
+export function configFolder(env: NodeJS.ProcessEnv = process.env): string {
+  return resolve(env['TUNNUS_CONFIG'] || join(import.meta.dirname, '../config'));
+}
 
 export function readConfig(folder: string, env: NodeJS.ProcessEnv = process.env): ConfigReading {
   const { settings, faults: inSettings } = readSettings(folder, env);

@@ -62,9 +62,12 @@ export function signOutFlow(
       ctx.method = 'POST';
       ctx.path = new URL(action).pathname;
       ctx.req.headers['content-type'] = 'application/x-www-form-urlencoded';
-      ctx.req.headers['content-length'] = '1';
-      (ctx.request as { body?: unknown }).body = { xsrf, logout: 'yes' };
-      await provider(ctx, next);
+      const form = Buffer.from(new URLSearchParams({ xsrf, logout: 'yes' }).toString());
+      ctx.req.headers['content-length'] = String(form.length);
+      // The library defines its own part of a context once: this is the same context with room for a second, and with the
+      // form for a body.
+      const req: unknown = Object.create(ctx.req, { readable: { value: true }, iterator: { value: () => [form] } });
+      await provider(Object.create(ctx, { req: { value: req } }) as typeof ctx, next);
       return;
     }
     await pages.signOut(ctx, { xsrf, action, clientId: oidc.client?.clientId, returnTo });

@@ -154,7 +154,7 @@ function answerFaults(log: Log): Middleware {
     } catch (thrown) {
       const problem = asProblem(thrown);
       const requestId = ctx.state['requestId'] as string;
-      const fields = { requestId, code: problem.code, status: problem.status, err: problem.status >= 500 ? thrown : undefined };
+      const fields = { requestId, problem: problem.code, status: problem.status, err: problem.status >= 500 ? thrown : undefined };
       log[problem.status >= 500 ? 'error' : 'info']({ ...fields, detail: problem.message }, 'a request was refused');
       if (problem.retryAfter) ctx.set('Retry-After', String(problem.retryAfter));
       if (FOR_PROGRAMS.test(ctx.path)) {
