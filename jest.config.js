@@ -29,8 +29,6 @@ const database = {
 const ready = existsSync(new URL('test/support/global-setup.ts', import.meta.url));
 
 export default {
-  // Two at once even where there are more cores: time limits of the journeys are about two.
-  maxWorkers: 2,
   testTimeout: 30_000,
   projects: [
     {
