@@ -4,7 +4,7 @@
  * is embedded-postgres.ts's.
  */
 import { chmodSync, chownSync, cpSync, existsSync, lstatSync, mkdirSync } from 'node:fs';
-import { readFileSync, renameSync, statSync, symlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, statSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, parse, relative, resolve, sep } from 'node:path';
 import { contentOf } from './process-lock.ts';
@@ -78,12 +78,22 @@ export function programsFor({ folder, user }: Home, log: (line: string) => void)
   const copy = join(folder, `programs-${version}`);
   if (!existsSync(copy)) {
     const draft = `${copy}.${randomToken(6)}`;
-    cpSync(native, draft, { recursive: true, verbatimSymlinks: true });
+    cpSync(native, join(draft, 'native'), { recursive: true, verbatimSymlinks: true });
+    openToAll(draft);
     renameSync(draft, copy);
     log(`PostgreSQL's programs were copied to ${copy}, since its user cannot enter ${dirname(native)}`);
   }
-  completeLinks(copy);
-  return copy;
+  completeLinks(join(copy, 'native'));
+  return join(copy, 'native');
+}
+
+/** Readable for PostgreSQL's user, whatever mask npm or we ran under. */
+function openToAll(folder: string): void {
+  chmodSync(folder, 0o755);
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!entry.isSymbolicLink()) chmodSync(path, statSync(path).mode & 0o100 ? 0o755 : 0o644);
+  }
 }
 
 /** npm packages hold no symbolic links; an install script makes them, but not everybody lets those run. */

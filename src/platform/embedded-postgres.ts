@@ -125,9 +125,7 @@ async function adopt(home: Home, log: (line: string) => void): Promise<number | 
   while (Date.now() < deadline) {
     const status = statusOf(home);
     if (!status) {
-      // PostgreSQL clears away what a dead one left, but takes its number for a living one where another process has it now
-      const pid = Number.parseInt(contentOf(pidFile) ?? '', 10);
-      if (pid > 0 && isRunning(pid)) rmSync(pidFile, { force: true });
+      disown(pidFile);
       return undefined;
     }
     if (status.ready && (await answers(urlOf(home, status.port)))) {
@@ -137,6 +135,18 @@ async function adopt(home: Home, log: (line: string) => void): Promise<number | 
     await pause(POLL); // starting, or on its way down
   }
   throw new Error(`the PostgreSQL running in ${home.folder} does not answer`);
+}
+
+/**
+ * PostgreSQL clears away what a dead one left, but not where the number is in use: by a process that came later, or by the
+ * dead one itself that nobody reaped. Its parent's number it takes for stale, and still looks whether the dead one's
+ * children are at work on the data: so the number becomes ours, and the rest stays.
+ */
+function disown(pidFile: string): void {
+  const left = contentOf(pidFile);
+  if (left === undefined) return;
+  if (/^\d/.test(left)) writeFileSync(pidFile, left.replace(/^\d+/, String(process.pid)));
+  else rmSync(pidFile);
 }
 
 /** Tried again, since somebody may take the port first, and a killed PostgreSQL's last children need a moment to end. */
@@ -168,7 +178,7 @@ async function launchOnce(home: Home, programs: string, durable: boolean): Promi
     // the log names no values: neither rows nor statements
     log_min_error_statement: 'panic',
     log_error_verbosity: 'terse',
-    ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
+    ...(durable ? {} : { fsync: 'off', full_page_writes: 'off' }),
   };
   const server = spawn(
     join(programs, 'bin', 'postgres'),
