@@ -110,7 +110,7 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       current()?.remember(name(id), payload ?? null);
       if (!found || !payload) return undefined;
       if (current()) rememberFound(current()!, found);
-      if (model === 'Session') current()?.remember(sessionName(restored(payload, id).uid!), id);
+      if (model === 'Session') rememberSession(id, payload);
       return restored(payload, id);
     },
 
@@ -134,7 +134,7 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
         unit?.remember(name(id), artifact.payload);
         if (model === 'ReplayDetection') return change.saveOnce(artifact);
         if (model !== 'Session' || !unit) return change.save(artifact);
-        saveSession(unit, artifact, { id, uid: payload.uid! });
+        saveSession(unit, artifact, payload.uid!);
       });
     },
 
@@ -166,18 +166,17 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
   };
 }
 
-/** Where the unit keeps the id under which a session was found: only such a session may be written back. */
-function sessionName(uid: string): string {
-  return `Session.id:${uid}`;
+function rememberSession(id: string, payload: string): void {
+  const { uid, authorizations } = JSON.parse(payload) as Payload;
+  current()?.sessions.set(uid!, {
+    id: artifacts.artifactId('Session', id),
+    authorizations: authorizations ? JSON.stringify(authorizations) : null,
+  });
 }
 
-function saveSession(unit: UnitOfWork, artifact: artifacts.Artifact, { id, uid }: { id: string; uid: string }): void {
-  const knownId = unit.recall(sessionName(uid));
-  if (knownId) {
-    unit.change.continueSession(artifact, artifacts.artifactId('Session', knownId));
-    if (knownId !== id) unit.remember(`Session:${knownId}`, null);
-    return;
-  }
+function saveSession(unit: UnitOfWork, artifact: artifacts.Artifact, uid: string): void {
+  const read = unit.sessions.get(uid);
+  if (read) return unit.change.continueSession(artifact, read);
   // Found by its uid alone, the cookie's id is not known and the library has made one up.
   if (unit.recall(`Session.uid:${uid}`)) throw new Error('a session found by its uid must not be saved');
   unit.change.save(artifact);

@@ -60,8 +60,7 @@ export async function lostAnswer(
 ): Promise<void> {
   const program = programRoute(ctx);
   if (!program) {
-    const params = (ctx.oidc as ProviderContext | undefined)?.params?.toPlainObject?.();
-    return onLost(ctx, { ...lost, restart: params ? restartUrl(params) : lost.restart });
+    return onLost(ctx, { ...lost, restart: lost.restart ?? restartOf(ctx) });
   }
   if (lost.reason !== 'replay') {
     if (program.route === 'token') return refuseProgram(ctx, 400, ['invalid_grant', 'grant request is invalid']);
@@ -71,6 +70,13 @@ export async function lostAnswer(
     return refuseProgram(ctx, 401, ['invalid_client', 'client assertion tokens must only be used once']);
   }
   return refuseProgram(ctx, 400, ['invalid_dpop_proof', 'DPoP proof JWT Replay detected']);
+}
+
+function restartOf(ctx: Context): string | undefined {
+  const oidc = ctx.oidc as ProviderContext | undefined;
+  const params = oidc?.params?.toPlainObject?.();
+  if (params && (oidc?.route === 'authorization' || oidc?.route === 'resume')) return restartUrl(params);
+  return ctx.method === 'GET' ? ctx.originalUrl : undefined;
 }
 
 /** The same authorization request afresh; no code of the former one was redeemed. */

@@ -15,6 +15,7 @@ import {
   savedArtifacts,
   standingProofs,
   type Artifact,
+  type ReadSession,
 } from '../records/artifacts.ts';
 import {
   continuedInteraction,
@@ -45,7 +46,7 @@ interface Part {
 export class Change {
   readonly #saved = new Map<string, Artifact>();
   readonly #once = new Map<string, Artifact>();
-  readonly #continued = new Map<string, Artifact>();
+  readonly #continued = new Map<string, { session: Artifact; read: ReadSession }>();
   readonly #consumed = new Map<string, { id: Buffer; request: boolean; grantHash?: Buffer }>();
   readonly #removed = new Map<string, Buffer>();
   readonly #grants = new Map<string, Buffer>();
@@ -64,9 +65,9 @@ export class Change {
   }
 
   /** The session stays one row through changes of its id: two requests at once leave one session, not two. */
-  continueSession(session: Artifact, formerId: Buffer): void {
-    this.#removed.delete(key(formerId));
-    this.#continued.set(key(session.uidHash!), session);
+  continueSession(session: Artifact, read: ReadSession): void {
+    this.#removed.delete(key(read.id));
+    this.#continued.set(key(session.uidHash!), { session, read });
   }
 
   consume(id: Buffer, options: { request: boolean; grantHash?: Buffer }): void {
@@ -155,8 +156,8 @@ export class Change {
     for (const uidHash of this.#resumed.values()) {
       parts.push({ sql: removedInteraction(uidHash), must: { rows: 1, or: 'interaction' } });
     }
-    for (const session of this.#continued.values()) {
-      parts.push({ sql: continuedSession(session), must: { rows: 1, or: 'session' } });
+    for (const { session, read } of this.#continued.values()) {
+      parts.push({ sql: continuedSession(session, read), must: { rows: 1, or: 'session' } });
     }
     for (const { interaction, known } of this.#interactions.values()) {
       if (known) parts.push({ sql: continuedInteraction(interaction), must: { rows: 1, or: 'interaction' } });

@@ -10,7 +10,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Context, Middleware } from 'koa';
 import { DatabaseUnavailable, type Database, type Sql } from '../platform/database.ts';
 import type { Log } from '../platform/telemetry.ts';
-import type { AccountRow } from '../records/artifacts.ts';
+import type { AccountRow, ReadSession } from '../records/artifacts.ts';
 import { dropAnswer, lostAnswer, outageAnswer, type LostAnswer } from './answers.ts';
 import { Change, Lost } from './change.ts';
 
@@ -29,6 +29,8 @@ export class UnitOfWork {
   /** Set when a read failed for want of a database: the library swallows errors, this one must become 503. */
   outage?: DatabaseUnavailable;
   readonly #payloads = new Map<string, string | null>();
+  /** Sessions found by their id, by uid: only these may be written back. */
+  readonly sessions = new Map<string, ReadSession>();
   readonly #accounts = new Map<string, AccountRow>();
   readonly #proofs = new Map<string, number>();
   readonly #flushed: (() => void)[] = [];

@@ -124,11 +124,21 @@ export function firstArtifacts(artifacts: readonly Artifact[], now: Date): Sql {
       where artifacts.expires_at < ${now} returning id`;
 }
 
-/** A known session goes on, under its new id when that changed; no row when somebody ended it meanwhile. */
-export function continuedSession(session: Artifact): Sql {
+/** A session as it was read: its row's id, and its authorizations as JSON. */
+export interface ReadSession {
+  id: Buffer;
+  authorizations: string | null;
+}
+
+/**
+ * A session goes on from where it was read, under its new id when that changed. No row when it was ended meanwhile, or
+ * when another tab renewed it or signed in to an e-service: writing over that would end what the other was just given.
+ */
+export function continuedSession(session: Artifact, read: ReadSession): Sql {
   return sql`update artifacts set id = ${session.id}, payload = ${session.payload}, account_id = ${session.accountId},
       epoch = ${session.epoch}, expires_at = ${session.expiresAt}
-    where uid_hash = ${session.uidHash} and model = 'Session' returning id`;
+    where id = ${read.id} and uid_hash = ${session.uidHash}
+      and payload::jsonb -> 'authorizations' is not distinct from ${read.authorizations}::jsonb returning id`;
 }
 
 /** A row for each that nobody had consumed before. */

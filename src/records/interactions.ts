@@ -75,6 +75,7 @@ export function removedInteraction(uidHash: Buffer): Sql {
   return sql`delete from interactions where uid_hash = ${uidHash} returning uid_hash`;
 }
 
+/** The caller leaves a day after expiry: a row whose request was too long for a cookie is all a late page knows. */
 export async function sweepInteractions(db: Queryable, expiredBefore: Date): Promise<number> {
   const rows = await db.query(sql`delete from interactions where expires_at < ${expiredBefore} returning 1`);
   return rows.length;

@@ -211,6 +211,20 @@ describe('two at once', () => {
     expect(await rows(world.db, 'Session')).toBe(before);
   });
 
+  test('tabs that sign in to e-services at once with one session all get there, the slower ones by asking again', async () => {
+    const browser = new Browser(world);
+    await signIn(browser, account);
+    const wanted = ['other-service', 'other-service', 'service', 'third-service'];
+    const codes = await Promise.all(
+      wanted.map(async (client_id) => {
+        let location = authorizationPath({ client_id });
+        while (location.startsWith('/auth?')) location = locationOf(await browser.get(location));
+        return { client_id, code: URL.parse(location)!.searchParams.get('code')! };
+      }),
+    );
+    for (const { client_id, code } of codes) expect((await redeem(world, code, client_id)).status).toBe(200);
+  });
+
   test('a replay id is new once, also when asked twice at the same time', async () => {
     const { ReplayDetection } = world.provider as unknown as {
       ReplayDetection: { unique(iss: string, jti: string, exp: number): Promise<boolean> };

@@ -17,7 +17,6 @@ import { unitOfWork } from '../../src/oidc/unit-of-work.ts';
 import { testDatabase } from '../support/database.ts';
 
 export const redirectUri = 'https://service.example/callback';
-const authorization = `Basic ${Buffer.from('service:a-secret-of-the-service').toString('base64')}`;
 
 export interface World {
   db: Database;
@@ -59,19 +58,19 @@ export async function openWorld(overrides: Partial<Configuration> = {}): Promise
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-  const clients = new Map<string, Payload>([
-    [
-      'service',
+  const clients = new Map<string, Payload>(
+    ['service', 'other-service', 'third-service'].map((client_id) => [
+      client_id,
       {
-        client_id: 'service',
+        client_id,
         client_secret: 'a-secret-of-the-service',
         grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
         redirect_uris: [redirectUri],
         post_logout_redirect_uris: ['https://service.example/bye'],
         response_types: ['code'],
       },
-    ],
-  ]);
+    ]),
+  );
   const world = { db, keys, origin, now, opened: undefined } as unknown as World;
   const clock = () => world.now;
   const deps = { db, clock, sealer, issuer: origin, client: (id: string) => clients.get(id) };
@@ -266,8 +265,9 @@ export function codeIn(response: Response): string {
 export async function ask(
   world: World,
   path: string,
-  { dpop, ...form }: Record<string, string>,
+  { dpop, as = 'service', ...form }: Record<string, string>,
 ): Promise<{ status: number; body: Record<string, string> }> {
+  const authorization = `Basic ${Buffer.from(`${as}:a-secret-of-the-service`).toString('base64')}`;
   const response = await fetch(new URL(path, world.origin), {
     method: 'POST',
     headers: { authorization, accept: 'application/json', ...(dpop ? { dpop } : {}) },
@@ -277,8 +277,8 @@ export async function ask(
   return { status: response.status, body: text ? (JSON.parse(text) as Record<string, string>) : {} };
 }
 
-export function redeem(world: World, code: string): ReturnType<typeof ask> {
-  return ask(world, '/token', { grant_type: 'authorization_code', code, redirect_uri: redirectUri });
+export function redeem(world: World, code: string, as = 'service'): ReturnType<typeof ask> {
+  return ask(world, '/token', { grant_type: 'authorization_code', code, redirect_uri: redirectUri, as });
 }
 
 export function refresh(world: World, token: string): ReturnType<typeof ask> {

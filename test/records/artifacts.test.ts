@@ -130,10 +130,15 @@ test('a session brings the grants of its authorizations', async () => {
 
 test('a session goes on under a new id as one row, and not at all when it was ended', async () => {
   const uidHash = artifacts.sessionUidHash('u4');
-  await save(artifact('Session', 'old id', { accountId, epoch: 0, uidHash }));
+  const old = artifact('Session', 'old id', { accountId, epoch: 0, uidHash });
+  await save(old);
   const renewed = artifact('Session', 'new id', { accountId, epoch: 0, uidHash });
-  expect(await db.query(artifacts.continuedSession(renewed))).toHaveLength(1);
+  const goOn = (read: Buffer, authorizations: string | null = null) =>
+    db.query(artifacts.continuedSession(renewed, { id: read, authorizations }));
+  expect(await goOn(old.id, '{"a":{}}')).toHaveLength(0);
+  expect(await goOn(old.id)).toHaveLength(1);
+  expect(await goOn(old.id)).toHaveLength(0);
   expect(await find(artifact('Session', 'old id'))).toBeUndefined();
   await db.query(artifacts.removedArtifacts([renewed.id], []));
-  expect(await db.query(artifacts.continuedSession(renewed))).toHaveLength(0);
+  expect(await goOn(renewed.id)).toHaveLength(0);
 });
