@@ -87,10 +87,9 @@ const IDLE_IN_TRANSACTION_TIMEOUT = 30_000;
 const RECONNECT_DELAY = 1_000;
 
 const int8 = 20;
-const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format: 'text') =>
-    oid === int8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
-};
+const parserOf = (oid: number, format?: 'text'): unknown =>
+  oid === int8 ? Number : pg.types.getTypeParser(oid, format);
+const types = { getTypeParser: parserOf as typeof pg.types.getTypeParser };
 
 /** connection, resources, cancelled or shut down, lock wait, read-only, disk and damage */
 const UNAVAILABLE_STATE = /^(08|53|57|55P03|25006|58|XX00[12])/;
@@ -106,12 +105,20 @@ const SPENT_STATE = /^(08|57P|25006|25P03|0A000|26000)/;
 function translated(error: unknown): unknown {
   // not `instanceof Error`: errors of Node's own come from another realm where tests run in contexts
   if (!isNativeError(error)) return error;
-  const code = 'code' in error ? String(error.code) : '';
+  const { code = '', syscall } = error as NodeJS.ErrnoException; // 'open': of a file whose rows were to be copied
   const unavailable =
     error instanceof pg.DatabaseError
       ? UNAVAILABLE_STATE.test(code)
-      : UNAVAILABLE_SYSTEM.has(code) || UNAVAILABLE_TEXT.test(error.message);
+      : (UNAVAILABLE_SYSTEM.has(code) && syscall !== 'open') || UNAVAILABLE_TEXT.test(error.message);
   return unavailable ? new DatabaseUnavailable(error) : error;
+}
+
+async function translating<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    throw translated(error);
+  }
 }
 
 const spent = (error: unknown): boolean => !(error instanceof pg.DatabaseError) || SPENT_STATE.test(error.code ?? '');
@@ -192,43 +199,32 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
     });
 
   async function transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    let client: pg.PoolClient;
-    try {
-      client = await pool.connect();
-    } catch (error) {
-      throw translated(error);
-    }
+    const client = await translating(() => pool.connect());
     let over = false;
-    const guarded = async <R>(step: () => Promise<R>): Promise<R> => {
+    const inside = <R>(step: () => Promise<R>): Promise<R> => {
       if (over) throw new Error('a statement came after the end of its transaction');
-      try {
-        return await step();
-      } catch (error) {
-        throw translated(error);
-      }
+      return translating(step);
     };
+    const control = (text: string) => translating(() => client.query({ text, ...patience }));
     try {
-      await client.query({ text: 'begin', ...patience });
+      await control('begin');
       const result = await work({
-        query: (statement) => guarded(() => run(client, statement)),
-        copyFrom: (statement, rows) => guarded(() => copy(client, statement, rows)),
+        query: async (statement) => inside(() => run(client, statement)),
+        copyFrom: async (statement, rows) => inside(() => copy(client, statement, rows)),
       });
       over = true;
-      const { command } = await client.query({ text: 'commit', ...patience });
       // PostgreSQL answers the commit of a failed transaction with a rollback, and no error
-      if (command !== 'COMMIT') throw new Error('a failed transaction was asked to commit');
+      if ((await control('commit')).command !== 'COMMIT') throw new Error('a failed transaction was asked to commit');
       counts.commits += 1;
       client.release();
       return result;
     } catch (error) {
       over = true;
       const cause = error instanceof DatabaseUnavailable ? error.cause : error;
-      const kept = await client.query({ text: 'rollback', ...patience }).then(
-        () => !(cause instanceof pg.DatabaseError && spent(cause)),
-        () => false,
-      );
-      client.release(!kept);
-      throw translated(error);
+      const lost = error instanceof DatabaseUnavailable || cause instanceof pg.DatabaseError ? spent(cause) : false;
+      const rolledBack = !lost && (await control('rollback').then(Boolean, () => false));
+      client.release(!rolledBack);
+      throw error;
     }
   }
 
@@ -274,7 +270,7 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
 
     function again(): void {
       if (stopped) return;
-      timer = setTimeout(() => connect().then(() => onNotify(''), again), RECONNECT_DELAY);
+      timer = setTimeout(() => void connect().then(() => onNotify(''), again), RECONNECT_DELAY);
       timer.unref();
     }
 
@@ -284,11 +280,7 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
       clearTimeout(timer);
       await current?.end().catch(onError);
     };
-    try {
-      await connect();
-    } catch (error) {
-      throw translated(error);
-    }
+    await translating(connect);
     listeners.add(stop);
     return stop;
   }

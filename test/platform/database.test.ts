@@ -82,6 +82,12 @@ describe('a transaction', () => {
     await expect(escaped.query(sql`select 1`)).rejects.toThrow('after the end of its transaction');
   });
 
+  test('passes on whatever its own work met elsewhere', async () => {
+    const elsewhere = Object.assign(new Error('no mail server'), { code: 'ECONNREFUSED' });
+    await expect(database.transaction(() => Promise.reject(elsewhere))).rejects.toBe(elsewhere);
+    expect(database.pool.idleCount).toBe(database.pool.totalCount);
+  });
+
   test('passes errors of the statement itself as they are', async () => {
     const twice = database.query(sql`insert into words (word) values ('kept')`);
     await expect(twice).rejects.toMatchObject({ code: '23505', constraint: 'words_word_key' });

@@ -11,7 +11,7 @@ function logging(write: (log: Log) => void): { line: string; fields: Record<stri
     },
   });
   write(makeLog({ destination }));
-  return { line, fields: JSON.parse(line || '{}') };
+  return { line, fields: JSON.parse(line || '{}') as Record<string, unknown> };
 }
 
 test('no field with a secret name is written, however deep', () => {
