@@ -26,6 +26,7 @@ beforeEach(async () => {
   account = await world.account(`resident-${Math.random()}@example.fi`);
 });
 afterEach(() => {
+  world.during = undefined;
   world.now = start;
 });
 
@@ -136,6 +137,31 @@ describe('how it ends', () => {
     const [row] = await world.db.query<{ payload: string }>(sql`
       select payload from artifacts where model = 'Session' and account_id = ${account}`);
     expect((JSON.parse(row!.payload) as { loginTs: number }).loginTs).toBe(Math.floor(start.getTime() / 1000));
+  });
+});
+
+describe('clicked twice', () => {
+  test('the last button leads on once, whichever half comes first', async () => {
+    const browser = new Browser(world);
+    const page = await beginSignIn(browser);
+    await browser.post(`${page}?fact=address`);
+    const last = `${page}?account=${account}`;
+    const ways = (await Promise.all([browser.post(last), browser.post(last)])).map(locationOf);
+    expect(new Set(ways)).toEqual(new Set([page.replace('/sign-in/', '/auth/')]));
+    codeIn(await browser.get(ways[0]!));
+  });
+
+  test('a half that comes after the end finds it finished, and one that comes during it begins again', async () => {
+    const browser = new Browser(world);
+    const page = await beginSignIn(browser);
+    await browser.post(`${page}?fact=address`);
+    const before = new Map(browser.cookies);
+    world.during = async () => void (await world.db.query(sql`delete from interactions`));
+    expect(locationOf(await browser.post(`${page}?account=${account}`))).toMatch(/^\/auth\?/);
+    world.during = undefined;
+    browser.cookies = before;
+    await browser.post(`${page}?account=${account}`);
+    expect(world.opened).toHaveProperty('finished.restart');
   });
 });
 
