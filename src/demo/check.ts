@@ -4,12 +4,12 @@
  *
  * The steps themselves are story.ts's.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findFreePorts } from './ports.ts';
 import type { Demo } from './start.ts';
-import { startDemo } from './start.ts';
+import { logFile, startDemo } from './start.ts';
 import { comeBack, liveTheStory } from './story.ts';
 import type { Story } from './story.ts';
 
@@ -17,6 +17,8 @@ const timeLimit = 120_000;
 
 export async function check(say: (line: string) => void): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'tunnus-check-'));
+  // Under root the embedded PostgreSQL runs as another user, who has to get through to its own folder.
+  await chmod(folder, 0o711);
   const ports = await findFreePorts();
   const signal = AbortSignal.timeout(timeLimit);
   let demo: Demo | undefined;
@@ -53,11 +55,18 @@ export async function check(say: (line: string) => void): Promise<number> {
     return 0;
   } catch (error) {
     say(`  ${(error as Error).message}`);
+    for (const line of await readTroubles(join(folder, logFile))) say(`  log: ${line}`);
     return 1;
   } finally {
     await stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What the provider's own log has of warnings and worse: its folder is gone with the answer. */
+async function readTroubles(file: string): Promise<string[]> {
+  const lines = (await readFile(file, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
+  return lines.filter((line) => /^{"level":"(warn|error)"/.test(line)).slice(-5);
 }
 
 function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {

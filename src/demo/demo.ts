@@ -9,7 +9,7 @@ import { check } from './check.ts';
 import { findTaken } from './ports.ts';
 import type { Ports } from './ports.ts';
 import { residents } from './residents.ts';
-import { startDemo } from './start.ts';
+import { logFile, startDemo } from './start.ts';
 import type { Demo } from './start.ts';
 
 const folder = join(import.meta.dirname, '../../.data/demo');
@@ -44,7 +44,7 @@ async function run(): Promise<number> {
     demo = await startDemo({ folder, ports });
   } catch (error) {
     say(`The demo could not start: ${(error as Error).message}`);
-    say(`More may stand in ${join(folder, 'tunnus.log')}`);
+    say(`More may stand in ${join(folder, logFile)}`);
     return 1;
   }
   sayWhatToTry(demo, (performance.now() - begun) / 1000);
@@ -54,7 +54,7 @@ async function run(): Promise<number> {
   return 0;
 }
 
-function sayWhatToTry({ urls, logFile }: Demo, seconds: number): void {
+function sayWhatToTry({ urls }: Demo, seconds: number): void {
   say(`
 Ready in ${seconds.toFixed(1)} s.
 
@@ -62,7 +62,7 @@ Ready in ${seconds.toFixed(1)} s.
   Map service     ${urls.kartta}   single sign-on
   Mailbox         ${urls.mailbox}   every mail lands here
   Tunnus          ${urls.tunnus}/account
-  Log             ${logFile}
+  Log             ${join(folder, logFile)}
 
 Try: open ${urls.asiointi}, press 'Kirjaudu sisään' and give
   ${residents.onAllLists.email}   on all three old user lists; no password yet

@@ -21,9 +21,11 @@ import type { Ports } from './ports.ts';
 
 export interface Demo {
   urls: { tunnus: string; asiointi: string; kartta: string; mailbox: string };
-  logFile: string;
   close(): Promise<void>;
 }
+
+/** In the demo's folder: what Tunnus has to say, so that the terminal stays free. */
+export const logFile = 'tunnus.log';
 
 const configFolder = join(import.meta.dirname, '../../config/demo');
 
@@ -49,8 +51,7 @@ export async function startDemo({ folder, ports }: { folder: string; ports: Port
   };
 
   try {
-    const logFile = join(folder, 'tunnus.log');
-    const log = makeLog({ destination: keep(await openLogFile(logFile)).stream });
+    const log = makeLog({ destination: keep(await openLogFile(join(folder, logFile))).stream });
     const mailbox = keep(
       await startMailbox({ port: ports.mailbox, smtpPort: ports.smtp, folder: join(folder, 'mails') }),
     );
@@ -81,7 +82,6 @@ export async function startDemo({ folder, ports }: { folder: string; ports: Port
     );
     return {
       urls: { tunnus: config.issuer, asiointi: asiointi.url, kartta: kartta.url, mailbox: mailbox.url },
-      logFile,
       close,
     };
   } catch (error) {

@@ -173,7 +173,7 @@ function tokens(page: Page): string[] {
 }
 
 function at(page: Page, expected: { url: string; status?: number; words?: readonly string[] }): void {
-  const where = `${page.url} (${page.status}, '${page.title}')`;
+  const where = `${page.url.split('?')[0]} (${page.status}, '${page.title}')`;
   assert.ok(page.url.startsWith(expected.url), `expected to be at ${expected.url}, but this is ${where}: ${page.text}`);
   if (expected.status) assert.equal(page.status, expected.status, `${where}: ${page.text}`);
   for (const each of expected.words ?? [])
