@@ -92,7 +92,8 @@ export function restartUrl(params: Record<string, unknown>): string {
 }
 
 function beginAgain(ctx: Context, lost: LostAnswer): void {
-  if (!lost.restart) throw new Problem('sign_in_lost', 409, { detail: lost.reason });
+  // A form that cannot be repeated by itself: its page says to load it anew.
+  if (!lost.restart) throw new Problem('form_expired', 409, { detail: `the answer was lost: ${lost.reason}` });
   ctx.status = 303;
   ctx.redirect(lost.restart);
 }
