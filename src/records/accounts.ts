@@ -160,7 +160,11 @@ export const LISTS_LOCK = 7_112_024;
 /** Erases the account. Its address and old ids (which the caller read in `tx`) never come back by an import. */
 export async function eraseAccount(
   tx: Queryable,
-  { account, legacyIds, sealer }: {
+  {
+    account,
+    legacyIds,
+    sealer,
+  }: {
     account: Account;
     legacyIds: readonly { source: string; id: string }[];
     sealer: Sealer;

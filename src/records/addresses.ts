@@ -18,12 +18,16 @@ const DOMAIN_AS_WRITTEN = /^[\p{L}\p{M}\p{N}.\u3002\uff0e\uff61-]+$/u;
 
 function lowerCase(text: string): string {
   // By code point: at the end of a word toLowerCase alone would give another sigma.
-  return [...text].map((char) => char.toLowerCase()).join('').replaceAll('ς', 'σ').normalize('NFC');
+  return [...text]
+    .map((char) => char.toLowerCase())
+    .join('')
+    .replaceAll('ς', 'σ')
+    .normalize('NFC');
 }
 
 /** True where Unicode folds a character that is not ASCII onto one that is. */
 function foldsToAscii(local: string): boolean {
-  return [...local].some((char) => char > '\x7f' && /^[\x00-\x7f]+$/.test(char.normalize('NFKC').toLowerCase()));
+  return [...local].some((char) => char > '\x7f' && /^\p{ASCII}+$/u.test(char.normalize('NFKC').toLowerCase()));
 }
 
 /** The form that addresses compare in; undefined: that is no address. */
@@ -57,7 +61,7 @@ const PASSES_FOR = new Map(
 const SCRIPTS = [/\p{Script=Latin}/u, /\p{Script=Cyrillic}/u, /\p{Script=Greek}/u, /\p{Script=Armenian}/u];
 
 function imitates(label: string): boolean {
-  if (!/[^\x00-\x7f]/.test(label)) return false;
+  if (!/\P{ASCII}/u.test(label)) return false;
   const scripts = SCRIPTS.filter((script) => script.test(label)).length;
   return scripts > 1 || [...label].every((char) => char <= '\x7f' || PASSES_FOR.has(char));
 }

@@ -1,0 +1,164 @@
+/**
+ * Owns making and checking passwords: our argon2id, every old form of hash that lists bring (password-forms.ts), and which
+ * new passwords are refused. The only importer of argon2. Keeps nothing; hashes rest in accounts.ts's table.
+ *
+ * Only so many hashes run at once, so that sign-ins cannot starve the machine; a check without a hash costs like one with.
+ */
+import { createHash, pbkdf2, scrypt, timingSafeEqual, type BinaryLike, type ScryptOptions } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import argon2 from 'argon2';
+import { Problem } from '../platform/refusal.ts';
+import { claimedForm, readHash, type Digest, type HashForm } from './password-forms.ts';
+import type { SlowCheck } from './slow-hash-worker.ts';
+
+// OWASP Password Storage Cheat Sheet: argon2id, 19 MiB, two passes, one lane.
+const COST = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
+export const LONGEST = 256;
+
+const AT_ONCE = availableParallelism();
+const MOST_WAITING = 40 * AT_ONCE; // about a second's worth; past that an honest 'busy' beats a queue
+let running = 0;
+const waiting: (() => void)[] = [];
+
+/** Lets only so many work at once. A free place goes straight to the one that waited longest. */
+async function admitted<T>(work: () => Promise<T>): Promise<T> {
+  if (running < AT_ONCE) running++;
+  else if (waiting.length >= MOST_WAITING) throw new Problem('busy', 503, { retryAfter: 2 });
+  else await new Promise<void>((admit) => waiting.push(admit));
+  try {
+    return await work();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else running--;
+  }
+}
+
+export function hashPassword(plain: string): Promise<string> {
+  return admitted(() => argon2.hash(plain.normalize('NFC'), COST));
+}
+
+const digested = (algorithm: Digest, salt: string, plain: string): string =>
+  createHash(algorithm).update(salt).update(plain).digest('hex');
+
+/** A fast old hash, wrapped in argon2id, so that none rests readable; undefined for hashes that need no wrapping. */
+export async function wrapWeakHash(text: string): Promise<string | undefined> {
+  const weak = readHash(text);
+  if (weak?.form !== 'weak') return undefined;
+  return `wrapped$${weak.algorithm}$${weak.salt}$${await admitted(() => argon2.hash(weak.hex, COST))}`;
+}
+
+export function isWeakHash(text: string): boolean {
+  return readHash(text)?.form === 'weak';
+}
+
+/** Whether a list's hash can be checked; if not, the form that it claims to be of, to be named in the report. */
+export function knownHashForm(text: string): 'ok' | { unusable: string } {
+  const known = readHash(text);
+  return known && known.form !== 'wrapped' ? 'ok' : { unusable: claimedForm(text) };
+}
+
+export interface Verdict {
+  ok: boolean;
+  /** The stored hash is not of our own kind: hash anew, now that the password is at hand. */
+  rehash: boolean;
+}
+
+// Made once, of nothing: checking against it always fails and costs what a real check does.
+const DECOY = `$argon2id$v=19$m=${COST.memoryCost},p=${COST.parallelism},t=${COST.timeCost}$${Buffer.alloc(16, 'decoy').toString('base64').replace(/=+$/, '')}$${'A'.repeat(43)}`;
+
+/** Checks a password. Without a stored hash (no such account, no password yet) it fails at the same cost. */
+export async function verifyPassword(stored: string | undefined, plain: string): Promise<Verdict> {
+  const form = stored === undefined || plain.length > 4 * LONGEST ? undefined : readHash(stored);
+  const ours = form !== undefined && isOurs(form);
+  return admitted(async () => {
+    if (!form || form.form === 'weak') {
+      await argon2.verify(DECOY, plain.slice(0, LONGEST));
+      return { ok: false, rehash: false };
+    }
+    const ok = await check(form, stored!, candidates(plain, ours));
+    return { ok, rehash: ok && !ours };
+  });
+}
+
+function isOurs(form: HashForm): boolean {
+  if (form.form !== 'argon2id' || form.version !== 19) return false;
+  return form.memory === COST.memoryCost && form.time === COST.timeCost && form.lanes === COST.parallelism;
+}
+
+/** Ours were made of NFC. How an old system took what was typed nobody knows: as it came, or in NFC. */
+function candidates(plain: string, ours: boolean): string[] {
+  const normal = plain.normalize('NFC');
+  return ours || normal === plain ? [normal] : [normal, plain];
+}
+
+async function check(form: HashForm, stored: string, plains: string[]): Promise<boolean> {
+  if (form.form === 'slow') return slowCheck({ stored, candidates: plains });
+  for (const plain of plains) if (await matches(form, stored, plain)) return true;
+  return false;
+}
+
+const scryptAsync = promisify<BinaryLike, BinaryLike, number, ScryptOptions, Buffer>(scrypt);
+const pbkdf2Async = promisify(pbkdf2);
+
+async function matches(form: HashForm, stored: string, plain: string): Promise<boolean> {
+  switch (form.form) {
+    case 'argon2id':
+      return argon2.verify(stored, plain);
+    case 'wrapped':
+      return argon2.verify(form.phc, digested(form.algorithm, form.salt, plain));
+    case 'scrypt': {
+      const { N, r, p, salt, hash } = form;
+      return timingSafeEqual(await scryptAsync(plain, salt, hash.length, { N, r, p, maxmem: 256 * N * r }), hash);
+    }
+    case 'pbkdf2': {
+      const { iterations, digest, salt, hash } = form;
+      return timingSafeEqual(await pbkdf2Async(plain, salt, iterations, hash.length, digest), hash);
+    }
+    default:
+      throw new Error(`a hash of the form ${form.form} is not checked here`);
+  }
+}
+
+function slowCheck(work: SlowCheck): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const thread = new Worker(new URL('./slow-hash-worker.ts', import.meta.url), { workerData: work });
+    thread.once('message', resolve).once('error', reject);
+  });
+}
+
+/** Text keys of what is wrong with a new password. */
+export type PasswordFault = 'too_short' | 'too_long' | 'common';
+
+const COMMON_WORDS = (
+  'tunnus salasana sanasala password passord lösenord losenord kirjaudu qwertyuiop qwerty asdfghjklöä asdfgh zxcvbnm iloveyou ' +
+  'welcome letmein dragon football monkey sunshine princess admin suomi finland perkele vittu rakastan kissa koira aurinko ' +
+  'jääkiekko kesä talvi syksy kevät hejsan sommar vinter älskling kaupunki helsinki espoo vantaa tampere turku oulu'
+).split(' ');
+const RUNS = ['01234567890123456789', 'abcdefghijklmnopqrstuvwxyzåäö', 'qwertyuiopåasdfghjklöäzxcvbnm'];
+
+/**
+ * Why a new password is refused; empty: it is not. No rules of composition (NIST SP 800-63B-4): only length, and that it is
+ * more than common words, the resident's own name and address, and runs of keys.
+ */
+export function passwordFaults(
+  plain: string,
+  { minLength, email, names }: { minLength: number; email: string; names: readonly string[] },
+): PasswordFault[] {
+  const length = [...plain.normalize('NFC')].length;
+  if (length < minLength) return ['too_short'];
+  if (length > LONGEST) return ['too_long'];
+  const own = [
+    ...email.split('@'),
+    ...email.split(/[@._+-]/),
+    ...names.flatMap((name) => [name, ...name.split(/[\s-]/)]),
+  ];
+  const words = [...own.map((word) => word.toLowerCase()).filter((word) => word.length > 3), ...COMMON_WORDS];
+  let rest = plain.normalize('NFC').toLowerCase();
+  for (const word of words.sort((a, b) => b.length - a.length)) rest = rest.replaceAll(word, '');
+  rest = rest.replace(/[\s!?.,_@-]/g, '');
+  const run = RUNS.some((keys) => keys.includes(rest) || [...keys].reverse().join('').includes(rest));
+  return rest.length < 5 || new Set(rest).size < 4 || run ? ['common'] : [];
+}
