@@ -47,14 +47,14 @@ export const STATES: readonly Row[] = [
   { at: 'address', setting: 'tell', account: 'unknown', page: 'unknown-address', writes: ['failure'] },
   { at: 'address', setting: 'tell', account: 'no_password', page: 'link-sent', writes: ['link'], mail: 'set_password' },
   { at: 'address', setting: 'tell', account: 'has_password', page: 'password', writes: [] },
-  { at: 'address', setting: 'tell', account: 'locked', page: 'locked', writes: [] },
+  // Like any other: only who knows the password, or asks for a link, learns that the account is locked.
+  { at: 'address', setting: 'tell', account: 'locked', page: 'password', writes: [] },
   { at: 'address', setting: 'conceal', account: 'unknown', page: 'password', writes: ['failure'], mail: 'unknown_address' },
   { at: 'address', setting: 'conceal', account: 'no_password', page: 'password', writes: ['link'], mail: 'set_password' },
   { at: 'address', setting: 'conceal', account: 'has_password', page: 'password', writes: [] },
   { at: 'address', setting: 'conceal', account: 'locked', page: 'password', writes: [] },
 
   { at: 'password', proof: 'right', account: 'has_password', page: 'e-service', writes: ['session'] },
-  // Only who knows the password learns that the account is locked.
   { at: 'password', proof: 'right', account: 'locked', page: 'locked', writes: ['failure'] },
   { at: 'password', proof: 'wrong', account: 'has_password', page: 'password', writes: ['failure'] },
   { at: 'password', proof: 'wrong', account: 'locked', page: 'password', writes: ['failure'] },
