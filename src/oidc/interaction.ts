@@ -40,13 +40,13 @@ export interface SignInPast {
 
 export type Opened = SignInUnderWay | { stale: SignInPast } | { finished: SignInPast & { at: Date } };
 
-export type Outcome =
-  | {
-      login: { accountId: string; epoch: number; ts: number; amr?: string[]; acr?: string; remember?: boolean };
-      consent?: { grantId?: string };
-    }
-  | { consent: { grantId?: string } }
-  | { error: string; error_description?: string };
+interface LoginOutcome {
+  /** `ts` is the time of the proof, in seconds: without it the provider takes the time of the way back. */
+  login: { accountId: string; epoch: number; ts: number; amr?: string[]; acr?: string; remember?: boolean };
+  consent?: { grantId?: string };
+}
+
+export type Outcome = LoginOutcome | { consent: { grantId?: string } } | { error: string; error_description?: string };
 
 export interface SignInGate {
   /** Nothing when this browser does not hold the sign-in's cookie, whatever its path says. */
@@ -121,12 +121,12 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
   ): Promise<void> {
     const unit = unitOf(ctx);
     const payload = payloadOf(signIn);
-    payload.result = 'error' in result ? result : { ...payload.lastSubmission, ...result };
-
-    const login = 'login' in result ? result.login : undefined;
     const session = await browserSession(ctx);
     // The provider refuses to resume when the session is not the one that the sign-in began with.
     if (payload.session?.uid !== session?.uid) delete payload.session;
+    const whole: Partial<LoginOutcome> = 'error' in result ? {} : { ...payload.lastSubmission, ...result };
+    payload.result = 'error' in result ? result : whole;
+    const { login } = whole;
     if (login && session && session.accountId !== login.accountId) {
       if (!replaceSession) throw new Error('another person is signed in in this browser: ask first');
       unit.change.endSession(artifactId('Session', session.id), sessionUidHash(session.uid));

@@ -11,7 +11,7 @@ import type { Log } from '../platform/telemetry.ts';
 import { CLAIMS, residents, SCOPES } from './claims.ts';
 import { acceptEverySecret, CLIENT_OPTIONS } from './clients.ts';
 import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
-import { logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
+import { alwaysNameTheSession, logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
 
 export interface ProviderPages extends SignOutPages {
   /** An error that cannot be told to the e-service. */
@@ -137,6 +137,7 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
   const build = (keys: JWKS): { provider: Provider; middleware: Middleware } => {
     const provider = new Provider(parts.config.issuer, configuration(parts, people, keys));
     acceptEverySecret(provider);
+    alwaysNameTheSession(provider);
     provider.proxy = parts.config.listen.proxies > 0;
     for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {
       provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {

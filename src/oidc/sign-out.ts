@@ -5,6 +5,7 @@
  * resident is asked, so that no other site can sign them out.
  */
 import type { Middleware, ParameterizedContext } from 'koa';
+import type Provider from 'oidc-provider';
 import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 
 export interface SignOutPages {
@@ -20,8 +21,13 @@ async function hintIsOwn(ctx: KoaContextWithOIDC, subFor: SubFor): Promise<boole
   const payload = oidc.entities.IdTokenHint?.payload as { sub?: string; sid?: string } | undefined;
   const { client, session } = oidc;
   if (!payload || !client || !session?.accountId) return false;
-  if (payload.sid !== undefined && payload.sid !== session.sidFor(client.clientId)) return false;
+  if (payload.sid === undefined || payload.sid !== session.sidFor(client.clientId)) return false;
   return (await subFor(session.accountId, client)) === payload.sub;
+}
+
+/** Every ID token carries `sid`, also for e-services without a back channel: a hint must tell whose session it is of. */
+export function alwaysNameTheSession(provider: Provider): void {
+  (provider.Client.prototype as { includeSid?: () => boolean }).includeSid = () => true;
 }
 
 /** For the library's `logoutSource`: remembers what it wants asked; `signOutFlow` decides. */

@@ -33,7 +33,12 @@ const sentTo = (browser: HttpBrowser): URL => browser.page.leadsTo!;
 
 describe('with a password', () => {
   test('the address, then the password, then the e-service with tokens', async () => {
-    await world.account({ email: 'Maija.Meikalainen@example.com', password: PASSWORD, givenName: 'Maija', ids: { asiointi: 'U77' } });
+    await world.account({
+      email: 'Maija.Meikalainen@example.com',
+      password: PASSWORD,
+      givenName: 'Maija',
+      ids: { asiointi: 'U77' },
+    });
     const browser = world.browser();
     const errand = await begin(browser, { scope: 'openid email profile legacy offline_access' });
     expect(browser.page.h1).toBe('Kirjaudu sisään');
@@ -162,7 +167,9 @@ describe('without a password', () => {
     // Setting the password ended the other one: it is no dead end either.
     expect((await browser.get(second)).status).toBe(410);
 
-    await world.database.query(sql`update links set expires_at = now() - interval '1 minute', ended_at = null, spent_at = null`);
+    await world.database.query(
+      sql`update links set expires_at = now() - interval '1 minute', ended_at = null, spent_at = null`,
+    );
     const expired = await browser.get(second);
     expect(expired.text).toContain('Linkki on vanhentunut.');
     const renewed = await browser.submit({});

@@ -1,0 +1,203 @@
+/** The resident's own pages, and signing out. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import * as client from 'openid-client';
+import { sql } from '../../src/platform/database.ts';
+import type { HttpBrowser } from '../support/http-browser.ts';
+import { startWorld, type RelyingParty, type World } from '../support/world.ts';
+
+const PASSWORD = 'kolme vihreää omenaa pöydällä';
+const NEXT = 'neljä punaista venettä laiturissa';
+
+let world: World;
+let asiointi: RelyingParty;
+
+beforeAll(async () => {
+  world = await startWorld();
+  asiointi = await world.relyingParty();
+});
+afterAll(() => world.close());
+
+let people = 0;
+async function resident() {
+  const email = `asukas${(people += 1)}@example.com`;
+  const id = await world.account({ email, password: PASSWORD, givenName: 'Maija' });
+  return { email, id };
+}
+
+async function fill(browser: HttpBrowser, email: string, password = PASSWORD) {
+  await browser.submit({ username: email });
+  return browser.submit({ 'current-password': password });
+}
+
+async function signedIn(browser: HttpBrowser, email: string) {
+  const errand = await asiointi.begin({ scope: 'openid email offline_access' });
+  await browser.get(errand.url);
+  await fill(browser, email);
+  return errand.finish(browser.page.leadsTo!);
+}
+
+describe('/account', () => {
+  test('signs the resident in first and comes back to the page that asked', async () => {
+    const { email } = await resident();
+    const browser = world.browser();
+    await browser.get(`${world.issuer}/account/password`);
+    expect(browser.page.h1).toBe('Kirjaudu sisään');
+    await fill(browser, email);
+    expect(browser.page.url.pathname).toBe('/account/password');
+    await browser.get(`${world.issuer}/account`);
+    expect(browser.page.text).toContain(email);
+    expect(browser.page.text).toContain('Maija');
+  });
+
+  test('is found through discovery, and password managers find the password page', async () => {
+    const discovery = (await (await fetch(`${world.issuer}/.well-known/openid-configuration`)).json()) as Record<
+      string,
+      string
+    >;
+    expect(discovery['account_management_uri']).toBe(`${world.issuer}/account`);
+    const answer = await fetch(`${world.issuer}/.well-known/change-password`, { redirect: 'manual' });
+    expect([answer.status, answer.headers.get('location')]).toEqual([303, '/account/password']);
+    expect((await fetch(`${world.issuer}/.well-known/no-such-thing`)).status).toBe(404);
+  });
+
+  test('keeps the language that the resident chooses, for pages and for mails', async () => {
+    const { email } = await resident();
+    const browser = world.browser();
+    await browser.get(`${world.issuer}/account`);
+    await fill(browser, email);
+    await browser.submit({ language: 'sv' });
+    expect(browser.page.lang).toBe('sv');
+    const elsewhere = world.browser({ language: 'en' });
+    await elsewhere.get((await asiointi.begin()).url);
+    await elsewhere.submit({ username: email });
+    await elsewhere.submit({}, { button: 'Forgot your password?' });
+    expect((await world.mailbox.next({ to: email })).language).toBe('sv');
+  });
+
+  test('changes the password with the current one, and ends every other session and grant, not this one', async () => {
+    const { email } = await resident();
+    const other = world.browser();
+    const tokens = await signedIn(other, email);
+    const browser = world.browser();
+    await browser.get(`${world.issuer}/account/password`);
+    await fill(browser, email);
+
+    const wrong = await browser.submit({ 'current-password': 'not this one at all', 'new-password': NEXT });
+    expect(wrong.status).toBe(422);
+    expect(wrong.faultOf('current-password')).toBeDefined();
+    const short = await browser.submit({ 'current-password': PASSWORD, 'new-password': 'lyhyt' });
+    expect(short.faultOf('new-password')).toContain('15');
+    await browser.submit({ 'current-password': PASSWORD, 'new-password': NEXT });
+    expect(browser.page.url.pathname).toBe('/account');
+    expect((await browser.get(`${world.issuer}/account`)).text).toContain(email);
+    expect((await world.mailbox.next({ to: email })).links).toEqual([]);
+
+    expect((await other.get(`${world.issuer}/account`)).h1).toBe('Kirjaudu sisään');
+    await expect(client.refreshTokenGrant(asiointi.config, tokens.refresh_token!)).rejects.toMatchObject({
+      error: 'invalid_grant',
+    });
+    await expect(client.fetchUserInfo(asiointi.config, tokens.access_token, client.skipSubjectCheck)).rejects.toThrow();
+  });
+
+  test('a session cookie from before the change is worth nothing', async () => {
+    const { email } = await resident();
+    const browser = world.browser();
+    await browser.get(`${world.issuer}/account/password`);
+    await fill(browser, email);
+    const stolen = browser.jar.headerFor(new URL(world.issuer), { withLax: true })!;
+    await browser.submit({ 'current-password': PASSWORD, 'new-password': NEXT });
+    const thief = await fetch(`${world.issuer}/account`, { headers: { cookie: stolen }, redirect: 'manual' });
+    expect(thief.headers.get('location')).toMatch(/^\/auth\?/);
+  });
+
+  test('a lock ends the session at once', async () => {
+    const { email, id } = await resident();
+    const browser = world.browser();
+    await browser.get(`${world.issuer}/account`);
+    await fill(browser, email);
+    await world.database.query(sql`update accounts set locked_at = now(), epoch = epoch + 1 where id = ${id}`);
+    expect((await browser.get(`${world.issuer}/account`)).h1).toBe('Kirjaudu sisään');
+  });
+});
+
+describe('signing out', () => {
+  const end = (tokens: client.TokenEndpointResponse, parameters: Record<string, string> = {}) =>
+    client.buildEndSessionUrl(asiointi.config, {
+      post_logout_redirect_uri: 'https://asiointi.example/signed-out',
+      state: 'back',
+      ...(tokens.id_token ? { id_token_hint: tokens.id_token } : {}),
+      ...parameters,
+    });
+
+  test("with the session's own hint goes on without asking, back to the e-service", async () => {
+    const { email } = await resident();
+    const browser = world.browser();
+    const tokens = await signedIn(browser, email);
+    await browser.get(end(tokens));
+    expect(browser.page.leadsTo?.href).toBe('https://asiointi.example/signed-out?state=back');
+    expect((await browser.get(`${world.issuer}/account`)).h1).toBe('Kirjaudu sisään');
+    // What was bound to the session ended with it.
+    await expect(client.refreshTokenGrant(asiointi.config, tokens.refresh_token!)).rejects.toMatchObject({
+      error: 'invalid_grant',
+    });
+  });
+
+  test('without a hint asks first, in our own words, and then ends', async () => {
+    const { email } = await resident();
+    const browser = world.browser();
+    await signedIn(browser, email);
+    await browser.get(end({} as client.TokenEndpointResponse, { client_id: 'asiointi' }));
+    expect(browser.page.h1).toBe('Kirjaudu ulos');
+    expect(browser.page.text).toContain('Asiointi');
+    await browser.submit();
+    expect(browser.page.leadsTo?.href).toBe('https://asiointi.example/signed-out?state=back');
+  });
+
+  test("with somebody else's hint asks first", async () => {
+    const one = world.browser();
+    const foreign = await signedIn(one, (await resident()).email);
+    const browser = world.browser();
+    await signedIn(browser, (await resident()).email);
+    await browser.get(end(foreign));
+    expect(browser.page.h1).toBe('Kirjaudu ulos');
+  });
+
+  test('with the hint of an earlier session of the same person asks first', async () => {
+    const { email } = await resident();
+    const earlier = await signedIn(world.browser(), email);
+    const browser = world.browser();
+    await signedIn(browser, email);
+    await browser.get(end(earlier));
+    expect(browser.page.h1).toBe('Kirjaudu ulos');
+  });
+
+  test('when nobody is signed in leads on at once', async () => {
+    const browser = world.browser();
+    const tokens = await signedIn(browser, (await resident()).email);
+    await browser.get(end(tokens));
+    await browser.get(end(tokens));
+    expect(browser.page.leadsTo?.href).toBe('https://asiointi.example/signed-out?state=back');
+    await browser.get(`${world.issuer}/session/end`);
+    expect(browser.page.url.pathname).toBe('/signed-out');
+    expect(browser.page.h1).not.toBe('');
+  });
+
+  test('to an address that is not registered is refused on our own page', async () => {
+    const tokens = await signedIn(world.browser(), (await resident()).email);
+    const page = await world.browser().get(end(tokens, { post_logout_redirect_uri: 'https://evil.example/' }));
+    expect(page.status).toBe(400);
+    expect(page.leadsTo).toBeUndefined();
+    expect(page.lang).toBe('fi');
+  });
+
+  test('pressed twice ends at the page that says so', async () => {
+    const browser = world.browser();
+    await signedIn(browser, (await resident()).email);
+    await browser.get(`${world.issuer}/session/end`);
+    const tab = browser.newTab();
+    await tab.get(browser.page.url);
+    await browser.submit();
+    await tab.submit();
+    expect(tab.page.url.pathname).toBe('/signed-out');
+  });
+});
