@@ -1,0 +1,79 @@
+/**
+ * docs/states.md, the table of states as a page for people. `npm run states` writes it anew; a test says when it is no
+ * longer true. What happens when is src/journeys/states.ts's; here are only the words around it.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { STATES, type Row } from '../../src/journeys/states.ts';
+
+export const STATES_FILE = join(import.meta.dirname, '..', '..', 'docs', 'states.md');
+
+const HEAD = `# What happens when
+
+Made from \`src/journeys/states.ts\` by \`npm run states\`. Do not edit this page: change the table, then run that.
+The journeys look up the same table, so what stands here is what residents meet.
+
+## The words
+
+- **Account**: \`unknown\`: no account has the address. \`no_password\`: the account came from a list and has no password yet.
+  \`has_password\`: its own, or one that a single list vouches for. \`locked\`: support has locked it.
+- **Setting**: \`signIn.unknownAddress\` in \`tunnus.yaml\`.
+- **Link**: \`live\`: works. \`used\`: a password was set with it. \`ended\`: a password was set in another way. \`expired\`: too late.
+  \`unknown\`: never given out, or gone with its account.
+- **Page**: the name of the view and of its texts. \`e-service\`: back to where the resident came from.
+- **Writes**: \`failure\`: the try stays counted. \`link\`: a link is made, within the allowance of the address; past it no mail
+  goes out and the page is the same. \`password\`: the link is spent and the password set, all other links and all sessions end.
+  \`session\`: the resident is signed in.
+
+## Not in the tables
+
+- Too many tries: the page \`too-many\` (429) instead of any row of the first three tables. Nothing locks for good.
+- A new password that is too short, too long or too common: the same page again (422). The link still works.
+- 'Ask for a new link' on the page \`link-expired\`: a link to the account's own address, within its allowance.
+- After a right password another page may still come: \`other-person\` (somebody else is signed in on this browser),
+  \`in-doubt\` (the tie to the e-service's old list is in doubt), \`consent\` (an e-service that is not the city's own).
+- A sign-in page that was open too long, was finished already, or belongs to another browser: the way on is in
+  \`src/web/sign-in-pages.ts\`, \`offerWayOn\`.
+- Under \`conceal\` the try of an address stays counted, known or not, until a right password gives it back.
+  The mail to an unknown address goes out once an hour at most.`;
+
+const MOMENTS: Readonly<Record<Row['at'], string>> = {
+  address: 'The resident gives an address',
+  password: 'The resident gives a password',
+  ask_link: 'The resident asks for a link',
+  link_opened: 'A mailed link is opened',
+  link_posted: 'The form behind a mailed link is posted',
+};
+
+type Column = 'setting' | 'account' | 'proof' | 'link' | 'page' | 'writes' | 'mail';
+const TITLES: Readonly<Record<Column, string>> = {
+  setting: 'Setting',
+  account: 'Account',
+  proof: 'Password',
+  link: 'Link',
+  page: 'Page',
+  writes: 'Writes',
+  mail: 'Mail',
+};
+const ALWAYS: readonly Column[] = ['account', 'page', 'writes', 'mail'];
+
+export function statesPage(rows: readonly Row[] = STATES): string {
+  const tables = Object.entries(MOMENTS).map(
+    ([at, title]) => `## ${title}\n\n${table(rows.filter((row) => row.at === at))}`,
+  );
+  return `${[HEAD, ...tables].join('\n\n')}\n`;
+}
+
+function table(rows: readonly Row[]): string {
+  const columns = (Object.keys(TITLES) as Column[]).filter(
+    (column) => ALWAYS.includes(column) || rows.some((row) => row[column] !== undefined),
+  );
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [
+    line(columns.map((column) => TITLES[column])),
+    line(columns.map(() => '---')),
+    ...rows.map((row) => line(columns.map((column) => [row[column] ?? []].flat().join(', ') || '–'))),
+  ].join('\n');
+}
+
+if (import.meta.main) writeFileSync(STATES_FILE, statesPage());
