@@ -46,6 +46,25 @@ create unique index legacy_ids_one_owner on legacy_ids (source, legacy_id) where
 create unique index legacy_ids_one_id on legacy_ids (source, account_id) where doubt is null;
 create index legacy_ids_account on legacy_ids (account_id);
 
+-- account-lists.ts: the list being imported, one at a time; emptied afterwards
+create unlogged table import_rows (
+  line          integer primary key,
+  legacy_id     text,
+  email         text,
+  email_key     text,
+  given_name    text,
+  family_name   text,
+  phone_number  text,
+  locale        text,
+  created_at    timestamptz,
+  password_hash text,                                   -- weak ones sealed until they are wrapped
+  problem       text,                                   -- why the row is left out
+  doubt         text,                                   -- why its id is not tied
+  hash_problem  text,
+  name_mismatch boolean not null default false,
+  detail        text
+);
+
 -- subjects.ts: a sub once given out stays, also after erasure: no foreign key
 create table subjects (
   sector     text not null,

@@ -103,7 +103,7 @@ export function suggestion(address: string): string | undefined {
   const domain = canonicalAddress(address)?.split('@')[1];
   if (!domain || WELL_KNOWN.includes(domain)) return undefined;
   const near = WELL_KNOWN.map((known) => {
-    // Short names have honest neighbours: 'like.fi' is no slip of 'live.fi' by two letters.
+    // Short names have honest neighbours: 'lieto.fi' is no slip of 'live.fi'.
     const limit = known.length < 7 ? 0 : known.length < 9 || known[0] !== domain[0] ? 1 : 2;
     return { known, limit, steps: distance(domain, known, limit) };
   })

@@ -1,0 +1,85 @@
+/**
+ * Owns the table `legacy_ids`: what each e-service's old list said about who is who there.
+ *
+ * A tie in doubt is tied to nobody: history must never reach the wrong person, so only an admin's word makes it a tie.
+ * The set-based half, for whole lists, stands in account-lists.ts.
+ */
+import { sql, type Queryable } from '../platform/database.ts';
+import { isReserved } from './subjects.ts';
+
+export type Doubt = 'shared_email' | 'unusable_legacy_id' | 'mixed_script' | 'unlinked';
+
+export interface Tie {
+  source: string;
+  id: string;
+  doubt?: Doubt;
+}
+
+/** An id that can be a `sub`: at most 255 printable ASCII characters (OpenID Connect Core 1.0, 2), and none of our own. */
+export function isUsable(legacyId: string): boolean {
+  return /^[\x20-\x7e]{1,255}$/.test(legacyId) && !isReserved(legacyId);
+}
+
+export async function tiesOfAccount(db: Queryable, accountId: string): Promise<Tie[]> {
+  const rows = await db.query<{ source: string; id: string; doubt: Doubt | null }>(sql`
+    select source, legacy_id as id, doubt from legacy_ids where account_id = ${accountId} order by source, legacy_id`);
+  return rows.map(({ source, id, doubt }) => ({ source, id, doubt: doubt ?? undefined }));
+}
+
+/** The lists that the account stands on, in doubt or not. */
+export async function sourcesOf(db: Queryable, accountId: string): Promise<string[]> {
+  return [...new Set((await tiesOfAccount(db, accountId)).map((tie) => tie.source))];
+}
+
+/** Every source that a list was imported under. */
+export async function knownSources(db: Queryable): Promise<string[]> {
+  // One step along the index for each source, however many rows it has.
+  const rows = await db.query<{ source: string }>(sql`
+    with recursive found (source) as (
+      select min(source) from legacy_ids
+      union all
+      select (select min(l.source) from legacy_ids l where l.source > found.source) from found
+      where found.source is not null)
+    select source from found where source is not null`);
+  return rows.map((row) => row.source);
+}
+
+/** The account's old id at one e-service; a tie outweighs doubts about other ids of the same list. */
+export async function legacyId(
+  db: Queryable,
+  accountId: string,
+  source: string,
+): Promise<{ id: string } | { doubt: Doubt } | undefined> {
+  const [row] = await db.query<{ id: string; doubt: Doubt | null }>(sql`
+    select legacy_id as id, doubt from legacy_ids where account_id = ${accountId} and source = ${source}
+    order by doubt nulls first limit 1`);
+  return row && (row.doubt ? { doubt: row.doubt } : { id: row.id });
+}
+
+/** Ties an old id on an admin's word. 'taken': the id, or the account's place in that list, has another owner. */
+export async function tieLegacyId(
+  tx: Queryable,
+  { accountId, source, id }: { accountId: string; source: string; id: string },
+  now: Date,
+): Promise<'tied' | 'taken'> {
+  if (!isUsable(id)) throw new Error('an id that cannot be tied');
+  const [taken] = await tx.query(sql`
+    select 1 from legacy_ids
+    where source = ${source} and doubt is null and (legacy_id = ${id}) <> (account_id = ${accountId})`);
+  if (taken) return 'taken';
+  await tx.query(sql`
+    insert into legacy_ids (source, legacy_id, account_id, created_at) values (${source}, ${id}, ${accountId}, ${now})
+    on conflict (source, legacy_id, account_id) do update set doubt = null`);
+  return 'tied';
+}
+
+/** Takes a tie back; the row stays, so that the next import does not tie it again. */
+export async function untieLegacyId(
+  tx: Queryable,
+  { accountId, source, id }: { accountId: string; source: string; id: string },
+): Promise<boolean> {
+  const rows = await tx.query(sql`
+    update legacy_ids set doubt = 'unlinked'
+    where source = ${source} and legacy_id = ${id} and account_id = ${accountId} and doubt is null returning 1`);
+  return rows.length === 1;
+}

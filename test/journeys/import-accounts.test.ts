@@ -1,0 +1,352 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { importAccounts, type ImportOptions, type ImportResult } from '../../src/journeys/import-accounts.ts';
+import { sql } from '../../src/platform/database.ts';
+import { makeSealer } from '../../src/platform/secrets.ts';
+import { makeLog } from '../../src/platform/telemetry.ts';
+import { accountByKey, accountJson, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
+import { legacyId, tieLegacyId, tiesOfAccount, untieLegacyId } from '../../src/records/legacy-ids.ts';
+import { hashPassword, verifyPassword } from '../../src/records/passwords.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+const NOW = new Date('2026-11-23T10:00:00Z');
+const LISTS = new URL('../../config/demo/lists/', import.meta.url).pathname;
+const sealer = makeSealer(['a secret of thirty-two characters!']);
+const PBKDF2 = 'pbkdf2_sha256$1000$saltsalt$7F/C4ZaPS11rb8IY23IXs979kMf957OI9EH4XuSahrY=';
+const PASSWORD = 'Hyvää päivää 1';
+
+let db: TestDatabase;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lists-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+beforeEach(async () => {
+  db = await testDatabase();
+});
+afterEach(() => db.drop());
+
+const parts = () => ({ database: db.database, sealer, log: makeLog({ level: 'silent' }) });
+const run = (options: ImportOptions) => importAccounts(parts(), options, NOW);
+
+async function imported(options: ImportOptions): Promise<ImportResult> {
+  const result = await run(options);
+  if ('refused' in result) throw new Error(result.refused);
+  return result;
+}
+
+let files = 0;
+async function file(content: string | Buffer, ending = 'csv'): Promise<string> {
+  const path = join(folder, `${++files}.${ending}`);
+  await writeFile(path, content);
+  return path;
+}
+
+const list = async (source: string, ...rows: string[]) =>
+  imported({ file: await file(['legacy_id,email,given_name,password_hash', ...rows, ''].join('\n')), source });
+
+async function everything(): Promise<unknown> {
+  return [
+    await db.database.query(sql`select * from accounts order by email_key`),
+    await db.database.query(sql`select * from legacy_ids order by source, legacy_id, account_id`),
+  ];
+}
+
+async function stored(email: string): Promise<{ password_hash?: string; password_state: string; epoch: number }> {
+  const [row] = await db.database.query<{ account: never }>(sql`select (${accountJson(email)}) as account`);
+  return row!.account;
+}
+
+const DEMO = {
+  asiointi: { rows: 2033, shared: 16, encoding: undefined },
+  kartta: { rows: 1530, shared: 14, encoding: undefined },
+  varaukset: { rows: 932, shared: 16, encoding: 'windows-1252' },
+};
+type Demo = keyof typeof DEMO;
+const demo = (source: Demo) => imported({ file: `${LISTS}${source}.csv`, source, encoding: DEMO[source].encoding });
+
+describe('the three lists of the demo', () => {
+  const orders: Demo[][] = [
+    ['asiointi', 'kartta', 'varaukset'],
+    ['varaukset', 'kartta', 'asiointi'],
+    ['kartta', 'varaukset', 'asiointi'],
+  ];
+  test.each(orders)('%s, %s, %s: everybody is there once, and the second time changes nothing', async (...order) => {
+    for (const source of order) {
+      const { rows, byProblem, gone } = await demo(source);
+      expect({ rows, gone, byProblem }).toEqual({
+        rows: DEMO[source].rows,
+        gone: 0,
+        byProblem: {
+          invalid_email: 9,
+          missing_legacy_id: 4,
+          duplicate_legacy_id: 3,
+          shared_email: DEMO[source].shared,
+        },
+      });
+    }
+    const [{ count } = { count: 0 }] = await db.database.query<{ count: number }>(sql`select count(*) from accounts`);
+    expect(count).toBe(2935);
+    const together = async (...sources: string[]): Promise<number> => {
+      const rows = await db.database.query(sql`
+        select 1 from legacy_ids where doubt is null and source = any(${sources}) group by account_id
+        having count(*) = ${sources.length}`);
+      return rows.length;
+    };
+    expect(await together('asiointi', 'kartta')).toBe(891);
+    expect(await together('asiointi', 'varaukset')).toBe(398);
+    expect(await together('kartta', 'varaukset')).toBe(432);
+    expect(await together('asiointi', 'kartta', 'varaukset')).toBe(237);
+
+    const before = await everything();
+    for (const source of order) expect(await demo(source)).toMatchObject({ created: 0, joined: 0, gone: 0 });
+    expect(await everything()).toEqual(before);
+    expect(await db.database.query(sql`select 1 from import_rows limit 1`)).toEqual([]);
+  });
+
+  test('the list in Windows-1252 is refused as UTF-8, with the hint, and nothing is written', async () => {
+    const result = await run({ file: `${LISTS}varaukset.csv`, source: 'varaukset' });
+    expect(result).toEqual({ refused: expect.stringContaining('--encoding windows-1252') });
+    expect(await everything()).toEqual([[], []]);
+  });
+
+  test('a dry run counts the same and writes nothing', async () => {
+    const options = { file: `${LISTS}kartta.csv`, source: 'kartta' };
+    const dry = await imported({ ...options, dryRun: true });
+    expect(await everything()).toEqual([[], []]);
+    expect(await imported(options)).toEqual(dry);
+  });
+});
+
+describe('an old password proves only its own list', () => {
+  const ATTACKER = `7,uhri@example.com,,${PBKDF2}`;
+
+  test("whoever registered with somebody else's address does not reach their history at another e-service", async () => {
+    await list('asiointi', ATTACKER);
+    const before = await stored('uhri@example.com');
+    expect(before).toMatchObject({ password_state: 'list', epoch: 0 });
+    expect(await verifyPassword(before.password_hash, PASSWORD)).toMatchObject({ ok: true });
+
+    expect(await list('kartta', 'k-7,uhri@example.com,,')).toMatchObject({ joined: 1, created: 0 });
+    const after = await stored('uhri@example.com');
+    expect(after).toMatchObject({ password_state: 'none', password_hash: null, password_list: null });
+    expect(after.epoch).toBeGreaterThan(before.epoch);
+  });
+
+  test('nor does the second list bring its password, nor the first one again', async () => {
+    await list('kartta', 'k-7,uhri@example.com,,');
+    await list('asiointi', ATTACKER);
+    await list('asiointi', ATTACKER);
+    expect(await stored('uhri@example.com')).toMatchObject({ password_state: 'none', password_hash: null });
+  });
+
+  test("the resident's own password stays when a list joins", async () => {
+    await list('asiointi', ATTACKER);
+    const account = await accountByKey(db.database, 'uhri@example.com');
+    const hash = await hashPassword('own password');
+    const epoch = await setOwnPassword(db.database, { accountId: account!.id, hash }, NOW);
+    await list('kartta', 'k-7,uhri@example.com,,');
+    expect(await stored('uhri@example.com')).toMatchObject({
+      password_state: 'own',
+      password_hash: hash,
+      epoch: epoch + 1,
+    });
+  });
+
+  test('a fast hash is wrapped before it rests, and still opens the door', async () => {
+    await list('asiointi', '1,a@example.com,,md5$$78b63c80931864d50159a108f5ee4900');
+    const { password_hash } = await stored('a@example.com');
+    expect(password_hash).toMatch(/^wrapped\$md5\$\$\$argon2id\$/);
+    expect(await verifyPassword(password_hash, PASSWORD)).toEqual({ ok: true, rehash: true });
+  });
+});
+
+describe('what is in doubt is tied to nobody', () => {
+  const tied = async (email: string, source = 'a') => {
+    const account = await accountByKey(db.database, email);
+    return account && legacyId(db.database, account.id, source);
+  };
+
+  test('one address with several ids: each row reported, none tied, until an admin says which', async () => {
+    const result = await list('a', '1,x@example.com,A,', '2,X@example.com,B,');
+    expect(result).toMatchObject({ created: 1, byProblem: { shared_email: 2 } });
+    expect(await tied('x@example.com')).toEqual({ doubt: 'shared_email' });
+    const account = await accountByKey(db.database, 'x@example.com');
+    await tieLegacyId(db.database, { accountId: account!.id, source: 'a', id: '2' }, NOW);
+    await list('a', '1,x@example.com,A,', '2,X@example.com,B,');
+    expect(await tied('x@example.com')).toEqual({ id: '2' });
+  });
+
+  test('an address that comes with another id than before keeps its tie, and the new id is in doubt', async () => {
+    await list('a', '1,x@example.com,,');
+    expect(await list('a', '2,x@example.com,,')).toMatchObject({ gone: 1, byProblem: { shared_email: 1 } });
+    expect(await tied('x@example.com')).toEqual({ id: '1' });
+  });
+
+  test('an id that comes with another address than before stays with the old one', async () => {
+    await list('a', '1,x@example.com,,');
+    expect(await list('a', '1,y@example.com,,')).toMatchObject({ created: 0, byProblem: { email_conflict: 1 } });
+    expect(await tied('x@example.com')).toEqual({ id: '1' });
+    expect(await accountByKey(db.database, 'y@example.com')).toBeUndefined();
+  });
+
+  test('an id that was untied by an admin is not tied again', async () => {
+    await list('a', '1,x@example.com,,');
+    const account = await accountByKey(db.database, 'x@example.com');
+    expect(await untieLegacyId(db.database, { accountId: account!.id, source: 'a', id: '1' })).toBe(true);
+    await list('a', '1,x@example.com,,');
+    expect(await tied('x@example.com')).toEqual({ doubt: 'unlinked' });
+  });
+
+  test('ids that could be no sub, and addresses that imitate another, make an account without a tie', async () => {
+    const result = await list(
+      'a',
+      `${'9'.repeat(256)},x@example.com,,`,
+      'ä1,y@example.com,,',
+      'tunnus-1,z@example.com,,',
+      '4,mаtti@example.com,,',
+    );
+    expect(result).toMatchObject({ created: 4, byProblem: { unusable_legacy_id: 3, mixed_script: 1 } });
+    expect(await tied('x@example.com')).toEqual({ doubt: 'unusable_legacy_id' });
+    expect(await tied('mаtti@example.com')).toEqual({ doubt: 'mixed_script' });
+    expect(await list('a', `${'9'.repeat(256)},x@example.com,,`)).toMatchObject({ unchanged: 1, joined: 0 });
+  });
+
+  test('another name in another list is joined and reported, each time; case and spaces do not count', async () => {
+    await list('a', '1,x@example.com,Matti,', '2,y@example.com,Anna-Liisa,', '3,z@example.com,,');
+    const second = ['1,x@example.com,Maija,', '2,y@example.com, anna-LIISA ,', '3,z@example.com,Ville,'];
+    expect(await list('b', ...second)).toMatchObject({ joined: 3, byProblem: { name_mismatch: 1 } });
+    expect(await list('b', ...second)).toMatchObject({ joined: 0, unchanged: 3, byProblem: { name_mismatch: 1 } });
+    expect(await accountByKey(db.database, 'z@example.com')).toMatchObject({ givenName: 'Ville' });
+  });
+
+  test('erased stays erased: neither the address nor the old id comes back', async () => {
+    await list('a', '1,x@example.com,,');
+    const account = (await accountByKey(db.database, 'x@example.com'))!;
+    const legacyIds = await tiesOfAccount(db.database, account.id);
+    await db.database.transaction((tx) => eraseAccount(tx, { account, legacyIds, sealer }, NOW));
+    expect(await list('a', '1,other@example.com,,', '2,x@example.com,,')).toMatchObject({
+      created: 0,
+      byProblem: { erased: 2 },
+    });
+    expect(await everything()).toEqual([[], []]);
+  });
+
+  test('a hash that cannot be checked is named by its form, and the account comes without a password', async () => {
+    const result = await list('a', '1,x@example.com,,$1$abc$def', '2,y@example.com,,Salasana123');
+    expect(result).toMatchObject({
+      created: 2,
+      byProblem: { invalid_hash: 2 },
+      unusableHashes: { $1$: 1, unknown: 1 },
+    });
+    expect(await stored('x@example.com')).toMatchObject({ password_state: 'none' });
+  });
+});
+
+test('the report names line, id, address and problem, and starts no formula', async () => {
+  const report = join(folder, 'report.csv');
+  const content =
+    'email;legacy_id;given_name\r\n-;1;A\r\nx@example.com;2;"two\r\nlines ""q"""\r\n=cmd();3;\r\n\r\ny@example.com;4\r\n"q;""";5;\r\n';
+  await imported({ file: await file(content), source: 'a', report });
+  expect((await readFile(report, 'utf8')).split('\n')).toEqual([
+    'line,legacy_id,email,problem,detail',
+    "2,1,'-,invalid_email,",
+    "5,3,'=cmd(),invalid_email,",
+    '7,,,malformed_row,2 fields where the header has 3',
+    '8,5,"q;""",invalid_email,',
+    '',
+  ]);
+});
+
+test('JSON Lines with the same names work, with numbers for ids and a bad line reported', async () => {
+  const rows = [
+    '{"email":"x@example.com","legacy_id":7,"given_name":null}',
+    '{oops',
+    '["a"]',
+    '{"email":"y@example.com","legacy_id":"8"}',
+  ];
+  const result = await imported({ file: await file(rows.join('\n'), 'jsonl'), source: 'a' });
+  expect(result).toMatchObject({ rows: 4, created: 2, byProblem: { malformed_row: 2 } });
+});
+
+describe('a file that is no list is refused in one line, and nothing is written', () => {
+  const good = 'legacy_id,email,given_name\n1,a@example.com,A\n';
+  test.each([
+    ['an empty file', '', 'csv', 'empty'],
+    ['a program', Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0, 0, 1, 0xff, 0xfe]), 'csv', ''],
+    ['NUL bytes', Buffer.alloc(5000), 'csv', 'no text file'],
+    ['another header', 'nimi,osoite\n1,2\n', 'csv', 'found: nimi, osoite'],
+    ['no header', '1,a@example.com\n', 'csv', 'the header must name'],
+    ['a header that names a column twice', 'email,email,legacy_id\n', 'csv', 'email twice'],
+    ['an end inside a quoted field', `${good}2,b@example.com,"B`, 'csv', 'quoted field'],
+    [
+      'a quote that swallows the rest',
+      `${good}2,b@example.com,"B\n${'3,c@example.com,C\n'.repeat(300_000)}`,
+      'csv',
+      'quote',
+    ],
+    ['very many columns', `email,legacy_id${','.repeat(10_000_000)}\n`, 'csv', 'too long for a header'],
+    [
+      'bytes that are no UTF-8 far down',
+      Buffer.concat([Buffer.from(good.repeat(20_000)), Buffer.from([0xe4, 0x0a])]),
+      'csv',
+      'windows-1252',
+    ],
+    ['JSON that is no lines', '[\n{"email":"a@example.com"}]', 'jsonl', 'no JSON object'],
+  ])('%s', async (_name, content, ending, told) => {
+    const result = await run({ file: await file(content, ending), source: 'a' });
+    expect(result).toEqual({ refused: expect.stringContaining(told) });
+    expect((result as { refused: string }).refused).not.toContain('\n');
+    expect(await everything()).toEqual([[], []]);
+  });
+
+  test('a missing file, a folder, an unknown encoding, a source that is no name', async () => {
+    const path = await file(good);
+    expect(await run({ file: `${path}x`, source: 'a' })).toEqual({ refused: expect.stringContaining('no such file') });
+    expect(await run({ file: folder, source: 'a' })).toEqual({ refused: expect.stringContaining('no file') });
+    expect(await run({ file: path, source: 'a', encoding: 'klingon' })).toEqual({
+      refused: expect.stringContaining('encoding'),
+    });
+    expect(await run({ file: path, source: 'a b' })).toEqual({ refused: expect.stringContaining('--source') });
+  });
+
+  test('rows of the wrong width, NUL bytes and fields of a megabyte are reported rows', async () => {
+    const rows = [
+      '1,a@example.com',
+      '2,b@example.com,B,more',
+      '3,c@example.com,C\0',
+      `4,d@example.com,${'D'.repeat(1_000_000)}`,
+      '5,e@example.com,E\t\\N',
+    ];
+    const result = await imported({
+      file: await file(['legacy_id,email,given_name', ...rows].join('\n')),
+      source: 'a',
+    });
+    expect(result).toMatchObject({ rows: 5, created: 1, byProblem: { malformed_row: 4 } });
+    expect(await accountByKey(db.database, 'e@example.com')).toMatchObject({ givenName: 'E \\N' });
+  });
+});
+
+test('an import killed half-way is completed by the next', async () => {
+  const rows = Array.from({ length: 5_000 }, (_, i) => `${i},resident${i}@example.com`);
+  const options = { file: await file(['legacy_id,email', ...rows].join('\n')), source: 'a' };
+  const onProgress: ImportOptions['onProgress'] = ({ step }) => {
+    if (step === 'merging') throw new Error('killed');
+  };
+  await expect(run({ ...options, onProgress })).rejects.toThrow('killed');
+  const { created, unchanged } = await imported(options);
+  expect(unchanged).toBeGreaterThan(0);
+  expect(created + unchanged).toBe(5_000);
+  expect(await imported(options)).toMatchObject({ created: 0, unchanged: 5_000 });
+});
+
+test('of two imports at once one runs and the other is told so', async () => {
+  const options = { file: `${LISTS}kartta.csv`, source: 'kartta' };
+  const results = await Promise.all([run(options), run(options)]);
+  expect(results.filter((result) => 'refused' in result)).toEqual([
+    { refused: expect.stringContaining('another import') },
+  ]);
+});
