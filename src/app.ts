@@ -4,6 +4,7 @@
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type Koa from 'koa';
 import { describeFaults, type Config, type Fault } from './config.ts';
 import { startJobs } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
@@ -49,7 +50,10 @@ export interface Connection {
  * Opens the database, brings its schema up to date, and makes the sealer.
  * `serve` starts the embedded PostgreSQL and owns it; anything else joins a running one, or starts it for its own time.
  */
-export async function connect(config: Config, { serve = false, log }: { serve?: boolean; log: Log }): Promise<Connection> {
+export async function connect(
+  config: Config,
+  { serve = false, log }: { serve?: boolean; log: Log },
+): Promise<Connection> {
   const { folder } = config.database;
   const running = config.database.url ?? (serve ? undefined : (await findEmbedded(folder))?.url);
   const tell = (line: string): void => log.info({}, line);
@@ -94,9 +98,14 @@ export interface StartOptions {
 /** How long a stopping process waits for answers under way. */
 const STOP_LIMIT = 10_000;
 
-export async function startTunnus({ config, clock = () => new Date(), log = makeLog() }: StartOptions): Promise<RunningTunnus> {
-  const { database, sealer, close: disconnect } = await connect(config, { serve: true, log });
-  const closers: (() => Promise<void>)[] = [disconnect];
+export async function startTunnus({
+  config,
+  clock = () => new Date(),
+  log = makeLog(),
+}: StartOptions): Promise<RunningTunnus> {
+  const connection = await connect(config, { serve: true, log });
+  const { database, sealer } = connection;
+  const closers: (() => Promise<void>)[] = [() => connection.close()];
   const closeAll = async (): Promise<void> => {
     for (const close of closers.splice(0).reverse()) await close();
   };
@@ -119,10 +128,10 @@ export async function startTunnus({ config, clock = () => new Date(), log = make
         clock,
         log,
         cookieKeys: sealer.cookieKeys,
-        adapter: makeAdapter(store) as never,
+        adapter: makeAdapter(store),
         pages: providerPages(() => screens!),
       },
-      (await keys.jwks(clock())) as never,
+      await keys.jwks(clock()),
     );
     const faults = await registered.faults(provider.provider());
     if (faults.length) throw new ConfigurationWrong(faults);
@@ -150,15 +159,15 @@ export async function startTunnus({ config, clock = () => new Date(), log = make
       log,
       cookieKeys: sealer.cookieKeys,
       health: health(readiness),
-      assets: assets.middleware,
+      assets: (ctx, next) => assets.middleware(ctx, next) as Promise<unknown>,
       pages: pages({ texts, config, sealer, assets }),
       unitOfWork: unitOfWork({ db: database, clock, log }),
       provider: provider.middleware,
     });
-    const server = await listen(web.callback(), config.listen);
+    const server = await listen(handlerOf(web), config.listen);
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
-    const operations = await listen(operationsApp(readiness).callback(), { host, port: metricsPort });
+    const operations = await listen(handlerOf(operationsApp(readiness)), { host, port: metricsPort });
     closers.push(() => stopServer(operations));
 
     return {
@@ -224,6 +233,12 @@ function listen(handler: RequestListener, { host, port }: { host: string; port: 
     });
   });
 }
+
+/** Koa answers every fault itself: its promise never fails. */
+const handlerOf = (app: Koa): RequestListener => {
+  const handle = app.callback();
+  return (request, response) => void handle(request, response);
+};
 
 const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 

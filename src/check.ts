@@ -40,7 +40,12 @@ export async function checkHouse(config: Config): Promise<CheckUp> {
   }
 
   if (config.mail.url) {
-    const transport = createTransport({ url: config.mail.url, connectionTimeout: PATIENCE, greetingTimeout: PATIENCE, socketTimeout: PATIENCE } as never);
+    const transport = createTransport({
+      url: config.mail.url,
+      connectionTimeout: PATIENCE,
+      greetingTimeout: PATIENCE,
+      socketTimeout: PATIENCE,
+    } as never);
     try {
       await transport.verify();
       good.push('ok: the mail server answers');

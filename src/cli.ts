@@ -81,7 +81,7 @@ interface Picture {
   account: { email: string; emailVerified: boolean; locale?: string; createdAt: Date; signedInAt?: Date };
   state: string;
   links: { live: number; newest?: Date };
-  ties: { source: string; legacyId: string; doubt?: string }[];
+  ties: { source: string; id: string; doubt?: string }[];
   events: { at: Date; kind: string; actor: string }[];
 }
 
@@ -92,13 +92,15 @@ function tellPicture({ account, state, links, ties, events }: Picture): string[]
     `language       ${account.locale ?? 'not chosen'}`,
     `last sign-in   ${account.signedInAt?.toISOString() ?? 'never'}`,
     `live links     ${links.live}${links.newest ? `, newest asked for ${links.newest.toISOString()}` : ''}`,
-    ...ties.map(({ source, legacyId, doubt }) => `in ${source}   ${legacyId}${doubt ? `  (not tied: ${doubt})` : ''}`),
+    ...ties.map(({ source, id, doubt }) => `on ${source}   ${id}${doubt ? `  (not tied: ${doubt})` : ''}`),
     ...events.map(({ at, kind, actor: who }) => `${at.toISOString()}  ${kind.replaceAll('_', ' ')}  ${who}`),
   ];
 }
 
 function program(): Command {
-  const tunnus = new Command('tunnus').description('The sign-in of a city: an OpenID Connect identity provider').exitOverride();
+  const tunnus = new Command('tunnus')
+    .description('The sign-in of a city: an OpenID Connect identity provider')
+    .exitOverride();
   tunnus.command('serve').description('runs the provider').action(serve);
   tunnus
     .command('migrate')
@@ -140,7 +142,9 @@ function program(): Command {
     .action((email: string, { json }: { json?: boolean }) =>
       supportCommand((support, now) => support.resend(email, { language: 'fi' }, now), {
         json,
-        tell: ({ sent }: { sent: boolean }) => [sent ? 'A link is on its way.' : 'Enough links were mailed lately; the last ones still work.'],
+        tell: ({ sent }: { sent: boolean }) => [
+          sent ? 'A link is on its way.' : 'Enough links were mailed lately; the last ones still work.',
+        ],
       }),
     );
   for (const act of ['lock', 'unlock'] as const) {
@@ -186,11 +190,13 @@ async function importCommand(file: string, { json, ...options }: ImportOptions):
   await withHouse(async ({ database, sealer }) => {
     const log = makeLog({ level: 'warn', destination: process.stderr });
     const result = await importAccounts({ database, sealer, log }, { file, ...options }, new Date());
-    if ('refused' in result) throw new Wrong(`${file}: ${result.refused}`);
+    if ('refused' in result) throw new Wrong(result.refused);
     if (json) say(JSON.stringify(result));
     else {
       const { rows, created, joined, unchanged, gone, byProblem } = result;
-      say(`${rows} rows: ${created} new accounts, ${joined} joined to an account, ${unchanged} unchanged, ${gone} no longer on the list`);
+      say(
+        `${rows} rows: ${created} new accounts, ${joined} joined to an account, ${unchanged} unchanged, ${gone} no longer on the list`,
+      );
       for (const [problem, count] of Object.entries(byProblem)) say(`${String(count).padStart(7)}  ${problem}`);
       if (options.dryRun) say('Nothing was written: this was a dry run.');
     }
@@ -211,7 +217,11 @@ function exitFor(error: unknown): number {
     complain(`${error.message}: another program listens there; stop it or change listen.port`);
     return WRONG;
   }
-  complain(error instanceof DatabaseUnavailable ? `the database does not answer: ${error.message}` : `failed: ${(error as Error).message}`);
+  complain(
+    error instanceof DatabaseUnavailable
+      ? `the database does not answer: ${error.message}`
+      : `failed: ${(error as Error).message}`,
+  );
   return FAILED;
 }
 

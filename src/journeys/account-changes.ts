@@ -22,8 +22,7 @@ export interface AccountChangeParts {
 }
 
 export type PasswordChange =
-  | (Refusal & { refused: 'wrong_password' | 'too_many_tries' | PasswordFault })
-  | { epoch: number };
+  (Refusal & { refused: 'wrong_password' | 'too_many_tries' | PasswordFault }) | { epoch: number };
 
 export function accountChanges({ database, config, mails, allowances }: AccountChangeParts) {
   return {

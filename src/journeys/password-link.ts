@@ -72,7 +72,12 @@ export function passwordLink(parts: PasswordLinkParts) {
 
     /** 'Ask for a new link' on the page of an expired one: to the stored address of that link's account, never a typed one. */
     async renew(
-      { token, clientName, language, place }: {
+      {
+        token,
+        clientName,
+        language,
+        place,
+      }: {
         token: string;
         clientName: (clientId?: string) => string | undefined;
         language: string;

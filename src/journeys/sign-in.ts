@@ -34,10 +34,10 @@ export interface Proof {
 }
 
 export type Identified =
-  | (Refusal & { refused: 'email_invalid' | 'too_many_tries' })
-  | { page: Page; email: string; suggestion?: string };
+  (Refusal & { refused: 'email_invalid' | 'too_many_tries' }) | { page: Page; email: string; suggestion?: string };
 
-export type Tried = (Refusal & { refused: 'wrong_password' | 'too_many_tries' }) | { page: Page; proof?: Proof; writes?: Sql[] };
+export type Tried =
+  (Refusal & { refused: 'wrong_password' | 'too_many_tries' }) | { page: Page; proof?: Proof; writes?: Sql[] };
 
 export function stateOf(account: Account | undefined): AccountState {
   if (!account) return 'unknown';
@@ -71,7 +71,12 @@ export function signIn(parts: SignInParts) {
   return {
     /** The address step. `keep` makes the sign-in's row, in the statement that counts the try. */
     async identify(
-      { typed, visitor, origin, keep }: { typed: string; visitor: Visitor; origin: Origin; keep: (email: string) => Sql },
+      {
+        typed,
+        visitor,
+        origin,
+        keep,
+      }: { typed: string; visitor: Visitor; origin: Origin; keep: (email: string) => Sql },
       now: Date,
     ): Promise<Identified> {
       const emailKey = canonicalAddress(typed);
@@ -133,7 +138,10 @@ export function signIn(parts: SignInParts) {
         writes: [
           giveBack([...counted, ...(setting === 'conceal' ? allowances.probe(visitor) : [])]),
           signedInRow(account.id, now),
-          auditRow({ kind: 'signed_in', accountId: account.id, clientId, place: visitor.place, detail: { amr: 'pwd' } }, now),
+          auditRow(
+            { kind: 'signed_in', accountId: account.id, clientId, place: visitor.place, detail: { amr: 'pwd' } },
+            now,
+          ),
         ],
       };
     },

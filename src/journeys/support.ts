@@ -79,7 +79,11 @@ export function support(parts: SupportParts) {
       changing(email, { kind: 'account_locked' }, { change: (tx, account) => lockAccount(tx, account.id, now), now }),
 
     unlock: (email: string, now: Date) =>
-      changing(email, { kind: 'account_unlocked' }, { change: (tx, account) => unlockAccount(tx, account.id, now), now }),
+      changing(
+        email,
+        { kind: 'account_unlocked' },
+        { change: (tx, account) => unlockAccount(tx, account.id, now), now },
+      ),
   };
 }
 

@@ -59,13 +59,14 @@ export function residents({ database, clock }: { database: Queryable; clock: () 
   }
 
   return {
-    async findAccount(ctx: KoaContextWithOIDC | undefined, id: string, token?: { clientId?: string }) {
+    findAccount: async (ctx: KoaContextWithOIDC | undefined, id: string, token?: { clientId?: string }) => {
       const resident = await account(id);
       if (!resident || resident.lockedAt) return undefined;
       return {
         accountId: id,
         async claims(_use: string, scope: string): Promise<AccountClaims> {
-          const client = ctx?.oidc?.client ?? (token?.clientId ? await ctx?.oidc.provider.Client.find(token.clientId) : undefined);
+          const client =
+            ctx?.oidc?.client ?? (token?.clientId ? await ctx?.oidc.provider.Client.find(token.clientId) : undefined);
           const source = legacySource(client);
           const wantsOldId = source && scope.split(' ').includes('legacy');
           const tie = wantsOldId ? await legacyId(database, id, source) : undefined;

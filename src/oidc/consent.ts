@@ -15,7 +15,7 @@ export function consent(provider: () => Provider): Consent {
     async agree({ clientId, params, session }) {
       if (!session) throw new Error('consent is asked of somebody who is signed in');
       const grant = new (provider().Grant)({ accountId: session.accountId, clientId });
-      grant.addOIDCScope(String(params['scope'] ?? 'openid'));
+      grant.addOIDCScope(typeof params['scope'] === 'string' ? params['scope'] : 'openid');
       return grant.save();
     },
   };

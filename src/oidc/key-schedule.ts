@@ -28,7 +28,7 @@ export async function scheduleKeys({
     let wait = HOUR;
     try {
       await keys.rotate(clock());
-      changed((await keys.jwks(clock())) as JWKS);
+      changed(await keys.jwks(clock()));
       const next = await keys.changesAt(clock());
       if (next) wait = Math.min(HOUR, Math.max(1000, next.getTime() - clock().getTime()));
     } catch (error) {

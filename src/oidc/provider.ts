@@ -43,7 +43,7 @@ export const INTERACTION_TTL = 3600;
 export interface CurrentProvider {
   /** Answers with the newest Provider. */
   middleware: Middleware;
-  provider(): Provider;
+  provider: () => Provider;
   /** Builds a Provider on these keys and the present clients, and swaps it in. */
   rebuild(jwks: JWKS): void;
 }
@@ -121,7 +121,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     clientBasedCORS: (_ctx, origin, client) =>
       client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => originOf(uri) === origin),
     renderError: (ctx, _out, error) =>
-      parts.pages.problem(ctx as unknown as ParameterizedContext, {
+      parts.pages.problem(ctx, {
         status: ctx.status,
         route: ctx.oidc?.route,
         lost: error.name === 'SessionNotFound',
@@ -143,16 +143,19 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
       provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {
         const tell = event === 'server_error' ? 'error' : 'info';
         parts.log[tell](
-          { requestId: ctx.state['requestId'], event, err: error, detail: error.error_detail, clientId: ctx.oidc?.client?.clientId },
+          { requestId: ctx.state['requestId'] as string, event, err: error, detail: error.error_detail },
           'the provider refused a request',
         );
       });
     }
-    return { provider, middleware: signOutFlow(mount(provider as never) as Middleware, { pages: parts.pages, subFor: people.subFor }) };
+    return {
+      provider,
+      middleware: signOutFlow(mount(provider as never) as Middleware, { pages: parts.pages, subFor: people.subFor }),
+    };
   };
   let current = build(jwks);
   return {
-    middleware: (ctx, next) => current.middleware(ctx, next),
+    middleware: (ctx, next) => current.middleware(ctx, next) as Promise<unknown>,
     provider: () => current.provider,
     rebuild(keys) {
       current = build(keys);

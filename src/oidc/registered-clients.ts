@@ -9,9 +9,9 @@ import type Provider from 'oidc-provider';
 
 export interface RegisteredClients {
   /** What pages and mails need to know of one. */
-  client(id: string | undefined): ClientConfig | undefined;
+  client: (id: string | undefined) => ClientConfig | undefined;
   /** For the adapter. */
-  metadata(id: string): Payload | undefined;
+  metadata: (id: string) => Payload | undefined;
   /** What the library has against the present set. */
   faults(provider: Provider): Promise<Fault[]>;
   /** All of the new set, or, with any fault, none of it. */
@@ -28,10 +28,10 @@ export function registeredClients(config: Config): RegisteredClients {
     client: (id) => (id === undefined ? undefined : present.get(id)),
     metadata(id) {
       const live = present.get(id);
-      if (live) return libraryMetadata(live, config) as Payload;
+      if (live) return libraryMetadata(live, config);
       const gone = tombstones.get(id);
       // Known, so that what it was given can be introspected and ended; it gets nothing new.
-      return gone && (libraryMetadata({ ...gone, grant_types: [], response_types: [], redirect_uris: [] }, config) as Payload);
+      return gone && libraryMetadata({ ...gone, grant_types: [], response_types: [], redirect_uris: [] }, config);
     },
     faults: (provider) => validateClients([...present.values()], config, provider),
     async reload(provider) {

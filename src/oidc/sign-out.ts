@@ -10,7 +10,10 @@ import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 
 export interface SignOutPages {
   /** Asks. `xsrf` goes into the form, which is posted to `action`. */
-  signOut(ctx: ParameterizedContext, ask: { xsrf: string; action: string; clientId?: string; returnTo?: string }): Promise<void>;
+  signOut(
+    ctx: ParameterizedContext,
+    ask: { xsrf: string; action: string; clientId?: string; returnTo?: string },
+  ): Promise<void>;
 }
 
 type SubFor = (accountId: string, client: Client) => Promise<string> | string;

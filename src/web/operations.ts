@@ -10,12 +10,15 @@ import { metrics } from '../platform/telemetry.ts';
 export interface Readiness {
   database: Pick<Database, 'ping'>;
   /** True while the process is stopping: it takes nothing new. */
-  stopping(): boolean;
+  stopping: () => boolean;
 }
 
 export function health({ database, stopping }: Readiness): Middleware {
   return async (ctx, next) => {
-    if (ctx.path !== '/health/live' && ctx.path !== '/health/ready') return next();
+    if (ctx.path !== '/health/live' && ctx.path !== '/health/ready') {
+      await next();
+      return;
+    }
     ctx.set('Cache-Control', 'no-store');
     const missing: string[] = [];
     if (ctx.path === '/health/ready') {

@@ -2,7 +2,6 @@
  * Owns the pages that the provider itself comes to: asking before sign-out, and errors that no e-service can be told.
  * None of the library's own pages is ever seen.
  */
-import type { Context } from 'koa';
 import type { ProviderPages } from '../oidc/provider.ts';
 import { pageOf } from './page.ts';
 import { goOn, serviceOf, type ScreenParts } from './screen.ts';
@@ -12,14 +11,14 @@ import { offerWayOn } from './sign-in-pages.ts';
 export function providerPages(parts: () => ScreenParts): ProviderPages {
   return {
     async signOut(ctx, { xsrf, action, clientId, returnTo }) {
-      const page = pageOf(ctx as Context);
+      const page = pageOf(ctx);
       if (returnTo) page.allowFormTarget(returnTo);
       const service = serviceOf(parts(), clientId, page.language);
       await page.render('sign-out', { service, xsrf, action: new URL(action).pathname });
     },
 
     async problem(context, { status, lost, route }) {
-      const ctx = context as Context;
+      const ctx = context;
       if (lost && route === 'end_session_confirm') return goOn(ctx, '/signed-out');
       const uid = /^\/auth\/([\w-]+)$/.exec(ctx.path)?.[1];
       if (lost && uid) {

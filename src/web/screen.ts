@@ -31,7 +31,7 @@ export interface ScreenParts {
   passwordLink: PasswordLink;
   accountChanges: AccountChanges;
   /** The e-services as they are now: a reload changes them. */
-  client(id: string | undefined): ClientConfig | undefined;
+  client: (id: string | undefined) => ClientConfig | undefined;
 }
 
 /** An e-service as pages name it. `url` leads back to it: a fresh sign-in of its own making, else its front page. */

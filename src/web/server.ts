@@ -93,7 +93,7 @@ export function webApp(parts: ServerParts): Koa {
 const asMiddleware =
   (handle: (ctx: Context) => Promise<void>): Middleware =>
   (ctx) =>
-    handle(ctx as Context);
+    handle(ctx);
 
 /** TLS ends at a proxy: cookies are secure whatever the connection from there to here. */
 const behindTls: Middleware = (ctx, next) => {
@@ -103,9 +103,7 @@ const behindTls: Middleware = (ctx, next) => {
 
 /** The parts of a path that are secrets never reach the log. */
 function loggablePath(path: string): string {
-  return path
-    .slice(0, 200)
-    .replace(/^(\/(?:set-password|password-set|sign-in|auth)\/)[^/]+/, '$1…');
+  return path.slice(0, 200).replace(/^(\/(?:set-password|password-set|sign-in|auth)\/)[^/]+/, '$1…');
 }
 
 const providerRoute = (ctx: Context): string | undefined => (ctx as { oidc?: { route?: string } }).oidc?.route;
@@ -122,7 +120,7 @@ function requestLog(log: Log): Middleware {
       status: ctx.status,
       ms: Math.round(performance.now() - began),
     };
-    const route = String((ctx as { _matchedRoute?: string })._matchedRoute ?? providerRoute(ctx as Context) ?? 'other');
+    const route = String((ctx as { _matchedRoute?: string })._matchedRoute ?? providerRoute(ctx) ?? 'other');
     metrics.requests.observe({ route, method: ctx.method, status: String(ctx.status) }, fields.ms / 1000);
     log.info(fields, 'request');
   };
@@ -131,7 +129,10 @@ function requestLog(log: Log): Middleware {
 /** RFC 9116. Made from the support contact; where there is none there is no file. */
 function securityContact(config: Config, clock: () => Date): Middleware {
   return async (ctx, next) => {
-    if (ctx.path !== '/.well-known/security.txt' || !config.support.email) return next();
+    if (ctx.path !== '/.well-known/security.txt' || !config.support.email) {
+      await next();
+      return;
+    }
     const expires = new Date(clock().getTime() + 180 * 86_400_000);
     ctx.type = 'text/plain; charset=utf-8';
     ctx.body = [
@@ -154,7 +155,12 @@ function answerFaults(log: Log): Middleware {
     } catch (thrown) {
       const problem = asProblem(thrown);
       const requestId = ctx.state['requestId'] as string;
-      const fields = { requestId, problem: problem.code, status: problem.status, err: problem.status >= 500 ? thrown : undefined };
+      const fields = {
+        requestId,
+        problem: problem.code,
+        status: problem.status,
+        err: problem.status >= 500 ? thrown : undefined,
+      };
       log[problem.status >= 500 ? 'error' : 'info']({ ...fields, detail: problem.message }, 'a request was refused');
       if (problem.retryAfter) ctx.set('Retry-After', String(problem.retryAfter));
       if (FOR_PROGRAMS.test(ctx.path)) {
@@ -165,7 +171,7 @@ function answerFaults(log: Log): Middleware {
         };
         return;
       }
-      await problemPage(ctx as Context, problem);
+      await problemPage(ctx, problem);
     }
   };
 }

@@ -58,15 +58,21 @@ export async function offerWayOn(
     const on = fresh ? past.restart : service?.url;
     if (on) return goOn(ctx, on);
   }
-  await page.render('stale', { service, restart: past.restart ?? service?.url }, { status: ctx.method === 'POST' ? 409 : 200 });
+  await page.render(
+    'stale',
+    { service, restart: past.restart ?? service?.url },
+    { status: ctx.method === 'POST' ? 409 : 200 },
+  );
 }
 
-const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+/** A parameter of the authorization request as text. */
+export const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 type Login = { accountId: string; epoch: number; amr: string[]; ts: number };
 
 /** A proof that waits for the resident's word, since somebody else is signed in on this browser. */
-export const parkedLogin = (underWay: SignInUnderWay): Login | undefined => underWay.facts['login'] as Login | undefined;
+export const parkedLogin = (underWay: SignInUnderWay): Login | undefined =>
+  underWay.facts['login'] as Login | undefined;
 
 /**
  * 'Go to sign in', after a mailed link: to the sign-in that it came from where this browser holds it (its cookie goes along
@@ -97,7 +103,12 @@ export async function finishSignIn(
   parts: ScreenParts,
   { underWay, proof, writes, now }: { underWay: SignInUnderWay; proof: Proof; writes: Sql[]; now: Date },
 ): Promise<void> {
-  const login: Login = { accountId: proof.accountId, epoch: proof.epoch, amr: ['pwd'], ts: Math.floor(now.getTime() / 1000) };
+  const login: Login = {
+    accountId: proof.accountId,
+    epoch: proof.epoch,
+    amr: ['pwd'],
+    ts: Math.floor(now.getTime() / 1000),
+  };
   parts.visitors.remember(ctx, proof.emailKey);
   for (const write of writes) current()!.also(write);
   if (underWay.session && underWay.session.accountId !== proof.accountId) {

@@ -30,7 +30,8 @@ export function networkOf(ip: string): string {
   const [head = '', tail] = ip.split('%')[0]!.split('::');
   const left = head ? head.split(':') : [];
   const right = tail ? tail.split(':') : [];
-  const groups = tail === undefined ? left : [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right];
+  const groups =
+    tail === undefined ? left : [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right];
   return `${groups
     .slice(0, 4)
     .map((group) => Number.parseInt(group, 16).toString(16))
@@ -40,7 +41,8 @@ export function networkOf(ip: string): string {
 export function visitors({ sealer, issuer }: { sealer: Sealer; issuer: string }): Visitors {
   const secure = issuer.startsWith('https:');
   const cookie = secure ? '__Host-tunnus_device' : 'tunnus_device';
-  const mark = (id: string, emailKey: string): string => sealer.digest(`${id} ${emailKey}`, PURPOSE).toString('base64url');
+  const mark = (id: string, emailKey: string): string =>
+    sealer.digest(`${id} ${emailKey}`, PURPOSE).toString('base64url');
   const read = (ctx: Context): { id?: string; marks: string[] } => {
     const [id, ...marks] = (ctx.cookies.get(cookie, { signed: false }) ?? '').split('.');
     return id && /^[\w-]{22}$/.test(id) ? { id, marks: marks.slice(0, MOST_ADDRESSES) } : { marks: [] };

@@ -9,7 +9,9 @@ export function accountPasswordScreen(parts: ScreenParts): Screen {
   const { minLength } = parts.config.password;
   return {
     path: '/account/password',
-    get: inAccount(parts, (ctx, account) => pageOf(ctx).render('account-password', { email: account.email, minLength })),
+    get: inAccount(parts, (ctx, account) =>
+      pageOf(ctx).render('account-password', { email: account.email, minLength }),
+    ),
     post: inAccount(parts, async (ctx, account) => {
       const { current, next } = await readForm(ctx, {
         current: { max: 4096, required: true },

@@ -2,13 +2,13 @@
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
 import type { Screen, ScreenParts } from '../screen.ts';
-import { inSignIn } from '../sign-in-pages.ts';
+import { inSignIn, textOf } from '../sign-in-pages.ts';
 
 export function consentScreen(parts: ScreenParts): Screen {
   return {
     path: '/sign-in/:uid/consent',
     get: inSignIn(parts, async (ctx, { underWay, service }) => {
-      const scopes = String(underWay.params['scope'] ?? '').split(' ');
+      const scopes = (textOf(underWay.params['scope']) ?? '').split(' ');
       await pageOf(ctx).render('consent', { service, uid: underWay.uid, scopes });
     }),
     post: inSignIn(parts, async (ctx, { underWay }) => {
@@ -17,7 +17,10 @@ export function consentScreen(parts: ScreenParts): Screen {
         const grantId = await parts.consent.agree(underWay);
         return parts.gate.finish(ctx, underWay, { consent: { grantId } });
       }
-      await parts.gate.finish(ctx, underWay, { error: 'access_denied', error_description: 'the resident did not agree' });
+      await parts.gate.finish(ctx, underWay, {
+        error: 'access_denied',
+        error_description: 'the resident did not agree',
+      });
     }),
   };
 }

@@ -14,7 +14,10 @@ export function inDoubtScreen(parts: ScreenParts): Screen {
     /** 'Back to the e-service': it is told that access was denied. */
     post: inSignIn(parts, async (ctx, { underWay }) => {
       await readForm(ctx, {});
-      await parts.gate.finish(ctx, underWay, { error: 'access_denied', error_description: 'the tie to the old user list is in doubt' });
+      await parts.gate.finish(ctx, underWay, {
+        error: 'access_denied',
+        error_description: 'the tie to the old user list is in doubt',
+      });
     }),
   };
 }

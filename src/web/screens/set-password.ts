@@ -9,7 +9,12 @@ import { pageOf } from '../page.ts';
 import { goOn, passwordError, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
 import { goToSignIn } from '../sign-in-pages.ts';
 
-const STATUS: Readonly<Record<string, number>> = { 'link-unknown': 404, 'link-expired': 410, 'link-used': 410, locked: 403 };
+const STATUS: Readonly<Record<string, number>> = {
+  'link-unknown': 404,
+  'link-expired': 410,
+  'link-used': 410,
+  locked: 403,
+};
 
 const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
 
@@ -19,7 +24,13 @@ export function setPasswordScreen(parts: ScreenParts): Screen {
     page.preferLanguage(undefined, account?.locale);
     const signIn = goToSignIn(parts, { clientId: link?.clientId, uid: link?.interactionUid });
     const service = serviceOf(parts, link?.clientId, page.language);
-    const locals = { email: account?.email, minLength: parts.config.password.minLength, signIn, service, token: tokenOf(ctx) };
+    const locals = {
+      email: account?.email,
+      minLength: parts.config.password.minLength,
+      signIn,
+      service,
+      token: tokenOf(ctx),
+    };
     await page.render(view, locals, { status: STATUS[view] ?? 200 });
   };
   return {

@@ -3,7 +3,7 @@ import { addedFacts } from '../../records/interactions.ts';
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
 import { goOn, type Screen, type ScreenParts } from '../screen.ts';
-import { emailOf, inSignIn, originOf, tooMany } from '../sign-in-pages.ts';
+import { emailOf, inSignIn, originOf, textOf, tooMany } from '../sign-in-pages.ts';
 
 export function signInScreen(parts: ScreenParts): Screen {
   return {
@@ -11,8 +11,8 @@ export function signInScreen(parts: ScreenParts): Screen {
     get: inSignIn(parts, async (ctx, { underWay, service }) => {
       const { session, params } = underWay;
       const known = session && (await parts.session.account(session.accountId));
-      const email = emailOf(underWay) ?? known?.email ?? params['login_hint'] ?? '';
-      await pageOf(ctx).render('sign-in', { service, email: String(email).slice(0, 320) });
+      const email = emailOf(underWay) ?? known?.email ?? textOf(params['login_hint']) ?? '';
+      await pageOf(ctx).render('sign-in', { service, email: email.slice(0, 320) });
     }),
     post: inSignIn(parts, async (ctx, { underWay, service }) => {
       const page = pageOf(ctx);
