@@ -7,6 +7,7 @@
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { findFreePorts } from './ports.ts';
 import type { Demo } from './start.ts';
 import { logFile, startDemo } from './start.ts';
@@ -14,17 +15,22 @@ import { comeBack, liveTheStory } from './story.ts';
 import type { Story } from './story.ts';
 
 const timeLimit = 120_000;
+const patience = 20_000;
 
-export async function check(say: (line: string) => void): Promise<number> {
+/** `stopped` ends it early, in order: nothing of it is left on the machine either way. */
+export async function check(say: (line: string) => void, stopped?: AbortSignal): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'tunnus-check-'));
   // Under root the embedded PostgreSQL runs as another user, who has to get through to its own folder.
   await chmod(folder, 0o711);
   const ports = await findFreePorts();
-  const signal = AbortSignal.timeout(timeLimit);
+  const signal = AbortSignal.any([AbortSignal.timeout(timeLimit), ...(stopped ? [stopped] : [])]);
   let demo: Demo | undefined;
+  let lastWork: Promise<unknown> = Promise.resolve();
   const step: Story['step'] = async (promise, work) => {
     try {
-      const result = await within(signal, work());
+      const doing = work();
+      lastWork = doing;
+      const result = await within(signal, doing);
       say(`✓ ${promise}`);
       return result;
     } catch (error) {
@@ -33,6 +39,7 @@ export async function check(say: (line: string) => void): Promise<number> {
     }
   };
   const start = async () => {
+    signal.throwIfAborted();
     const begun = performance.now();
     demo = await startDemo({ folder, ports });
     say(`  ready in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
@@ -58,6 +65,8 @@ export async function check(say: (line: string) => void): Promise<number> {
     for (const line of await readTroubles(join(folder, logFile))) say(`  log: ${line}`);
     return 1;
   } finally {
+    // A demo that still starts when the time is up would outlive its folder.
+    await Promise.race([lastWork.catch(() => undefined), wait(patience, undefined, { ref: false })]);
     await stop();
     await rm(folder, { recursive: true, force: true });
   }
@@ -71,8 +80,9 @@ async function readTroubles(file: string): Promise<string[]> {
 
 function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const late = () => reject(new Error(`not done within ${timeLimit / 1000} s`));
-    signal.addEventListener('abort', late, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', late));
+    const end = () => reject(signal.reason as Error);
+    if (signal.aborted) end();
+    signal.addEventListener('abort', end, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', end));
   });
 }

@@ -3,6 +3,7 @@
  *
  * Owns what stands on the terminal and the exit code (0 done, 1 failed, 2 wrong call or a port that is taken).
  */
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { check } from './check.ts';
@@ -26,17 +27,17 @@ async function main(words: string[]): Promise<number> {
     say('usage: npm run demo [-- --check]');
     return 2;
   }
-  return options.check ? check(say) : run();
+  const stop = untilStopped();
+  return options.check ? check(say, stop) : run(stop);
 }
 
-async function run(): Promise<number> {
+async function run(stop: AbortSignal): Promise<number> {
   const taken = await findTaken(ports);
   if (taken.length > 0) {
     for (const port of taken)
       say(`Port ${port} is in use. The demo needs it: stop the other program (or the other demo) first.`);
     return 2;
   }
-  const stop = untilStopped();
   const begun = performance.now();
   say('Starting the demo (the first start takes longest) …');
   let demo: Demo;
@@ -48,7 +49,7 @@ async function run(): Promise<number> {
     return 1;
   }
   sayWhatToTry(demo, (performance.now() - begun) / 1000);
-  await stop;
+  if (!stop.aborted) await once(stop, 'abort');
   await demo.close();
   say('Stopped. The next start finds the same data.');
   return 0;
@@ -76,18 +77,16 @@ Ctrl-C stops everything; the next start finds the same data.
 }
 
 /** Ctrl-C may come twice (from the terminal and from npm), and while the demo still starts: one orderly stop for all. */
-function untilStopped(): Promise<void> {
-  return new Promise((resolve) => {
-    let stopping = false;
-    const stop = () => {
-      if (stopping) return;
-      stopping = true;
-      say('Stopping …');
-      setTimeout(() => process.exit(1), stopLimit).unref();
-      resolve();
-    };
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
-  });
+function untilStopped(): AbortSignal {
+  const stop = new AbortController();
+  const begin = () => {
+    if (stop.signal.aborted) return;
+    say('Stopping …');
+    setTimeout(() => process.exit(1), stopLimit).unref();
+    stop.abort(new Error('stopped before the end'));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, begin);
+  return stop.signal;
 }
 
 function say(line: string): void {
