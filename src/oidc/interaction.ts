@@ -87,7 +87,10 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
     }
     const session = await browserSession(ctx);
     // Only being resumed ends a row before its time, and the note of that may have got lost on the way.
-    if (kept.row && !found) return { finished: { ...past, ...beginning(payload), at: deps.clock() } };
+    const gone = kept.row && !found;
+    // What is asked of a session's resident (consent) is over with that session, and begins again with a sign-in.
+    const orphaned = payload.prompt.name !== 'login' && payload.session?.uid !== session?.uid;
+    if (gone || orphaned) return { finished: { ...past, ...beginning(payload), at: deps.clock() } };
     const signIn: SignInUnderWay = {
       uid,
       clientId: kept.clientId,

@@ -1,5 +1,6 @@
 /** The gate of a sign-in under way: whose it is, what it knows, and how it ends. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { interactionPolicy } from 'oidc-provider';
 import { sql } from '../../src/platform/database.ts';
 import type { SignInPast, SignInUnderWay } from '../../src/oidc/interaction.ts';
 import {
@@ -180,6 +181,24 @@ describe('another person in the same browser', () => {
     const sessions = await world.db.query(sql`
       select account_id from artifacts where model = 'Session' and account_id in (${account}, ${other})`);
     expect(sessions).toEqual([{ account_id: other }]);
+  });
+
+  test('consent is asked of a session, and begins again with a sign-in when that session ended', async () => {
+    const asking = await openWorld({
+      interactions: { policy: interactionPolicy.base(), url: (_ctx, { uid }) => `/sign-in/${uid}` },
+      loadExistingGrant: async () => undefined,
+    });
+    const resident = await asking.account('resident@example.fi');
+    const browser = new Browser(asking);
+    const page = await beginSignIn(browser);
+    const resume = locationOf(await browser.post(`${page}?account=${resident}`));
+    const consent = locationOf(await browser.get(resume));
+    await browser.get(consent);
+    expect(asking.opened).toMatchObject({ prompt: { name: 'consent' }, session: { accountId: resident } });
+    await asking.db.query(sql`update accounts set epoch = epoch + 1`);
+    await browser.post(`${consent}?consent=yes`);
+    expect(asking.opened).toHaveProperty('finished.restart');
+    await asking.close();
   });
 
   test('a session that ended meanwhile does not stop its own resident', async () => {

@@ -181,8 +181,9 @@ function signInPage(world: World): Koa.Middleware {
 }
 
 async function posted(world: World, ctx: Koa.Context, signIn: SignInUnderWay): Promise<void> {
-  const { account, fact, error, replace } = ctx.query as Record<string, string | undefined>;
+  const { account, consent, fact, error, replace } = ctx.query as Record<string, string | undefined>;
   if (fact) return world.gate.keep(ctx, signIn, { [fact]: true });
+  if (consent) return world.gate.finish(ctx, signIn, { consent: {} });
   if (error) return world.gate.finish(ctx, signIn, { error });
   const [row] = await world.db.query<{ epoch: number }>(sql`select epoch from accounts where id = ${account}`);
   await world.gate.finish(ctx, signIn, {
