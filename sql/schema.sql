@@ -63,6 +63,25 @@ create table erasures (
   constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text])))
 );
 
+create table import_rows (
+  line integer not null,
+  legacy_id text,
+  email text,
+  email_key text,
+  given_name text,
+  family_name text,
+  phone_number text,
+  locale text,
+  created_at timestamp with time zone,
+  password_hash text,
+  problem text,
+  doubt text,
+  hash_problem text,
+  name_mismatch boolean not null default false,
+  detail text,
+  constraint import_rows_pkey PRIMARY KEY (line)
+);
+
 create table interactions (
   uid_hash bytea not null,
   payload text not null,

@@ -167,7 +167,7 @@ async function* jsonRows(file: string, text: AsyncGenerator<string>): AsyncGener
     line++;
     if (!written.trim()) continue;
     const row = jsonRow(line, written);
-    if (rows++ === 0 && !('fields' in row && 'email' in row.fields && 'legacy_id' in row.fields)) {
+    if (rows++ === 0 && !('fields' in row && row.fields.email && row.fields.legacy_id)) {
       throw new NoList(`${file}:${line}: the first line is no JSON object with email and legacy_id`);
     }
     yield row;
@@ -186,10 +186,9 @@ function jsonRow(line: number, written: string): ListRow {
   const fields: Fields = {};
   for (const name of COLUMNS) {
     const field = (value as Record<string, unknown>)[name];
-    if (field === undefined) continue;
-    if (field !== null && !['string', 'number'].includes(typeof field))
-      return { line, malformed: `${name} is no text` };
-    fields[name] = field === null ? '' : String(field);
+    if (field === undefined || field === null) fields[name] = '';
+    else if (typeof field === 'string' || typeof field === 'number') fields[name] = String(field);
+    else return { line, malformed: `${name} is no text` };
   }
   return checked(line, fields);
 }

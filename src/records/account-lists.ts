@@ -33,7 +33,7 @@ export const COPY_ROWS = `copy import_rows (line, legacy_id, email, email_key, g
   created_at, password_hash, problem, doubt, hash_problem, detail) from stdin`;
 
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
-const cell = (value: unknown): string =>
+const cell = (value: string | number | Date | undefined): string =>
   value === undefined || value === ''
     ? '\\N'
     : (value instanceof Date ? value.toISOString() : String(value)).replace(/[\\\n\r\t]/g, (char) => ESCAPES[char]!);
@@ -184,11 +184,15 @@ export async function mergeRows(
     select distinct on (r.email_key) r.email, r.email_key, r.given_name, r.family_name, r.phone_number, r.locale,
       case when ${password} then 'list' else 'none' end, case when ${password} then r.password_hash end,
       case when ${password} then ${source} end, coalesce(r.created_at, ${now}), ${now}
-    from ${batch} order by r.email_key, r.line on conflict (email_key) do nothing`);
+    from ${batch} where not exists (select 1 from accounts a where a.email_key = r.email_key)
+    order by r.email_key, r.line on conflict (email_key) do nothing`);
   await tx.query(sql`
     insert into legacy_ids (source, legacy_id, account_id, doubt, created_at)
     select ${source}, left(r.legacy_id, 255), a.id, r.doubt, ${now}
-    from ${batch} join accounts a on a.email_key = r.email_key order by r.line on conflict do nothing`);
+    from ${batch} join accounts a on a.email_key = r.email_key
+    where not exists (select 1 from legacy_ids l
+      where l.source = ${source} and l.account_id = a.id and l.legacy_id = left(r.legacy_id, 255))
+    order by r.line on conflict do nothing`);
 }
 
 export interface Complaint {

@@ -52,12 +52,7 @@ export function displayAddress(typed: string): string {
 }
 
 // Lower-case letters that pass for ASCII ones (from Unicode's confusables, those that occur in fonts for text).
-const PASSES_FOR = new Map(
-  [...'аaеeоoрpсcуyхxіiјjѕsһhԁdԛqԝwкkӏlοoαaνvρpτtυuιiκkεeγyχxıiȷjɑaɡgօoսuցgհhոn'].reduce<[string, string][]>(
-    (pairs, char, index, all) => (index % 2 ? pairs : [...pairs, [char, all[index + 1]!]]),
-    [],
-  ),
-);
+const PASSES_FOR = new Set('аеорсухіјѕһԁԛԝкӏοανρτυικεγχıȷɑɡօսցհո');
 const SCRIPTS = [/\p{Script=Latin}/u, /\p{Script=Cyrillic}/u, /\p{Script=Greek}/u, /\p{Script=Armenian}/u];
 
 function imitates(label: string): boolean {

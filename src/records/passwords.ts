@@ -129,7 +129,7 @@ function slowCheck(work: SlowCheck): Promise<boolean> {
   });
 }
 
-/** Text keys of what is wrong with a new password. */
+/** What is wrong with a new password. */
 export type PasswordFault = 'too_short' | 'too_long' | 'common';
 
 const COMMON_WORDS = (

@@ -296,7 +296,7 @@ describe('a file that is no list is refused in one line, and nothing is written'
       'windows-1252',
     ],
     ['JSON that is no lines', '[\n{"email":"a@example.com"}]', 'jsonl', 'no JSON object'],
-  ])('%s', async (_name, content, ending, told) => {
+  ])('%s', async (...[, content, ending, told]) => {
     const result = await run({ file: await file(content, ending), source: 'a' });
     expect(result).toEqual({ refused: expect.stringContaining(told) });
     expect((result as { refused: string }).refused).not.toContain('\n');

@@ -115,7 +115,7 @@ test('past a bounded queue a check is refused as busy at once, and the others st
   const refused = tries.filter((one) => one.status === 'rejected');
   expect(refused.length).toBeGreaterThan(0);
   expect(refused.every((one) => one.reason instanceof Problem && one.reason.status === 503)).toBe(true);
-  expect(refused[0]!.reason.retryAfter).toBeGreaterThan(0);
+  expect((refused[0]!.reason as Problem).retryAfter).toBeGreaterThan(0);
   expect(await verifyPassword(undefined, 'x')).toEqual({ ok: false, rehash: false });
 });
 
