@@ -22,7 +22,7 @@ import { ownSession } from './oidc/own-session.ts';
 import { cookieNames, currentProvider } from './oidc/provider.ts';
 import { registeredClients } from './oidc/registered-clients.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
-import { openDatabase, type Database } from './platform/database.ts';
+import { openDatabase, type Database, type Queryable } from './platform/database.ts';
 import { embeddedSecret, findEmbedded, startEmbedded } from './platform/embedded-postgres.ts';
 import { loadTexts } from './platform/i18n.ts';
 import { migrate } from './platform/migrate.ts';
@@ -220,7 +220,13 @@ export function supportFor({ database, sealer, config }: Connection & { config: 
   });
 }
 
-const SWEEPS = [sweepArtifacts, sweepInteractions, sweepThrottle, sweepLinks];
+const HOUR = 3_600_000;
+const ago = (now: Date, milliseconds: number): Date => new Date(now.getTime() - milliseconds);
+
+/** What has expired is kept as long as something may still ask for it: the longest interaction, the cookie of a late page. */
+const sweepOldArtifacts = (db: Queryable, now: Date) => sweepArtifacts(db, ago(now, 2 * HOUR));
+const sweepOldInteractions = (db: Queryable, now: Date) => sweepInteractions(db, ago(now, DAY));
+const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks];
 
 function listen(handler: RequestListener, { host, port }: { host: string; port: number }): Promise<Server> {
   // A request line and headers beyond this are answered 431 by Node itself.

@@ -189,7 +189,7 @@ interface ImportOptions {
 async function importCommand(file: string, { json, ...options }: ImportOptions): Promise<void> {
   await withHouse(async ({ database, sealer }) => {
     const log = makeLog({ level: 'warn', destination: process.stderr });
-    const result = await importAccounts({ database, sealer, log }, { file, ...options }, new Date());
+    const result = await importAccounts({ database, sealer, log }, { file, actor: actor(), ...options }, new Date());
     if ('refused' in result) throw new Wrong(result.refused);
     if (json) say(JSON.stringify(result));
     else {

@@ -29,6 +29,7 @@ import {
 } from '../records/account-lists.ts';
 import { LISTS_LOCK } from '../records/accounts.ts';
 import { canonicalAddress, displayAddress, mixedScript } from '../records/addresses.ts';
+import { auditRow } from '../records/audit.ts';
 import { isUsable } from '../records/legacy-ids.ts';
 import { isWeakHash, knownHashForm, wrapWeakHash } from '../records/passwords.ts';
 import { NoList, readUserList, type ListRow } from './user-list.ts';
@@ -45,6 +46,8 @@ export interface ImportOptions {
   source: string;
   encoding?: string;
   dryRun?: boolean;
+  /** Who runs it, for the audit: `support:<operating system user>`. */
+  actor?: string;
   /** Where the report goes; written also when it has no line. */
   report?: string;
   onProgress?: (progress: { step: 'reading' | 'merging'; done: number; total: number }) => void;
@@ -76,7 +79,12 @@ export async function importAccounts(
       await leaveOutErased(session, source, sealer);
       const counts = await countRows(session, source);
       const found = await tellComplaints(session, options.report);
-      if (!dryRun) await mergeAll({ database, session, sealer }, options, now);
+      if (!dryRun) {
+        await mergeAll({ database, session, sealer }, options, now);
+        const { rows, created, joined } = counts;
+        const detail = { source, rows, created, joined };
+        await session.query(auditRow({ kind: 'list_imported', actor: options.actor ?? 'system', detail }, now));
+      }
       log.info({ source, dryRun, ...counts, ...found }, 'user list imported');
       return { ...counts, ...found };
     } catch (error) {

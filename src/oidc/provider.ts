@@ -37,6 +37,8 @@ export interface ProviderParts {
 }
 
 const SECOND = 1000;
+/** How long an e-service may take to answer, in milliseconds. */
+const PATIENCE = 3000;
 /** How long a sign-in page may stay open, in seconds. */
 export const INTERACTION_TTL = 3600;
 
@@ -63,7 +65,7 @@ type People = ReturnType<typeof residents>;
 function configuration(parts: ProviderParts, people: People, jwks: JWKS): Configuration {
   const { config, clock } = parts;
   const secure = config.issuer.startsWith('https:');
-  const cookie = { httpOnly: true, sameSite: 'lax', secure, signed: true, path: '/', overwrite: true } as const;
+  const cookie = { httpOnly: true, sameSite: 'lax', secure, signed: true, overwrite: true } as const;
   return {
     adapter: parts.adapter,
     jwks,
@@ -79,7 +81,12 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       policy: signInPolicy(people),
       url: (_ctx, interaction) => `/sign-in/${interaction.uid}${PROMPT_PAGE[interaction.prompt.name] ?? ''}`,
     },
-    cookies: { keys: parts.cookieKeys, names: cookieNames(config.issuer), long: cookie, short: cookie },
+    cookies: {
+      keys: parts.cookieKeys,
+      names: cookieNames(config.issuer),
+      long: { ...cookie, path: '/' },
+      short: cookie,
+    },
     pkce: { required: (_ctx, client) => client['require_pkce'] !== false },
     // interface.md: an e-service registered for refresh_token gets one with every code…
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
@@ -90,6 +97,8 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     enabledJWA: { idTokenSigningAlgValues: [...config.keys.algorithms] },
     features: {
       devInteractions: { enabled: false },
+      // There is one resource server, userinfo; the library's default prints a warning for each stranger's `resource`.
+      resourceIndicators: { enabled: false },
       userinfo: { enabled: true },
       revocation: { enabled: true },
       introspection: { enabled: true },
@@ -125,6 +134,15 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
         status: ctx.status,
         route: ctx.oidc?.route,
         lost: error.name === 'SessionNotFound',
+      }),
+    // The targets (jwks_uri, back-channel logout) stand in the operator's own files: they may well be on a private network,
+    // which the library's own fetch refuses. Redirects are not followed, and nobody waits long.
+    fetch: (url, options) =>
+      fetch(url, {
+        ...options,
+        dispatcher: undefined,
+        redirect: 'error',
+        signal: AbortSignal.timeout(PATIENCE),
       }),
     clientDefaults: { grant_types: ['authorization_code'], response_types: ['code'] },
   };

@@ -79,11 +79,7 @@ export async function endLinks(tx: Queryable, accountId: string, now: Date): Pro
 }
 
 /** How many links of the account still work, and when the newest was made. */
-export async function liveLinks(
-  db: Queryable,
-  accountId: string,
-  now: Date,
-): Promise<{ live: number; newest?: Date }> {
+export async function liveLinks(db: Queryable, accountId: string, now: Date): Promise<{ live: number; newest?: Date }> {
   const [row] = await db.query<{ live: number; newest: Date | null }>(sql`
     select count(*) filter (where spent_at is null and ended_at is null and expires_at > ${now})::int as live,
       max(created_at) as newest

@@ -63,13 +63,13 @@ export function webApp(parts: ServerParts): Koa {
   const { config } = parts;
   const app = new Koa({ proxy: config.listen.proxies > 0, maxIpsCount: config.listen.proxies });
   app.keys = parts.cookieKeys;
+  answerAs(app, new URL(config.issuer));
   // Every fault is answered and logged below; Koa's own printing would put it on stderr a second time.
   app.silent = true;
   app.on('error', (error: Error) => parts.log.debug({ err: error }, 'the connection ended early'));
 
   app.use(parts.health);
   app.use(requestLog(parts.log));
-  if (config.issuer.startsWith('https:')) app.use(behindTls);
   app.use(parts.assets);
   app.use(parts.pages);
   app.use(answerFaults(parts.log));
@@ -81,12 +81,10 @@ export function webApp(parts: ServerParts): Koa {
     if (screen.get) router.get(screen.path, asMiddleware(screen.get));
     if (screen.post) router.post(screen.path, asMiddleware(screen.post));
   }
+  app.use(nothingThere);
   app.use(router.routes());
-  app.use(router.allowedMethods({ throw: true, methodNotAllowed: () => new Problem('method_not_allowed', 405) }));
+  app.use(router.allowedMethods());
   app.use(parts.provider);
-  app.use((ctx) => {
-    if (ctx.status === 404 && ctx.body == null) throw new Problem('not_found', 404);
-  });
   return app;
 }
 
@@ -95,15 +93,30 @@ const asMiddleware =
   (ctx) =>
     handle(ctx);
 
-/** TLS ends at a proxy: cookies are secure whatever the connection from there to here. */
-const behindTls: Middleware = (ctx, next) => {
-  ctx.cookies.secure = true;
-  return next();
+/**
+ * The issuer is the site: whatever `Host` or a whole address in the request line says, nothing is made from it. Where TLS ends
+ * at a proxy this also makes every cookie `Secure`.
+ */
+function answerAs(app: Koa, { protocol, host, href }: URL): void {
+  const values = { protocol: protocol.slice(0, -1), host, href };
+  for (const [name, value] of Object.entries(values)) Object.defineProperty(app.request, name, { value });
+}
+
+/** What nobody answered is answered by a page of ours, or by JSON. */
+const nothingThere: Middleware = async (ctx, next) => {
+  await next();
+  if (ctx.body != null) return;
+  if (ctx.status === 404) throw new Problem('not_found', 404);
+  // 501: a method that no screen has.
+  if (ctx.status === 405 || ctx.status === 501) throw new Problem('method_not_allowed', 405);
 };
 
-/** The parts of a path that are secrets never reach the log. */
+/** The parts of a path that are secrets never reach the log; nor what a mail program made of them. */
 function loggablePath(path: string): string {
-  return path.slice(0, 200).replace(/^(\/(?:set-password|password-set|sign-in|auth)\/)[^/]+/, '$1…');
+  return path
+    .slice(0, 200)
+    .replace(/^(\/(?:set-password|password-set)\/).+/, '$1…')
+    .replace(/^(\/(?:sign-in|auth)\/)[^/]+/, '$1…');
 }
 
 const providerRoute = (ctx: Context): string | undefined => (ctx as { oidc?: { route?: string } }).oidc?.route;
