@@ -1,0 +1,57 @@
+/** What the pages for people say of files, commands and settings is true of the code. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { configOf, ISSUER, SECRET } from './config/config-folder.ts';
+
+const root = join(import.meta.dirname, '..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+const pages = ['.', 'docs'].flatMap((folder) =>
+  readdirSync(join(root, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join(folder, name)),
+);
+const examples = (path: string, language: string) =>
+  [...read(path).matchAll(new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 'gs'))].map((match) => match[1]!);
+
+describe('every page', () => {
+  test.each(pages)('%s leads only to what is there', (path) => {
+    const text = read(path);
+    const links = [...text.matchAll(/\]\(([^)#]+)[^)]*\)|src="([^"]+)"/g)].map((match) => match[1] ?? match[2]!);
+    const own = links.filter((link) => !/^[a-z]+:/.test(link));
+    expect(own.filter((link) => !existsSync(resolve(root, dirname(path), link)))).toEqual([]);
+  });
+
+  test.each(pages)('%s names only files and scripts that are there', (path) => {
+    const text = read(path);
+    const files = [...text.matchAll(/`([\w.-]+\/[\w./-]*\.(?:ts|pug|sql))`/g)].map((match) => match[1]!);
+    const places = (file: string) => [file, join('src', file)].map((place) => join(root, place));
+    expect(files.filter((file) => !places(file).some((place) => existsSync(place)))).toEqual([]);
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const called = [...text.matchAll(/npm run ([\w:]+)/g)].map((match) => match[1]!);
+    expect(called.filter((script) => !scripts[script])).toEqual([]);
+  });
+});
+
+test('docs/architecture.md has every file of src', () => {
+  const text = read('docs/architecture.md');
+  const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .filter((file) => !file.startsWith('demo/') && !file.startsWith('web/screens/'));
+  expect(files.filter((file) => !text.includes(`${basename(file)}\``))).toEqual([]);
+});
+
+test.each(['README.md', 'docs/for-e-services.md'])('the client files of %s can be copied as they stand', (path) => {
+  const environment = { LIBRARY_CLIENT_SECRET: SECRET };
+  const files = examples(path, 'yaml').filter((text) => text.startsWith('client_id:'));
+  expect(files).not.toEqual([]);
+  for (const file of files) {
+    const { clients } = configOf({ 'tunnus.yaml': ISSUER, 'clients/library.yaml': file }, environment);
+    expect(clients.map(({ client_id: id }) => id)).toEqual(['library']);
+  }
+});
+
+test("the README's settings can be copied as they stand", () => {
+  const [settings] = examples('README.md', 'yaml');
+  expect(configOf({ 'tunnus.yaml': settings! }).issuer).toBe('http://localhost:3000');
+});
