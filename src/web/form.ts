@@ -24,7 +24,9 @@ export type FieldRules = Record<string, { max: number; required?: boolean }>;
 export interface FormGuard {
   /** The value of a form's hidden field; gives the browser its form cookie where it has none. */
   token(ctx: Context): string;
-  /** Throws the Problem 'form_expired' for a form that another site sent or that outlived its cookie. */
+  /** Throws the Problem 'form_expired' for a form that another site sent. */
+  checkSite(ctx: Context): void;
+  /** And for one that outlived its cookie, too. */
   check(ctx: Context, token: string | undefined): void;
 }
 
@@ -37,8 +39,13 @@ export function makeFormGuard({ sealer, issuer }: { sealer: Sealer; issuer: stri
     return id !== undefined && FORM_ID.test(id) ? id : undefined;
   };
   const ids = new WeakMap<Context, string>();
+  const checkSite = (ctx: Context): void => {
+    if (fromOurSite(ctx, origin)) return;
+    throw new Problem('form_expired', 403, { detail: 'the form came from another site' });
+  };
 
   return {
+    checkSite,
     token(ctx) {
       let id = ids.get(ctx) ?? idOf(ctx);
       if (id === undefined) {
@@ -49,9 +56,7 @@ export function makeFormGuard({ sealer, issuer }: { sealer: Sealer; issuer: stri
       return sealer.digest(id, PURPOSE).toString('base64url');
     },
     check(ctx, token) {
-      if (!fromOurSite(ctx, origin)) {
-        throw new Problem('form_expired', 403, { detail: 'the form came from another site' });
-      }
+      checkSite(ctx);
       const id = idOf(ctx);
       const good =
         id !== undefined &&

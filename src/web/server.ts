@@ -10,6 +10,7 @@ import { Problem } from '../platform/refusal.ts';
 import { randomToken } from '../platform/secrets.ts';
 import { metrics, type Log } from '../platform/telemetry.ts';
 import { changePasswordReturn, signedInReturn } from './account-pages.ts';
+import type { FormGuard } from './form.ts';
 import { pageOf } from './page.ts';
 import type { ScreenParts } from './screen.ts';
 import { accountPasswordScreen } from './screens/account-password.ts';
@@ -84,6 +85,7 @@ export function webApp(parts: ServerParts): Koa {
   app.use(nothingThere);
   app.use(router.routes());
   app.use(router.allowedMethods());
+  app.use(signOutForm);
   app.use(parts.provider);
   return app;
 }
@@ -101,6 +103,12 @@ function answerAs(app: Koa, { protocol, host, href }: URL): void {
   const values = { protocol: protocol.slice(0, -1), host, href };
   for (const [name, value] of Object.entries(values)) Object.defineProperty(app.request, name, { value });
 }
+
+/** The one form of ours that the provider reads itself: its own secret proves the page, this the site. */
+const signOutForm: Middleware = (ctx, next) => {
+  if (ctx.method === 'POST' && ctx.path === '/session/end/confirm') (ctx.state.formGuard as FormGuard).checkSite(ctx);
+  return next();
+};
 
 /** What nobody answered is answered by a page of ours, or by JSON. */
 const nothingThere: Middleware = async (ctx, next) => {

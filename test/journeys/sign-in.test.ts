@@ -243,6 +243,8 @@ describe('an address that is not known', () => {
     expect(page.status).toBe(422);
     expect(page.field('username')?.getAttribute('value')).toBe('maija meikäläinen');
     expect(page.field('username')?.getAttribute('aria-invalid')).toBe('true');
+    await browser.submit({ username: 'maija.meikalainen@example.net' });
+    expect(browser.page.text).toContain('Emme tunnistaneet sähköpostiosoitetta maija.meikalainen@example.net.');
   });
 
   test('one place that tries many is stopped for a while', async () => {

@@ -27,11 +27,12 @@ export function signInScreen(parts: ScreenParts): Screen {
         },
         now,
       );
-      parts.gate.keep(ctx, underWay);
-      if ('refused' in identified) {
-        if (identified.refused === 'too_many_tries') return tooMany(ctx, identified.retryAfter);
+      if ('refused' in identified && identified.refused === 'email_invalid') {
         return page.refuse('sign-in', { service, email: typed }, [{ field: 'email', key: 'sign-in.email_invalid' }]);
       }
+      // Only now is there a row: what is no address was not looked up and has made none.
+      parts.gate.keep(ctx, underWay);
+      if ('refused' in identified) return tooMany(ctx, identified.retryAfter);
       goOn(ctx, `/sign-in/${underWay.uid}/${identified.page}`);
     }),
   };
