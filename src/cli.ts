@@ -46,6 +46,8 @@ async function serve(): Promise<void> {
   const log = makeLog();
   const running = await startTunnus({ config, log });
   log.info({ issuer: config.issuer, port: running.port }, 'ready');
+  // What a library lets fall in the background must not take every resident's sign-in with it.
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'something failed in the background'));
   process.on('SIGHUP', () => void running.reload());
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { Logger, run } from 'graphile-worker';
-import type { JobHelpers, Task } from 'graphile-worker';
+import type { JobHelpers, Runner, Task } from 'graphile-worker';
 import { createTransport } from 'nodemailer';
 import type { Config } from './config.ts';
 import type { RenderedMail } from './mail/mails.ts';
@@ -39,11 +39,54 @@ const LOOK_FOR_DEAD_EVERY = 15_000;
 const SWEEP_EVERY = '*/10 * * * * sweep ?max=1';
 const MOST_BATCHES = 20;
 
+/** After the queue lost the database for too long it ends; it is started anew until it stands again. */
+const RESTART_AFTER = 2_000;
+
 export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void> }> {
   const { database, config, log } = parts;
   if (!config.mail.url) log.warn({}, 'mail.url is not set: mails wait in the queue and nobody gets a link');
+  let stopping = false;
+  let restart: NodeJS.Timeout | undefined;
+  let runner = await startRunner(parts);
+  const keepRunning = (): void => {
+    const ended = (error?: unknown): void => {
+      if (stopping) return;
+      log.error({ err: error }, 'the job queue stopped and is started anew');
+      restart = setTimeout(() => void again(), RESTART_AFTER).unref();
+    };
+    // Without a listener a queue that can't reach the database would end the process.
+    runner.promise.then(() => ended(), ended);
+  };
+  const again = async (): Promise<void> => {
+    try {
+      runner = await startRunner(parts);
+      keepRunning();
+    } catch (error) {
+      log.debug({ err: error }, 'the job queue is out of reach');
+      if (!stopping) restart = setTimeout(() => void again(), RESTART_AFTER).unref();
+    }
+  };
+  keepRunning();
+  const watch = setInterval(() => {
+    freeJobsOfTheDead(database).catch((error: unknown) => log.debug({ err: error }, 'the job queue is out of reach'));
+  }, LOOK_FOR_DEAD_EVERY);
+  watch.unref();
+
+  return {
+    async stop() {
+      stopping = true;
+      clearInterval(watch);
+      clearTimeout(restart);
+      // One that has ended by itself is stopped already.
+      await runner.stop().catch((error: unknown) => log.debug({ err: error }, 'the job queue had stopped'));
+    },
+  };
+}
+
+async function startRunner(parts: JobParts): Promise<Runner> {
+  const { database, log } = parts;
   await freeJobsOfTheDead(database);
-  const runner = await run({
+  return run({
     pgPool: database.pool,
     concurrency: WORKERS,
     pollInterval: 2_000,
@@ -55,19 +98,6 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
       if (level === 'error' || level === 'warning') log.debug({ queue: message }, 'the job queue');
     }),
   });
-  // Without a listener a queue that can't reach the database would end the process.
-  void runner.promise.catch((error: unknown) => log.error({ err: error }, 'the job queue stopped'));
-  const watch = setInterval(() => {
-    freeJobsOfTheDead(database).catch((error: unknown) => log.debug({ err: error }, 'the job queue is out of reach'));
-  }, LOOK_FOR_DEAD_EVERY);
-  watch.unref();
-
-  return {
-    async stop() {
-      clearInterval(watch);
-      await runner.stop();
-    },
-  };
 }
 
 /** The queue itself would wait four hours before it takes over a job whose process was killed. */

@@ -4,9 +4,11 @@ import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { DatabaseUnavailable, openDatabase, sql, type Database } from '../../src/platform/database.ts';
 import { EmbeddedInUse, embeddedSecret, findEmbedded, startEmbedded } from '../../src/platform/embedded-postgres.ts';
+import { isRunning } from '../../src/platform/process-lock.ts';
 import { randomToken } from '../../src/platform/secrets.ts';
 
 const OWNER = join(import.meta.dirname, '..', 'support', 'embedded-owner.ts');
@@ -55,6 +57,11 @@ async function owner(user?: number): Promise<{ child: ChildProcess; said: string
   cleanings.push(() => child.kill('SIGKILL'));
   const [said] = (await once(createInterface(child.stdout), 'line')) as [string];
   return { child, said };
+}
+
+/** The signal is only a wish: the kernel takes its time. */
+async function ended(pid: number): Promise<void> {
+  while (isRunning(pid)) await setImmediate();
 }
 
 async function killed(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
@@ -128,7 +135,9 @@ describe('after its owner ended', () => {
     const { child, said } = await owner();
     await note(said);
     await killed(child, 'SIGKILL');
-    process.kill(Number.parseInt(readFileSync(join(folder, 'postgres', 'postmaster.pid'), 'utf8'), 10), 'SIGKILL');
+    const postmaster = Number.parseInt(readFileSync(join(folder, 'postgres', 'postmaster.pid'), 'utf8'), 10);
+    process.kill(postmaster, 'SIGKILL');
+    await ended(postmaster);
     expect(await findEmbedded(folder)).toBeUndefined();
     expect(await notes((await start()).url)).toEqual(remembered);
   });
