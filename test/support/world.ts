@@ -81,7 +81,12 @@ const CLIENTS: Record<string, Yaml> = {
     subject_type: 'pairwise',
     legacy_source: 'kartta',
   },
-  bare: { client_name: 'Bare', redirect_uris: ['https://bare.example/callback'], scope: 'openid email', subject_type: 'public' },
+  bare: {
+    client_name: 'Bare',
+    redirect_uris: ['https://bare.example/callback'],
+    scope: 'openid email',
+    subject_type: 'public',
+  },
   stranger: {
     client_name: 'Stranger',
     redirect_uris: ['https://stranger.example/callback'],
@@ -90,7 +95,14 @@ const CLIENTS: Record<string, Yaml> = {
   },
 };
 
-export async function startWorld(options: { settings?: Yaml; clients?: Record<string, Yaml> } = {}): Promise<World> {
+export interface WorldOptions {
+  settings?: Yaml;
+  clients?: Record<string, Yaml>;
+  /** Another way to the same database. */
+  databaseUrl?: (url: string) => Promise<string>;
+}
+
+export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const [place, mailbox, port] = await Promise.all([testDatabase(), startMailbox(), freePort()]);
   const folder = await mkdtemp(join(tmpdir(), 'tunnus-config-'));
   const issuer = (options.settings?.['issuer'] as string | undefined) ?? `http://127.0.0.1:${port}`;
@@ -101,7 +113,7 @@ export async function startWorld(options: { settings?: Yaml; clients?: Record<st
     brand: { name: 'Kaupunki' },
     ...options.settings,
     issuer,
-    database: { url: place.url },
+    database: { url: (await options.databaseUrl?.(place.url)) ?? place.url },
     mail: { url: mailbox.url, from: 'no-reply@kaupunki.example' },
   };
   // JSON is YAML: what is written is read again by the reader that operators meet.
@@ -115,7 +127,10 @@ export async function startWorld(options: { settings?: Yaml; clients?: Record<st
   const config: Config = { ...reading.config, listen: { ...reading.config.listen, port, metricsPort: 0 } };
 
   let skew = 0;
-  const clock = { now: () => new Date(Date.now() + skew), advance: (milliseconds: number) => void (skew += milliseconds) };
+  const clock = {
+    now: () => new Date(Date.now() + skew),
+    advance: (milliseconds: number) => void (skew += milliseconds),
+  };
   const log: string[] = [];
   const destination = { write: (line: string) => log.push(line) } as unknown as NodeJS.WritableStream;
   const tunnus = await startTunnus({ config, clock: clock.now, log: makeLog({ destination }) });
@@ -156,9 +171,15 @@ async function makeAccount(database: Database, account: NewAccount, now: Date): 
 
 async function relyingParty(issuer: string, name: string, config: Config): Promise<RelyingParty> {
   const registered = config.clients.find(({ client_id: id }) => id === name)!;
-  const discovered = await client.discovery(new URL(issuer), name, CLIENT_SECRET, client.ClientSecretBasic(CLIENT_SECRET), {
-    execute: [client.allowInsecureRequests],
-  });
+  const discovered = await client.discovery(
+    new URL(issuer),
+    name,
+    CLIENT_SECRET,
+    client.ClientSecretBasic(CLIENT_SECRET),
+    {
+      execute: [client.allowInsecureRequests],
+    },
+  );
   const redirectUri = registered.redirect_uris[0]!;
   return {
     config: discovered,

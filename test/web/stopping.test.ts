@@ -1,0 +1,101 @@
+/** `tunnus serve` as a process of its own: SIGTERM finishes what is under way, takes nothing new, and ends with 0. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { SECRET } from '../support/world.ts';
+
+const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
+
+interface Serving {
+  process: ChildProcess;
+  port: number;
+  log: string[];
+  /** The exit code, or the signal that ended it. */
+  ended: Promise<number | string>;
+}
+
+let place: TestDatabase;
+let folder: string;
+let serving: Serving;
+
+beforeEach(async () => {
+  place = await testDatabase();
+  folder = await mkdtemp(join(tmpdir(), 'tunnus-config-'));
+  await mkdir(join(folder, 'clients'));
+  const settings = { issuer: 'https://tunnistus.example', secret: SECRET, database: { url: place.url } };
+  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify({ ...settings, listen: { port: 0, metricsPort: 0 } }));
+  serving = await serve();
+});
+afterEach(async () => {
+  serving.process.kill('SIGKILL');
+  await serving.ended;
+  await place.drop();
+  await rm(folder, { recursive: true });
+});
+
+async function serve(): Promise<Serving> {
+  const process_ = spawn(process.execPath, [CLI, 'serve'], {
+    env: { PATH: process.env['PATH'], TUNNUS_CONFIG: folder },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(process_, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
+  const log: string[] = [];
+  const port = await new Promise<number>((resolve, reject) => {
+    createInterface(process_.stdout).on('line', (line) => {
+      log.push(line);
+      const { msg, port: listening } = JSON.parse(line) as { msg: string; port: number };
+      if (msg === 'ready') resolve(listening);
+    });
+    void ended.then((code) => reject(new Error(`ended with ${code}: ${log.join('\n')}`)));
+  });
+  return { process: process_, port, log, ended };
+}
+
+async function openConnection(): Promise<Socket> {
+  const socket = connect(serving.port, '127.0.0.1');
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function isRefused(): Promise<boolean> {
+  const socket = connect(serving.port, '127.0.0.1');
+  const refused = await once(socket, 'connect').then(
+    () => false,
+    () => true,
+  );
+  socket.destroy();
+  return refused;
+}
+
+test.each(['SIGTERM', 'SIGINT'] as const)('%s ends it with 0, idle connections or not', async (signal) => {
+  const idle = await openConnection();
+  idle.write('GET /signed-out HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(idle, 'data');
+  serving.process.kill(signal);
+  expect(await serving.ended).toBe(0);
+  expect(serving.log.some((line) => line.includes('"msg":"stopping"'))).toBe(true);
+  expect(serving.log.filter((line) => line.includes('"level":"error"'))).toEqual([]);
+  idle.destroy();
+});
+
+test('a request under way is answered whole, while nobody new is let in', async () => {
+  const underWay = await openConnection();
+  const answer = text(underWay);
+  underWay.write(
+    'POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 19\r\n\r\ngrant',
+  );
+  // An answer on another connection proves that the first half has been read.
+  expect((await fetch(`http://127.0.0.1:${serving.port}/health/ready`)).status).toBe(200);
+  serving.process.kill('SIGTERM');
+  while (!(await isRefused()));
+  underWay.write('_type=password');
+  expect(await answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*"error":"invalid_/);
+  expect(await serving.ended).toBe(0);
+});
