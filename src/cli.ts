@@ -142,7 +142,7 @@ function program(): Command {
     .addOption(jsonOption())
     .description('mails a link that sets a password')
     .action((email: string, { json }: { json?: boolean }) =>
-      supportCommand((support, now) => support.resend(email, { language: 'fi' }, now), {
+      supportCommand((support, now) => support.resend(email, now), {
         json,
         tell: ({ sent }: { sent: boolean }) => [
           sent ? 'A link is on its way.' : 'Enough links were mailed lately; the last ones still work.',

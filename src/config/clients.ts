@@ -93,7 +93,7 @@ const CLIENT = {
   legacy_source: text('a name of small letters, digits, - and _', (given) => /^[a-z0-9][a-z0-9_-]{0,63}$/.test(given)),
   require_pkce: yesOrNo,
   consent: oneOf('skip', 'ask'),
-  logout_on_expiry: yesOrNo,
+  logout_on_expiry: value('false (true comes with a later version)', (given) => (given === false ? given : undefined)),
 } as const;
 
 export interface ClientFiles {
@@ -184,10 +184,9 @@ function together(checked: Judged): void {
   ) {
     fault(['scope'], 'scope has offline_access without refresh_token, expected it in grant_types');
   }
-  for (const key of ['backchannel_logout_session_required', 'logout_on_expiry'] as const) {
-    if (values[key] && !given('backchannel_logout_uri')) {
-      fault([key], `${key} is true without backchannel_logout_uri, expected that address`);
-    }
+  if (values.backchannel_logout_session_required && !given('backchannel_logout_uri')) {
+    const key = 'backchannel_logout_session_required';
+    fault([key], `${key} is true without backchannel_logout_uri, expected that address`);
   }
 }
 

@@ -66,8 +66,10 @@ export async function importAccounts(
   now: Date,
 ): Promise<{ refused: string } | ImportResult> {
   const { source, dryRun = false } = options;
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(source)) {
-    return { refused: `--source ${source.slice(0, 64)}: a name of letters, digits, '.', '_' and '-' is expected` };
+  if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(source)) {
+    return {
+      refused: `--source ${source.slice(0, 64)}: a name of small letters, digits, '-' and '_' is expected, as in legacy_source`,
+    };
   }
   return database.session(async (session) => {
     const [lock] = await session.query<{ got: boolean }>(sql`select pg_try_advisory_lock(${LISTS_LOCK}) as got`);

@@ -49,7 +49,7 @@ export function signIn(parts: SignInParts) {
   const { database, config, mails, allowances } = parts;
   const setting = config.signIn.unknownAddress;
 
-  /** The one mail that goes to a typed address, in its canonical form, in a fixed text (interface.md, `conceal`). */
+  /** The one mail that goes to a typed address, in its canonical form, in a fixed text. */
   async function tellStranger(emailKey: string, origin: Origin, now: Date): Promise<void> {
     await database.transaction(async (tx) => {
       if ((await take(tx, allowances.stranger(emailKey), now)) > 0) return;
@@ -85,9 +85,9 @@ export function signIn(parts: SignInParts) {
       const probe = allowances.probe(visitor);
       const { wait, account } = await lookUp(database, { emailKey, counting: probe, also: keep(email) }, now);
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
-      // A known address was no probe. (Under `conceal` it stays counted until the password proves it: equal writes.)
-      if (account && setting === 'tell') await database.query(giveBack(probe));
       const page = await carryOut('address', { account, emailKey, origin }, now);
+      // A known address was no probe: the password gives it back, and a link at once. (Under `conceal` all writes are alike.)
+      if (page === 'link-sent') await database.query(giveBack(probe));
       return { page, email, ...(page === 'unknown-address' ? { suggestion: suggestion(email) } : {}) };
     },
 
@@ -136,7 +136,7 @@ export function signIn(parts: SignInParts) {
         page: row.page,
         proof: { accountId: account.id, epoch: account.epoch, emailKey, locale: account.locale },
         writes: [
-          giveBack([...counted, ...(setting === 'conceal' ? allowances.probe(visitor) : [])]),
+          giveBack([...counted, ...allowances.probe(visitor)]),
           signedInRow(account.id, now),
           auditRow(
             { kind: 'signed_in', accountId: account.id, clientId, place: visitor.place, detail: { amr: 'pwd' } },

@@ -129,10 +129,13 @@ export const STATES: readonly Row[] = [
   { at: 'link_posted', link: 'live', account: 'locked', page: 'locked', writes: [] },
   { at: 'link_posted', link: 'unknown', account: 'unknown', page: 'link-unknown', writes: [] },
   ...(['used', 'expired', 'ended'] as const).flatMap((link) =>
-    (['no_password', 'has_password', 'locked'] as const).flatMap((account): Row[] => [
-      { at: 'link_opened', link, account, page: LINK_PAGES[link], writes: [] },
-      { at: 'link_posted', link, account, page: LINK_PAGES[link], writes: [] },
-    ]),
+    (['no_password', 'has_password', 'locked'] as const).flatMap((account): Row[] => {
+      const page = account === 'locked' ? 'locked' : LINK_PAGES[link];
+      return [
+        { at: 'link_opened', link, account, page, writes: [] },
+        { at: 'link_posted', link, account, page, writes: [] },
+      ];
+    }),
   ),
 ];
 

@@ -2,6 +2,7 @@
  * Owns what support does for a resident: look, send a link again, lock and unlock. None of it can see or
  * set a password. Each act is one transaction with its audit row, which names who ran it.
  */
+import type { Config } from '../config.ts';
 import type { Database, Queryable } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import { accountByKey, lockAccount, unlockAccount, type Account } from '../records/accounts.ts';
@@ -26,6 +27,7 @@ export interface AccountPicture {
 
 export interface SupportParts extends LinkMailParts {
   database: Database;
+  config: LinkMailParts['config'] & Pick<Config, 'languages'>;
   /** `support:<operating system user>` */
   actor: string;
 }
@@ -68,11 +70,13 @@ export function support(parts: SupportParts) {
       return { account, state: stateOf(account), links, ties, subjects: Object.fromEntries(subjects), events };
     },
 
-    async resend(email: string, { language }: { language: string }, now: Date): Promise<{ sent: boolean } | Refusal> {
+    async resend(email: string, now: Date): Promise<{ sent: boolean } | Refusal> {
       const account = await find(email);
       if (!account) return UNKNOWN;
       if (account.lockedAt) return { refused: 'account_locked' };
-      return { sent: await mailLink(parts, { account, origin: { language, actor } }, now) };
+      return {
+        sent: await mailLink(parts, { account, origin: { language: parts.config.languages[0] ?? 'fi', actor } }, now),
+      };
     },
 
     lock: (email: string, now: Date) =>

@@ -37,7 +37,7 @@ export interface LinkData {
 export interface Mails {
   setPassword(tx: Queryable, to: Recipient, data: LinkData): Promise<void>;
   passwordChanged(tx: Queryable, to: Recipient): Promise<void>;
-  /** The one mail that goes to an address without an account (interface.md, `conceal`). */
+  /** The one mail that goes to an address without an account (under `conceal`). */
   unknownAddress(tx: Queryable, to: Recipient): Promise<void>;
 }
 

@@ -9,7 +9,7 @@ import { subjectFor } from '../records/subjects.ts';
 import { sectorOfClient } from './clients.ts';
 import { current } from './unit-of-work.ts';
 
-/** interface.md's table: scope to claims (OpenID Connect Core 1.0, 5.4; RFC 8176 for amr). */
+/** Scope to claims (OpenID Connect Core 1.0, 5.4; RFC 8176 for amr). */
 export const CLAIMS = {
   openid: ['sub', 'auth_time', 'acr', 'amr'],
   email: ['email', 'email_verified'],

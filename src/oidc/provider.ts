@@ -8,9 +8,11 @@ import Provider, { type AdapterFactory, type Configuration, type JWKS, type KoaC
 import type { Config } from '../config.ts';
 import type { Queryable } from '../platform/database.ts';
 import type { Log } from '../platform/telemetry.ts';
+import { auditRow } from '../records/audit.ts';
 import { CLAIMS, residents, SCOPES } from './claims.ts';
 import { acceptEverySecret, CLIENT_OPTIONS } from './clients.ts';
 import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
+import { current } from './unit-of-work.ts';
 import { alwaysNameTheSession, logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
 
 export interface ProviderPages extends SignOutPages {
@@ -88,7 +90,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       short: cookie,
     },
     pkce: { required: (_ctx, client) => client['require_pkce'] !== false },
-    // interface.md: an e-service registered for refresh_token gets one with every code…
+    // An e-service registered for refresh_token gets one with every code…
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     // …which without offline_access ends with the session.
     expiresWithSession: async (_ctx, token) => !token.scopes.has('offline_access'),
@@ -101,7 +103,12 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       resourceIndicators: { enabled: false },
       userinfo: { enabled: true },
       revocation: { enabled: true },
-      introspection: { enabled: true },
+      introspection: {
+        enabled: true,
+        // RFC 7662, 2.1: nobody fishes for other e-services' tokens.
+        allowedPolicy: (_ctx, client, token) =>
+          client.clientAuthMethod !== 'none' && 'clientId' in token && token.clientId === client.clientId,
+      },
       pushedAuthorizationRequests: { enabled: true },
       backchannelLogout: { enabled: true },
       claimsParameter: { enabled: true },
@@ -166,17 +173,22 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
         );
       });
     }
+    provider.on('end_session.success', (ctx: KoaContextWithOIDC) => {
+      const { session, client } = ctx.oidc;
+      const ended = { accountId: session?.accountId, clientId: client?.clientId, place: ctx.ip };
+      current()?.also(auditRow({ kind: 'signed_out', ...ended }, parts.clock()));
+    });
     return {
       provider,
       middleware: signOutFlow(mount(provider as never) as Middleware, { pages: parts.pages, subFor: people.subFor }),
     };
   };
-  let current = build(jwks);
+  let live = build(jwks);
   return {
-    middleware: (ctx, next) => current.middleware(ctx, next) as Promise<unknown>,
-    provider: () => current.provider,
+    middleware: (ctx, next) => live.middleware(ctx, next) as Promise<unknown>,
+    provider: () => live.provider,
     rebuild(keys) {
-      current = build(keys);
+      live = build(keys);
     },
   };
 }

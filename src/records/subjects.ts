@@ -24,22 +24,25 @@ export async function subjectFor(
   { sector, accountId, wanted }: { sector: string; accountId: string; wanted?: string },
   now: Date,
 ): Promise<string | undefined> {
+  const known = await givenSubject(db, { sector, accountId });
+  if (known !== undefined) return known;
   const sub = wanted ?? PAIRWISE_PREFIX + randomToken(24);
   const [row] = await db.query<{ sub: string }>(sql`
-    with given as (
-      insert into subjects (sector, account_id, sub, created_at)
-      values (${sector}, ${accountId}, ${sub}, ${now})
-      on conflict do nothing
-      returning sub)
-    select sub from given
-    union all
-    select sub from subjects where sector = ${sector} and account_id = ${accountId}
-    limit 1`);
-  if (row) return row.sub;
-  // Both halves saw nothing: another request gave it out between them, or the wanted id is somebody else's.
-  const [known] = await db.query<{ sub: string }>(sql`
+    insert into subjects (sector, account_id, sub, created_at)
+    values (${sector}, ${accountId}, ${sub}, ${now})
+    on conflict do nothing
+    returning sub`);
+  // Nothing written: another request was faster, or the wanted id is somebody else's.
+  return row ? row.sub : givenSubject(db, { sector, accountId });
+}
+
+async function givenSubject(
+  db: Queryable,
+  { sector, accountId }: { sector: string; accountId: string },
+): Promise<string | undefined> {
+  const [row] = await db.query<{ sub: string }>(sql`
     select sub from subjects where sector = ${sector} and account_id = ${accountId}`);
-  return known?.sub;
+  return row?.sub;
 }
 
 /** What has been given out so far: sector to sub. */

@@ -9,6 +9,7 @@ import type { SignInPast, SignInUnderWay } from '../oidc/interaction.ts';
 import { current } from '../oidc/unit-of-work.ts';
 import type { Sql } from '../platform/database.ts';
 import { readQuery } from './form.ts';
+import { metrics } from '../platform/telemetry.ts';
 import { pageOf } from './page.ts';
 import { goOn, serviceOf, type ScreenParts, type Service } from './screen.ts';
 
@@ -110,7 +111,9 @@ export async function finishSignIn(
     ts: Math.floor(now.getTime() / 1000),
   };
   parts.visitors.remember(ctx, proof.emailKey);
-  for (const write of writes) current()!.also(write);
+  const unit = current()!;
+  for (const write of writes) unit.also(write);
+  unit.onFlush(() => metrics.signIns.inc({ outcome: 'signed_in' }));
   if (underWay.session && underWay.session.accountId !== proof.accountId) {
     parts.gate.keep(ctx, underWay, { login });
     return goOn(ctx, `/sign-in/${underWay.uid}/other-person`);

@@ -147,7 +147,7 @@ describe('a fault is told with file, line, what is wrong and what is expected', 
       'client_secret stands beside token_endpoint_auth_method none, which uses none, expected one of the two',
     ],
     ['require_pkce: "no"', 'require_pkce is "no", expected true or false'],
-    ['logout_on_expiry: true', 'logout_on_expiry is true without backchannel_logout_uri, expected that address'],
+    ['logout_on_expiry: true', 'logout_on_expiry is true, expected false (true comes with a later version)'],
     ['default_max_age: -1', 'default_max_age is -1, expected a whole number from 0 to 31536000'],
     [
       'jwks: { keys: [{ kty: oct, k: abc }] }',

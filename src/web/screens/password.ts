@@ -1,4 +1,5 @@
 /** The password step: carries its address as a visible read-only field, so that password managers work. */
+import { metrics } from '../../platform/telemetry.ts';
 import { canonicalAddress } from '../../records/addresses.ts';
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
@@ -23,6 +24,7 @@ export function passwordScreen(parts: ScreenParts): Screen {
       const { clientId } = underWay;
       const tried = await parts.signIn.tryPassword({ email, password, visitor, clientId }, now);
       if ('refused' in tried) {
+        metrics.signIns.inc({ outcome: tried.refused });
         if (tried.refused === 'too_many_tries') return tooMany(ctx, tried.retryAfter);
         const locals = { service, email, uid: underWay.uid, conceal };
         return pageOf(ctx).refuse('password', locals, [{ field: 'password', key: 'password.wrong' }]);

@@ -1,0 +1,58 @@
+/** What a sign-in costs in SQL, counted; and that a stranger's request writes nothing. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import * as client from 'openid-client';
+import { startWorld, type World } from '../support/world.ts';
+
+const PASSWORD = 'kolme vihreää omenaa pöydällä';
+let world: World;
+
+beforeAll(async () => {
+  world = await startWorld();
+  await world.account({ email: 'maija@example.com', password: PASSWORD });
+});
+afterAll(() => world.close());
+
+async function counted<T>(work: () => Promise<T>): Promise<{ statements: number; commits: number; result: T }> {
+  const { statements, commits } = world.database.counts;
+  const result = await work();
+  return {
+    statements: world.database.counts.statements - statements,
+    commits: world.database.counts.commits - commits,
+    result,
+  };
+}
+
+async function signIn() {
+  const kartta = await world.relyingParty('kartta');
+  const browser = world.browser();
+  const errand = await kartta.begin({ scope: 'openid email' });
+  await browser.get(errand.url);
+  await browser.submit({ username: 'maija@example.com' });
+  await browser.submit({ 'current-password': PASSWORD });
+  const tokens = await errand.finish(browser.page.leadsTo!);
+  await client.fetchUserInfo(kartta.config, tokens.access_token, client.skipSubjectCheck);
+  return { kartta, tokens, browser };
+}
+
+test("a stranger's authorization request and its page cost no SQL", async () => {
+  const kartta = await world.relyingParty('kartta');
+  const { url } = await kartta.begin();
+  const { statements } = await counted(() => world.browser().get(url));
+  expect(statements).toBe(0);
+});
+
+test('a whole sign-in with tokens, userinfo and audit keeps to its statements', async () => {
+  // The first gives out the sub and learns the device; what follows is every day.
+  await signIn();
+  const { statements, commits } = await counted(signIn);
+  expect(statements).toBeLessThanOrEqual(14);
+  expect(commits).toBeLessThanOrEqual(6);
+});
+
+test('single sign-on at another e-service asks little', async () => {
+  const { browser } = await signIn();
+  const bare = await world.relyingParty('bare');
+  const errand = await bare.begin();
+  const { statements } = await counted(() => browser.get(errand.url));
+  expect(statements).toBeLessThanOrEqual(3);
+});
