@@ -1,0 +1,190 @@
+/** The commands as operators run them: real processes, their words and their exit codes. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { testDatabase, type TestDatabase } from './support/database.ts';
+
+const CLI = join(import.meta.dirname, '..', 'src', 'cli.ts');
+const SECRET = 'a secret of the tests, thirty-two characters or more';
+
+let place: TestDatabase;
+let folder: string;
+
+beforeAll(async () => {
+  place = await testDatabase();
+  folder = await mkdtemp(join(tmpdir(), 'tunnus-cli-'));
+  await mkdir(join(folder, 'clients'));
+  await settings({ support: { email: 'tuki@kaupunki.example' } });
+});
+afterAll(async () => {
+  await place.drop();
+  await rm(folder, { recursive: true });
+});
+
+const settings = (more: object): Promise<void> =>
+  writeFile(
+    join(folder, 'tunnus.yaml'),
+    JSON.stringify({
+      issuer: 'https://tunnistus.kaupunki.example',
+      secret: SECRET,
+      database: { url: place.url },
+      ...more,
+    }),
+  );
+
+interface Ended {
+  code: number;
+  out: string;
+  err: string;
+}
+
+function tunnus(...words: string[]): Promise<Ended> {
+  return new Promise((resolve) => {
+    const env = { PATH: process.env['PATH'], TUNNUS_CONFIG: folder };
+    execFile(process.execPath, [CLI, ...words], { env, cwd: folder }, (error, out, err) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err });
+    });
+  });
+}
+
+const noTrace = ({ out, err }: Ended): void => expect(out + err).not.toMatch(/\n\s+at |node:internal|Error:/);
+
+async function list(name: string, ...lines: string[]): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, ['legacy_id,email,given_name,family_name', ...lines, ''].join('\n'));
+  return path;
+}
+
+describe('a wrong call', () => {
+  test.each([
+    [['no-such-command']],
+    [['accounts', 'import']],
+    [['accounts', 'import', 'x.csv']],
+    [['accounts', 'show']],
+    [['serve', '--no-such-option']],
+  ])('%j ends with 2 and says what is expected', async (words) => {
+    const ended = await tunnus(...words);
+    expect(ended.code).toBe(2);
+    expect(ended.err).not.toBe('');
+    noTrace(ended);
+  });
+
+  test('--help ends with 0', async () => {
+    const { code, out } = await tunnus('accounts', '--help');
+    expect(code).toBe(0);
+    for (const command of ['import', 'show', 'resend', 'lock', 'unlock']) expect(out).toContain(command);
+  });
+});
+
+describe('a wrong configuration', () => {
+  afterAll(() => settings({ support: { email: 'tuki@kaupunki.example' } }));
+
+  test('is told whole, a line for each fault with its file and line, and ends with 2', async () => {
+    await settings({ isuer: 'x', links: { lifetime: 'long' } });
+    for (const command of [['serve'], ['check'], ['migrate'], ['accounts', 'show', 'a@example.com']]) {
+      const ended = await tunnus(...command);
+      expect(ended.code).toBe(2);
+      expect(ended.err.trim().split('\n')).toHaveLength(2);
+      for (const line of ended.err.trim().split('\n')) expect(line).toMatch(/tunnus\.yaml:1: /);
+      noTrace(ended);
+    }
+  });
+
+  test('with a database that does not answer ends with 1 in one line', async () => {
+    await settings({ database: { url: 'postgres://nobody@127.0.0.1:1/none' } });
+    const ended = await tunnus('migrate');
+    expect(ended.code).toBe(1);
+    expect(ended.err).toContain('database does not answer');
+    noTrace(ended);
+  });
+});
+
+describe('tunnus check', () => {
+  test('says what works and what is weak, and ends with 0', async () => {
+    const { code, out } = await tunnus('check');
+    expect(code).toBe(0);
+    expect(out).toContain('ok: the database answers');
+    expect(out).toContain('mail.url is not given');
+  });
+
+  test('ends with 1 when the mail server does not answer', async () => {
+    await settings({ mail: { url: 'smtp://127.0.0.1:1' } });
+    const { code, out } = await tunnus('check');
+    expect(code).toBe(1);
+    expect(out).toContain('fault: the mail server does not answer');
+    await settings({});
+  });
+});
+
+describe('tunnus accounts import', () => {
+  test('ends with 0 for a clean list, and changes nothing when run again', async () => {
+    const clean = await list('clean.csv', 'U1,maija@example.com,Maija,M', 'U2,matti@example.com,Matti,M');
+    const first = await tunnus('accounts', 'import', clean, '--source', 'asiointi');
+    expect(first).toMatchObject({ code: 0, err: '' });
+    expect(first.out).toContain('2 rows: 2 new accounts');
+    const again = await tunnus('accounts', 'import', clean, '--source', 'asiointi', '--json');
+    expect(JSON.parse(again.out)).toMatchObject({ rows: 2, created: 0, unchanged: 2 });
+  });
+
+  test('ends with 1 where the report has a line, and writes the report', async () => {
+    const dirty = await list('dirty.csv', 'U3,not an address,,', 'U4,liisa@example.com,Liisa,L');
+    const report = join(folder, 'report.csv');
+    const ended = await tunnus('accounts', 'import', dirty, '--source', 'kartta', '--report', report);
+    expect(ended.code).toBe(1);
+    expect(await readFile(report, 'utf8')).toContain('2,U3,not an address,invalid_email,');
+  });
+
+  test('ends with 2 where the file is no list, in one line', async () => {
+    await writeFile(join(folder, 'picture.png'), Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 1, 2, 3]));
+    for (const file of [join(folder, 'picture.png'), join(folder, 'no-such-file.csv'), folder]) {
+      const ended = await tunnus('accounts', 'import', file, '--source', 'kartta');
+      expect(ended.code).toBe(2);
+      expect(ended.err.trim().split('\n')).toHaveLength(1);
+      noTrace(ended);
+    }
+  });
+
+  test('a dry run says what would be, and writes nothing', async () => {
+    const more = await list('more.csv', 'U9,kalle@example.com,Kalle,K');
+    const dry = await tunnus('accounts', 'import', more, '--source', 'asiointi', '--dry-run');
+    expect(dry.out).toContain('1 new accounts');
+    expect(dry.out).toContain('Nothing was written');
+    expect((await tunnus('accounts', 'show', 'kalle@example.com')).code).toBe(1);
+  });
+});
+
+describe('support', () => {
+  test('sees an account, locks and unlocks it, and who did so is on record', async () => {
+    expect((await tunnus('accounts', 'lock', 'MAIJA@example.com')).code).toBe(0);
+    const locked = JSON.parse((await tunnus('accounts', 'show', 'maija@example.com', '--json')).out) as {
+      state: string;
+      events: { kind: string; actor: string }[];
+    };
+    expect(locked.state).toBe('locked');
+    expect(locked.events[0]).toMatchObject({ kind: 'account_locked' });
+    expect(locked.events[0]!.actor).toMatch(/^support:/);
+    expect((await tunnus('accounts', 'resend', 'maija@example.com')).code).toBe(1);
+    expect((await tunnus('accounts', 'unlock', 'maija@example.com')).code).toBe(0);
+    expect((await tunnus('accounts', 'resend', 'maija@example.com')).out).toContain('on its way');
+    expect((await tunnus('accounts', 'show', 'maija@example.com')).out).toContain('U1');
+  });
+
+  test('is told of an address that nobody has, with 1', async () => {
+    const ended = await tunnus('accounts', 'show', 'nobody@example.com');
+    expect(ended).toMatchObject({ code: 1, err: 'no account has this address\n' });
+  });
+
+  test('never sees a password or its hash', async () => {
+    const { out } = await tunnus('accounts', 'show', 'maija@example.com', '--json');
+    expect(out).not.toMatch(/argon2|password_hash|passwordHash/);
+  });
+});
+
+test('keys are listed and replaced before their time', async () => {
+  expect((await tunnus('keys', 'rotate')).code).toBe(0);
+  const keys = JSON.parse((await tunnus('keys', 'list', '--json')).out) as { alg: string; state: string }[];
+  expect(keys.map(({ alg }) => alg).sort()).toEqual(expect.arrayContaining(['ES256', 'RS256']));
+  expect(JSON.stringify(keys)).not.toContain('"d"');
+});
