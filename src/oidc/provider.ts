@@ -18,6 +18,14 @@ import { alwaysNameTheSession, logoutSource, signOutFlow, type SignOutPages } fr
 export interface ProviderPages extends SignOutPages {
   /** An error that cannot be told to the e-service. */
   problem(ctx: ParameterizedContext, error: ProviderError): Promise<void>;
+  /** The answer to an e-service that wants it posted: a form with these fields. */
+  formPost(ctx: ParameterizedContext, answer: PostedAnswer): Promise<void>;
+}
+
+export interface PostedAnswer {
+  action: string;
+  fields: Record<string, unknown>;
+  uiLocales?: string;
 }
 
 export interface ProviderError {
@@ -157,20 +165,33 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
 
 const originOf = (uri: string): string | undefined => (URL.canParse(uri) ? new URL(uri).origin : undefined);
 
+/** The library's own page for `response_mode=form_post` is English, with an inline script and without any policy. */
+function providerWithOwnPages(pages: ProviderPages): typeof Provider {
+  return class extends Provider {
+    override registerResponseMode(...[name, handler]: Parameters<Provider['registerResponseMode']>): void {
+      if (name !== 'form_post') return super.registerResponseMode(name, handler);
+      super.registerResponseMode(name, (ctx, action, fields) => {
+        const uiLocales = ctx.oidc.params?.['ui_locales'] as string | undefined;
+        return pages.formPost(ctx, { action, fields, uiLocales });
+      });
+    }
+  };
+}
+
 export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvider {
   const people = residents(parts);
+  const OwnProvider = providerWithOwnPages(parts.pages);
   const build = (keys: JWKS): { provider: Provider; middleware: Middleware } => {
-    const provider = new Provider(parts.config.issuer, configuration(parts, people, keys));
+    const provider = new OwnProvider(parts.config.issuer, configuration(parts, people, keys));
     acceptEverySecret(provider);
     alwaysNameTheSession(provider);
     provider.proxy = parts.config.listen.proxies > 0;
     for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {
       provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {
-        const tell = event === 'server_error' ? 'error' : 'info';
-        parts.log[tell](
-          { requestId: ctx.state['requestId'] as string, event, err: error, detail: error.error_detail },
-          'the provider refused a request',
-        );
+        const fields = { requestId: ctx.state['requestId'] as string, event, detail: error.error_detail };
+        if (event === 'server_error') parts.log.error({ ...fields, err: error }, 'the provider failed');
+        // A refusal is nobody's fault here: its trace would only fill the log.
+        else parts.log.info({ ...fields, refused: error.message }, 'the provider refused a request');
       });
     }
     provider.on('end_session.success', (ctx: KoaContextWithOIDC) => {

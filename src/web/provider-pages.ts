@@ -17,6 +17,14 @@ export function providerPages(parts: () => ScreenParts): ProviderPages {
       await page.render('sign-out', { service, xsrf, action: new URL(action).pathname });
     },
 
+    async formPost(ctx, { action, fields, uiLocales }) {
+      const page = pageOf(ctx);
+      page.preferLanguage(uiLocales);
+      page.allowFormTarget(action);
+      const named = Object.entries(fields).map(([name, value]) => ({ name, value: String(value) }));
+      await page.render('form-post', { action, fields: named }, { status: 'error' in fields ? ctx.status : 200 });
+    },
+
     async problem(context, { status, lost, route }) {
       const ctx = context;
       if (lost && route === 'end_session_confirm') return goOn(ctx, '/signed-out');

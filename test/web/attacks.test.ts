@@ -292,6 +292,29 @@ describe('every page', () => {
   });
 });
 
+describe('an answer that the e-service wants posted', () => {
+  test('is a page of ours with its policy, works without a script, and gives nothing of ours along', async () => {
+    const browser = world.browser({ language: 'sv' });
+    const errand = await begin(browser, { response_mode: 'form_post', prompt: 'login' });
+    await signIn(browser, 'maija@example.com');
+    const { page } = browser;
+    expect([page.status, page.lang, page.h1]).toEqual([200, 'sv', 'Fortsätt till tjänsten']);
+    expect(page.html).not.toMatch(/<script>/);
+    expect(page.headers['content-security-policy']).toMatch(
+      /script-src 'self'.*form-action 'self' https:\/\/asiointi.example;/,
+    );
+    expect(page.headers['x-frame-options']).toBe('DENY');
+    const { action, values } = page.fill({});
+    expect(action.href).toBe('https://asiointi.example/callback');
+    expect(values.map(([name]) => name).sort()).toEqual(['code', 'iss', 'state']);
+    const callback = new URL(`${action.href}?${new URLSearchParams(values).toString()}`);
+    await expect(errand.finish(callback)).resolves.toMatchObject({ token_type: 'bearer' });
+    await begin(browser, { response_mode: 'form_post', prompt: 'none', scope: MARKUP, state: MARKUP });
+    expect(browser.page.html).not.toContain('<img src=x');
+    expect(browser.page.status).toBeLessThan(500);
+  });
+});
+
 describe('cookies', () => {
   const linesOf = (browser: HttpBrowser): string[] =>
     browser.steps.flatMap(({ headers }) => headers['set-cookie'] ?? []);

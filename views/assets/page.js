@@ -1,4 +1,9 @@
-// Shows and hides a typed password. Every page works without this file.
+// Every page works without this file.
+
+// What an e-service wants posted goes on without a press.
+document.querySelector('form[data-sends-itself]')?.submit();
+
+// Shows and hides a typed password.
 for (const button of document.querySelectorAll('[data-reveals]')) {
   const field = document.getElementById(button.dataset.reveals);
   const show = button.textContent;
