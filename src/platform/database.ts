@@ -156,9 +156,12 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
     ...(statementTimeout > 0 && { statement_timeout: statementTimeout }),
   });
-  pool.on('error', onError);
+  let closing: Promise<void> | undefined;
+  // the pool's end does not wait for its connections' ends: what breaks from then on is no news
+  const tell = (error: Error): void => (closing ? undefined : onError(error));
+  pool.on('error', tell);
   // a connection that breaks while it is checked out but idle would otherwise end the process
-  pool.on('connect', (client) => client.on('error', onError));
+  pool.on('connect', (client) => client.on('error', tell));
 
   const counts = { statements: 0, commits: 0 };
   const listeners = new Set<() => Promise<void>>();
@@ -254,7 +257,7 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
 
     async function connect(): Promise<void> {
       const client = new pg.Client(settings);
-      client.on('error', onError);
+      client.on('error', tell);
       client.on('notification', ({ payload }) => onNotify(payload ?? ''));
       try {
         await client.connect();
@@ -278,14 +281,13 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
       stopped = true;
       listeners.delete(stop);
       clearTimeout(timer);
-      await current?.end().catch(onError);
+      await current?.end().catch(tell);
     };
     await translating(connect);
     listeners.add(stop);
     return stop;
   }
 
-  let closing: Promise<void> | undefined;
   return {
     query,
     transaction,
