@@ -58,6 +58,8 @@ export async function connect(
   const running = config.database.url ?? (serve ? undefined : (await findEmbedded(folder))?.url);
   const tell = (line: string): void => log.info({}, line);
   const embedded = running ? undefined : await startEmbedded({ folder, log: tell });
+  if (serve && embedded)
+    log.info({ folder: embedded.folder }, 'no database.url is set: this is the embedded PostgreSQL');
   const database = openDatabase({
     url: running ?? embedded!.url,
     onError: (error: Error) => log.warn({ err: error }, 'a database connection broke'),

@@ -164,6 +164,7 @@ function program(): Command {
   keys
     .command('list')
     .addOption(jsonOption())
+    .description('the signing keys and what each does now')
     .action(({ json }: { json?: boolean }) =>
       withHouse(async (house) => {
         const rows = await signingKeys(house).list(new Date());
@@ -171,12 +172,15 @@ function program(): Command {
         else for (const { kid, alg, state } of rows) say(`${kid}  ${alg}  ${state}`);
       }),
     );
-  keys.command('rotate').action(() =>
-    withHouse(async (house) => {
-      await signingKeys(house).replace(new Date());
-      say('New keys are published; they sign once e-services have had time to fetch them.');
-    }),
-  );
+  keys
+    .command('rotate')
+    .description('publishes new signing keys before their time')
+    .action(() =>
+      withHouse(async (house) => {
+        await signingKeys(house).replace(new Date());
+        say('New keys are published; they sign once e-services have had time to fetch them.');
+      }),
+    );
   return tunnus;
 }
 
