@@ -105,5 +105,5 @@ ul.list > li { padding: .7rem 0; border-bottom: 1px solid var(--line); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; }
 dt { color: var(--dim); } dd { margin: 0; overflow-wrap: anywhere; }
 .letter { white-space: pre-wrap; overflow-wrap: anywhere; padding: 1rem; background: var(--quiet); border-radius: .25rem; }
-iframe { width: 100%; height: 36rem; border: 1px solid var(--line); background: #fff; }
+iframe { width: 100%; height: 46rem; border: 1px solid var(--line); background: #fff; }
 `;

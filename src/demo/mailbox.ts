@@ -83,7 +83,7 @@ async function readMails(folder: string): Promise<Mail[]> {
 
 async function parseMail(raw: Buffer, { id, receivedAt }: { id: number; receivedAt: string }): Promise<Mail> {
   const mail = await PostalMime.parse(raw);
-  const text = mail.text ?? '';
+  const text = (mail.text ?? '').trimEnd();
   return {
     id,
     receivedAt: receivedAt || (mail.date ?? ''),
@@ -170,7 +170,8 @@ function sendHtmlPart(response: ServerResponse, mail: Mail): void {
     'Cache-Control': 'no-store',
     'Referrer-Policy': 'no-referrer',
   });
-  response.end(`<base target="_top">${mail.html}`);
+  // The doctype must come first, or browsers lay the mail out in their quirks mode.
+  response.end(`<!doctype html><base target="_top">${mail.html.replace(/^\s*<!doctype[^>]*>/i, '')}`);
 }
 
 function withLinks(text: string): Html[] {
