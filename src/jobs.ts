@@ -92,6 +92,9 @@ async function startRunner(parts: JobParts): Promise<Runner> {
     pollInterval: 2_000,
     noHandleSignals: true,
     crontab: SWEEP_EVERY,
+    // Unbatched, the queue leaves the promise of noting a job's end unwatched: a database that goes away just then would end
+    // the process. Batched (without waiting for more) such a failure ends the queue, which is started anew.
+    preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
     taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts) },
     logger: new Logger(() => (level, message) => {
       // Failures are told by the tasks themselves, in words that hold no address.

@@ -1,4 +1,5 @@
 /** The database goes away and comes back: calm answers meanwhile, nothing to be done afterwards. */
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from '../../src/platform/database.ts';
 import { requestTo } from '../support/bad-input.ts';
@@ -45,7 +46,10 @@ async function signedIn(): Promise<HttpBrowser> {
 /** Tries until it is so; the database may need a moment to be reached again. */
 async function soon(isSo: () => Promise<boolean>, within = 5_000): Promise<void> {
   const until = Date.now() + within;
-  while (!(await isSo())) if (Date.now() > until) throw new Error(`not so within ${within} ms`);
+  while (!(await isSo())) {
+    if (Date.now() > until) throw new Error(`not so within ${within} ms`);
+    await setImmediate();
+  }
 }
 
 const health = async (path: string): Promise<number> => (await fetch(world.issuer + path)).status;
@@ -144,6 +148,26 @@ test('a restart of the database costs at most one try', async () => {
   const statuses = await Promise.all(Array.from({ length: 8 }, () => browser.newTab().get(`${world.issuer}/account`)));
   for (const { status } of statuses) expect([200, 503]).toContain(status);
   expect((await browser.get(`${world.issuer}/account`)).status).toBe(200);
+});
+
+test('a mail handed over while the database goes away ends nothing, and later ones go out', async () => {
+  await world.account({ email: 'posti@example.com' });
+  const browser = await begin();
+  await browser.submit({ username: 'posti@example.com' });
+  // It has just arrived: that it did is not noted yet, and can't be.
+  const link = await world.mailbox.nextLink('posti@example.com');
+  const before = world.log.length;
+  await gate.close();
+  const stopped = () => world.log.slice(before).some((line) => line.includes('the job queue stopped'));
+  await soon(() => Promise.resolve(stopped()), 20_000);
+  expect([await health('/health/live'), await health('/health/ready')]).toEqual([200, 503]);
+  await gate.open();
+  await soon(async () => (await health('/health/ready')) === 200);
+  expect((await browser.get(link)).status).toBe(200);
+  await world.account({ email: 'uusinta@example.com' });
+  const later = await begin();
+  await later.submit({ username: 'uusinta@example.com' });
+  await expect(world.mailbox.next({ to: 'uusinta@example.com', within: 15_000 })).resolves.toBeDefined();
 });
 
 test('a database that takes connections and never answers is given up, and does not hold up the rest', async () => {
