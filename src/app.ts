@@ -38,6 +38,7 @@ import { pages } from './web/page.ts';
 import { providerPages } from './web/provider-pages.ts';
 import type { ScreenParts } from './web/screen.ts';
 import { webApp } from './web/server.ts';
+import { unreadable } from './web/unreadable.ts';
 import { visitors } from './web/visitor.ts';
 
 export interface Connection {
@@ -167,6 +168,7 @@ export async function startTunnus({
       provider: provider.middleware,
     });
     const server = await listen(handlerOf(web), config.listen);
+    server.on('clientError', unreadable(log));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
     const operations = await listen(handlerOf(operationsApp(readiness)), { host, port: metricsPort });

@@ -131,8 +131,10 @@ describe('what is hardly HTTP', () => {
   };
 
   test.each(Object.keys(ODDITIES))('%s', async (name) => {
+    const before = world.log.length;
     const answer = await exchangeBytes(world.tunnus.port, Buffer.from(ODDITIES[name]!, 'latin1'), { half: true });
     expect(faultsOf(answer)).toEqual([]);
+    if (answer) expect(world.log.length).toBeGreaterThan(before);
   });
 
   test.each(['/token', '/auth', '/request'])('a body to %s that ends before its length does', async (path) => {
