@@ -4,7 +4,7 @@
  */
 import { createTransport } from 'nodemailer';
 import { clientSources, weaknesses, type Config } from './config.ts';
-import { openDatabase } from './platform/database.ts';
+import { DatabaseUnavailable, openDatabase } from './platform/database.ts';
 import { findEmbedded } from './platform/embedded-postgres.ts';
 import { knownSources } from './records/legacy-ids.ts';
 
@@ -33,7 +33,8 @@ export async function checkHouse(config: Config): Promise<CheckUp> {
         for (const { source, file } of clientSources(config))
           if (!imported.includes(source)) weak.push(`warning: ${file}: legacy_source ${source} has no import yet`);
     } catch (error) {
-      bad.push(`fault: the database does not answer: ${(error as Error).message}`);
+      const unavailable = error instanceof DatabaseUnavailable;
+      bad.push(`fault: ${unavailable ? '' : 'the database does not let in: '}${(error as Error).message}`);
     } finally {
       await database.close();
     }

@@ -223,11 +223,7 @@ function exitFor(error: unknown): number {
     complain(`${error.message}: another program listens there; stop it or change listen.port`);
     return WRONG;
   }
-  complain(
-    error instanceof DatabaseUnavailable
-      ? `the database does not answer: ${error.message}`
-      : `failed: ${(error as Error).message}`,
-  );
+  complain(error instanceof DatabaseUnavailable ? error.message : `failed: ${(error as Error).message}`);
   return FAILED;
 }
 

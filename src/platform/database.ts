@@ -48,9 +48,16 @@ export interface Database extends Transaction {
 
 export class DatabaseUnavailable extends Error {
   constructor(cause: unknown) {
-    super(`database unavailable: ${isNativeError(cause) ? cause.message : String(cause)}`, { cause });
+    super(`the database does not answer: ${reasonOf(cause)}`, { cause });
     this.name = 'DatabaseUnavailable';
   }
+}
+
+function reasonOf(cause: unknown): string {
+  if (!isNativeError(cause)) return String(cause);
+  // a host of several addresses (localhost is one) fails once for each and as a whole says nothing
+  const { errors = [] } = cause as Partial<AggregateError>;
+  return cause.message || (errors as Error[]).map(({ message }) => message).join(', ');
 }
 
 class Statement implements Sql {

@@ -172,4 +172,20 @@ describe('the database is called unavailable', () => {
     await away.close();
     rmSync(folder, { recursive: true });
   });
+
+  test('with the reason of each address, where its host has several', () => {
+    const failures = ['::1', '127.0.0.1'].map((address) => new Error(`connect ECONNREFUSED ${address}`));
+    expect(new DatabaseUnavailable(new AggregateError(failures)).message).toBe(
+      'the database does not answer: connect ECONNREFUSED ::1, connect ECONNREFUSED 127.0.0.1',
+    );
+  });
+});
+
+test('connections that are cut while the pool closes are no news', async () => {
+  const told: Error[] = [];
+  const leaving = openDatabase({ url: house.url, onError: (error) => told.push(error) });
+  await leaving.ping();
+  await leaving.close();
+  leaving.pool.emit('error', new Error('terminating connection'), undefined as never);
+  expect(told).toEqual([]);
 });

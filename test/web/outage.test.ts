@@ -122,7 +122,7 @@ describe('while the database is out of reach', () => {
     await resident.get(`${world.issuer}/account`);
     const line = world.log.slice(before).find((each) => each.includes('a request was refused'));
     expect(line).toContain('"status":503');
-    expect(line).toContain('database unavailable');
+    expect(line).toContain('the database does not answer');
   });
 
   test('and when it is back everything goes on where it was', async () => {
