@@ -6,7 +6,7 @@
 import { chmodSync, chownSync, cpSync, existsSync, lstatSync, mkdirSync } from 'node:fs';
 import { readdirSync, readFileSync, renameSync, statSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join, parse, relative, resolve, sep } from 'node:path';
+import { dirname, join, parse, relative, resolve, sep } from 'node:path';
 import { contentOf } from './process-lock.ts';
 import { randomToken } from './secrets.ts';
 
@@ -134,5 +134,5 @@ function mayEnter(path: string, user: User): boolean {
 export function movedLine(wanted: string, { folder }: Home): string | undefined {
   return resolve(wanted) === folder
     ? undefined
-    : `the database is in ${folder}, since PostgreSQL's user cannot enter ${basename(wanted)} at ${resolve(wanted)}`;
+    : `the database is in ${folder}, since PostgreSQL's user cannot enter ${resolve(wanted)}`;
 }
