@@ -1,9 +1,11 @@
 /**
- * Owns the making of a configuration folder for a test. `faultsOf` tells its faults without the folder's own path.
+ * Owns the making of a configuration folder for a test, and its removal. `faultsOf` tells its faults without the folder's
+ * own path.
  */
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { afterAll } from '@jest/globals';
 import { describeFaults, readConfig, type Config } from '../../src/config.ts';
 
 export type Files = Readonly<Record<string, string>>;
@@ -12,8 +14,12 @@ type Environment = Readonly<Record<string, string>>;
 export const ISSUER = 'issuer: https://tunnus.example.fi\n';
 export const SECRET = 'a-secret-of-at-least-32-characters';
 
+const made: string[] = [];
+afterAll(() => made.splice(0).forEach((folder) => rmSync(folder, { recursive: true })));
+
 export function configFolder(files: Files): string {
   const folder = mkdtempSync(join(tmpdir(), 'tunnus-config-'));
+  made.push(folder);
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), content);
