@@ -7,6 +7,8 @@ import type { Log } from '../platform/telemetry.ts';
 import type { Keys } from './keys.ts';
 
 const HOUR = 3_600_000;
+/** After a fault. */
+const SOON = 10_000;
 
 export async function scheduleKeys({
   keys,
@@ -32,6 +34,7 @@ export async function scheduleKeys({
       const next = await keys.changesAt(clock());
       if (next) wait = Math.min(HOUR, Math.max(1000, next.getTime() - clock().getTime()));
     } catch (error) {
+      wait = SOON;
       log.error({ err: error }, 'could not read the signing keys; the present ones stay');
     }
     if (!stopped) timer = setTimeout(() => void refresh(), wait).unref();
