@@ -23,6 +23,11 @@ class Wrong extends Error {}
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const complain = (line: string): void => void process.stderr.write(`${line}\n`);
+// Whoever reads may stop reading (`| head`): the work goes on to its end all the same.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
 
 function configuration(): Config {
   const { config, faults } = readConfig(configFolder());

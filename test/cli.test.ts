@@ -1,8 +1,10 @@
 /** The commands as operators run them: real processes, their words and their exit codes. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { testDatabase, type TestDatabase } from './support/database.ts';
 
@@ -180,6 +182,15 @@ describe('support', () => {
     const { out } = await tunnus('accounts', 'show', 'maija@example.com', '--json');
     expect(out).not.toMatch(/argon2|password_hash|passwordHash/);
   });
+});
+
+test('a reader that goes away early, as head does, breaks nothing', async () => {
+  const env = { PATH: process.env['PATH'], TUNNUS_CONFIG: folder };
+  const command = spawn(process.execPath, [CLI, 'migrate'], { env, cwd: folder });
+  command.stdout.destroy();
+  const ended = once(command, 'exit') as Promise<[number | null]>;
+  const [complaints, [code]] = await Promise.all([text(command.stderr), ended]);
+  expect({ code, complaints }).toEqual({ code: 0, complaints: '' });
 });
 
 test('keys are listed and replaced before their time', async () => {

@@ -17,6 +17,10 @@ const folder = join(import.meta.dirname, '../../.data/demo');
 const ports: Ports = { tunnus: 3000, asiointi: 3001, kartta: 3002, mailbox: 3003, smtp: 3025, metrics: 9464 };
 const stopLimit = 30_000;
 
+// With `| tee` Ctrl-C ends the reader too: the demo still stops in order.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(words: string[]): Promise<number> {
