@@ -5,7 +5,7 @@
 
 /** `weak` ones are wrapped in argon2id before they rest anywhere; `slow` ones are checked in a thread of their own. */
 export type HashForm =
-  | { form: 'argon2id'; version: number; memory: number; time: number; lanes: number }
+  | { form: 'argon2id'; version: number; memory: number; time: number; lanes: number; phc: string }
   | { form: 'wrapped'; algorithm: Digest; salt: string; phc: string }
   | { form: 'weak'; algorithm: Digest; salt: string; hex: string }
   | { form: 'scrypt'; N: number; r: number; p: number; salt: Buffer; hash: Buffer }
@@ -59,7 +59,10 @@ function readArgon(text: string): HashForm | undefined {
   const sound = time >= 1 && lanes >= 1 && memory >= 8 * lanes && sized(bytes(hash!));
   const saltSize = bytes(salt!).length;
   if (!bearable || !sound || saltSize < 8 || saltSize > 64) return undefined;
-  return { form: 'argon2id', version: Number(version), memory, time, lanes };
+  // What reads it next takes one dialect of base64 only.
+  const [plainSalt, plainHash] = [salt!, hash!].map((part) => bytes(part).toString('base64').replace(/=+$/, ''));
+  const phc = `$argon2id$v=${version}$m=${memory},t=${time},p=${lanes}$${plainSalt}$${plainHash}`;
+  return { form: 'argon2id', version: Number(version), memory, time, lanes, phc };
 }
 
 function readScrypt(text: string): HashForm | undefined {
@@ -67,6 +70,7 @@ function readScrypt(text: string): HashForm | undefined {
   if (!found) return undefined;
   const [log, r, p] = [Number(ln), Number(rText), Number(pText)];
   if (log < 1 || log > MOST.scryptLog || r < 1 || p < 1 || 2 ** log * r * p > MOST.scryptWork) return undefined;
+  if (log >= 16 * r) return undefined; // RFC 7914, 2: N is less than 2^(128 * r / 8)
   return sized(bytes(hash!))
     ? { form: 'scrypt', N: 2 ** log, r, p, salt: bytes(salt!), hash: bytes(hash!) }
     : undefined;
