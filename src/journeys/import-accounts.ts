@@ -76,7 +76,7 @@ export async function importAccounts(
     if (!lock?.got) return { refused: 'another import is running; try again when it has ended' };
     await clearRows(session);
     try {
-      await database.copyFrom(COPY_ROWS, stagedLines(sealer, options));
+      await database.copyFrom(COPY_ROWS, stagedLines(sealer, options, now));
       await judgeRows(session, source);
       await leaveOutErased(session, source, sealer);
       const counts = await countRows(session, source);
@@ -98,12 +98,16 @@ export async function importAccounts(
   });
 }
 
-async function* stagedLines(sealer: Sealer, { file, encoding, onProgress }: ImportOptions): AsyncGenerator<string> {
+async function* stagedLines(
+  sealer: Sealer,
+  { file, encoding, onProgress }: ImportOptions,
+  now: Date,
+): AsyncGenerator<string> {
   const onRead = ({ read, total }: { read: number; total: number }): void =>
     onProgress?.({ step: 'reading', done: read, total });
   let lines = '';
   for await (const row of readUserList({ file, encoding, onRead })) {
-    lines += copyLine(staged(row, sealer));
+    lines += copyLine(staged(row, sealer, now));
     if (lines.length < 65_536) continue;
     yield lines;
     lines = '';
@@ -112,7 +116,7 @@ async function* stagedLines(sealer: Sealer, { file, encoding, onProgress }: Impo
 }
 
 /** Judges what the row alone can tell. */
-function staged(row: ListRow, sealer: Sealer): StagedRow {
+function staged(row: ListRow, sealer: Sealer, now: Date): StagedRow {
   const { line } = row;
   if ('malformed' in row) return { line, problem: 'malformed_row', detail: row.malformed };
   const { fields } = row;
@@ -130,7 +134,7 @@ function staged(row: ListRow, sealer: Sealer): StagedRow {
     familyName: oneLine(fields.family_name),
     phoneNumber: oneLine(fields.phone_number),
     locale: /^[a-z]{2,3}\b/i.exec(fields.locale?.trim() ?? '')?.[0].toLowerCase(),
-    createdAt: timeOf(fields.created_at),
+    createdAt: timeOf(fields.created_at, now),
     ...hashOf(fields.password_hash?.trim(), sealer),
     doubt: !isUsable(legacyId) ? 'unusable_legacy_id' : mixedScript(emailKey) ? 'mixed_script' : undefined,
   };
@@ -143,9 +147,14 @@ const oneLine = (text = ''): string =>
     .trim()
     .slice(0, 255);
 
-function timeOf(text = ''): Date | undefined {
+const FIRST_DAY = new Date('1900-01-01T00:00:00Z');
+const DAY = 86_400_000;
+
+/** When the account was made. Exports write 'unknown' as year 0, 1 or 9999, and some of those the database has no date for. */
+function timeOf(text = '', now: Date): Date | undefined {
   const time = /^\d{4}-\d\d-\d\d/.test(text.trim()) ? new Date(text.trim()) : undefined;
-  return time && !Number.isNaN(time.getTime()) ? time : undefined;
+  // The list may come from a clock in another time zone.
+  return time && time >= FIRST_DAY && time.getTime() <= now.getTime() + DAY ? time : undefined;
 }
 
 function hashOf(hash: string | undefined, sealer: Sealer): Pick<StagedRow, 'passwordHash' | 'hashProblem'> {

@@ -46,6 +46,9 @@ export function copyLine(row: StagedRow): string {
   return `${[...person, problem, doubt, hashProblem, detail].map(cell).join('\t')}\n`;
 }
 
+/** An id longer than that is in doubt anyway; so much of it tells support whose it is. */
+const KEPT_ID = sql`left(r.legacy_id, 255)`;
+
 export async function clearRows(db: Queryable): Promise<void> {
   await db.query(sql`truncate import_rows`);
 }
@@ -96,7 +99,7 @@ export async function leaveOutErased(db: Queryable, source: string, sealer: Seal
   if (!any) return;
   for (let after = 0; ;) {
     const rows = await db.query<{ line: number; id: string; key: string }>(sql`
-      select line, legacy_id as id, email_key as key from import_rows
+      select line, ${KEPT_ID} as id, email_key as key from import_rows r
       where line > ${after} and problem is null order by line limit ${PAGE}`);
     if (rows.length === 0) return;
     after = rows.at(-1)!.line;
@@ -147,7 +150,7 @@ export async function countRows(db: Queryable, source: string): Promise<Counts> 
       (select count(*) from people where id is not null and not known) as joined,
       (select count(*) from people where known) as unchanged,
       (select count(distinct l.legacy_id) from legacy_ids l where l.source = ${source}
-        and not exists (select 1 from import_rows r where r.legacy_id = l.legacy_id)) as gone`);
+        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone`);
   return counts!;
 }
 
@@ -188,10 +191,10 @@ export async function mergeRows(
     order by r.email_key, r.line on conflict (email_key) do nothing`);
   await tx.query(sql`
     insert into legacy_ids (source, legacy_id, account_id, doubt, created_at)
-    select ${source}, left(r.legacy_id, 255), a.id, r.doubt, ${now}
+    select ${source}, ${KEPT_ID}, a.id, r.doubt, ${now}
     from ${batch} join accounts a on a.email_key = r.email_key
     where not exists (select 1 from legacy_ids l
-      where l.source = ${source} and l.account_id = a.id and l.legacy_id = left(r.legacy_id, 255))
+      where l.source = ${source} and l.account_id = a.id and l.legacy_id = ${KEPT_ID})
     order by r.line on conflict do nothing`);
 }
 

@@ -272,6 +272,33 @@ test('JSON Lines with the same names work, with numbers for ids and a bad line r
   expect(result).toMatchObject({ rows: 4, created: 2, byProblem: { malformed_row: 2 } });
 });
 
+test('a date that no account can have been made on is left out, and stops nothing', async () => {
+  const dates = {
+    '0000-01-01': NOW,
+    '0001-01-01T00:00:00': NOW,
+    '0001-01-01T00:00:00+14:00': NOW,
+    '1899-12-31': NOW,
+    '9999-12-31': NOW,
+    '2026-13-45': NOW,
+    '2026-11-25': NOW,
+    '2009-06-05': new Date('2009-06-05T00:00:00Z'),
+    '2009-06-05T12:00:00+03:00': new Date('2009-06-05T09:00:00Z'),
+  };
+  const rows = Object.keys(dates).map((date, i) => `${i},a${i}@example.com,${date}`);
+  const content = ['legacy_id,email,created_at', ...rows, ''].join('\n');
+  expect(await imported({ file: await file(content), source: 'a' })).toMatchObject({ created: rows.length });
+  const made = await db.database.query<{ at: Date }>(sql`select created_at as at from accounts order by email_key`);
+  expect(made.map(({ at }) => at)).toEqual(Object.values(dates));
+});
+
+test('an id too long to keep whole is the same id the next time', async () => {
+  const row = `${'i'.repeat(300)},x@example.com,,`;
+  await list('a', row);
+  const before = await everything();
+  expect(await list('a', row)).toMatchObject({ gone: 0, unchanged: 1, created: 0 });
+  expect(await everything()).toEqual(before);
+});
+
 describe('a file that is no list is refused in one line, and nothing is written', () => {
   const good = 'legacy_id,email,given_name\n1,a@example.com,A\n';
   test.each([
