@@ -18,6 +18,9 @@ export const CLAIMS = {
   legacy: ['legacy_id'],
 };
 
+/** How sure a sign-in by password alone is (OpenID Connect Core 1.0, 2: `acr`). */
+export const PASSWORD_ACR = 'urn:tunnus:password';
+
 export const SCOPES = ['openid', 'offline_access'];
 
 function profile(account: Account): Omit<AccountClaims, 'sub'> {

@@ -5,7 +5,7 @@
  * keep ID tokens as hints. The library signs with the first key that fits and refuses keys without a private half: the
  * active ones go first, and retired ones carry an empty shell in its place, which checking a signature never looks at.
  */
-import { generateKeyPair } from 'node:crypto';
+import { generateKeyPair, type KeyPairKeyObjectResult } from 'node:crypto';
 import { promisify } from 'node:util';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 import type { Database } from '../platform/database.ts';
@@ -52,6 +52,10 @@ export interface Keys {
 
 const generate = promisify(generateKeyPair);
 
+export function generatePair(alg: Algorithm): Promise<KeyPairKeyObjectResult> {
+  return alg === 'RS256' ? generate('rsa', { modulusLength: 2048 }) : generate('ec', { namedCurve: 'P-256' });
+}
+
 export function makeKeys(deps: KeysDeps): Keys {
   const lead = Math.min(7 * day, deps.rotation / 2);
 
@@ -63,8 +67,7 @@ export function makeKeys(deps: KeysDeps): Keys {
   }
 
   async function make(alg: Algorithm, activeAt: Date, now: Date): Promise<SigningKey> {
-    const pair =
-      alg === 'RS256' ? await generate('rsa', { modulusLength: 2048 }) : await generate('ec', { namedCurve: 'P-256' });
+    const pair = await generatePair(alg);
     const publicJwk = pair.publicKey.export({ format: 'jwk' }) as JWK;
     const kid = await calculateJwkThumbprint(publicJwk);
     const retiresAt = new Date(activeAt.getTime() + deps.rotation);

@@ -2,17 +2,25 @@
  * Owns what an authorization request has to pass before it is answered: the provider's own policy, asked again after every
  * step. Steps never lead to one another; each returns here.
  */
-import { interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
+import { errors, interactionPolicy, type Client, type KoaContextWithOIDC } from 'oidc-provider';
 
 const { base, Check, Prompt } = interactionPolicy;
 
 export interface PolicyQuestions {
   /** Is the resident's tie to this e-service's old list in doubt? Then they do not get in there but are led to support. */
   tieInDoubt(ctx: KoaContextWithOIDC): Promise<boolean>;
+  /** The `sub` by which this e-service knows the account. */
+  subFor: (accountId: string, client: Client) => Promise<string> | string;
 }
 
 export function signInPolicy(questions: PolicyQuestions): interactionPolicy.DefaultPolicy {
   const policy = base();
+  policy.get('login')!.checks.add(
+    new Check('id_token_hint_kept', 'the hint names somebody else', 'login_required', async (ctx) => {
+      if (!(await hintNamesAnother(ctx, questions))) return Check.NO_NEED_TO_PROMPT;
+      throw new errors.LoginRequired('the End-User that id_token_hint names did not sign in');
+    }),
+  );
   const inDoubt = new Prompt(
     { name: 'in_doubt', requestable: false },
     new Check('tie_in_doubt', 'the tie to the old user list is in doubt', 'access_denied', async (ctx) =>
@@ -21,6 +29,18 @@ export function signInPolicy(questions: PolicyQuestions): interactionPolicy.Defa
   );
   policy.add(inDoubt, 1);
   return policy;
+}
+
+/**
+ * OpenID Connect Core 1.0, 3.1.2.1: another than the one named is an error. The library asks only before the sign-in; the
+ * hint that it verified then stands in the parameters.
+ */
+async function hintNamesAnother(ctx: KoaContextWithOIDC, { subFor }: PolicyQuestions): Promise<boolean> {
+  const { params, session, client, result } = ctx.oidc;
+  const hint = params?.['id_token_hint'];
+  if (!result?.login || typeof hint !== 'string' || !session?.accountId) return false;
+  const payload = JSON.parse(Buffer.from(hint.split('.')[1]!, 'base64url').toString()) as { sub?: string };
+  return payload.sub !== (await subFor(session.accountId, client!));
 }
 
 /** Where each prompt has its page, below `/sign-in/<uid>`. */
@@ -44,10 +64,8 @@ export async function loadExistingGrant(ctx: KoaContextWithOIDC) {
       : new oidc.provider.Grant({ clientId: client.clientId, accountId: oidc.account!.accountId });
   const granted = new Set(grant.getOIDCScope().split(' '));
   const missing = [...oidc.requestParamOIDCScopes].filter((scope) => !granted.has(scope));
-  const claims = [...oidc.requestParamClaims].filter((claim) => !grant.getOIDCClaims().includes(claim));
-  if (missing.length || claims.length || grant !== known) {
+  if (missing.length || grant !== known) {
     if (missing.length) grant.addOIDCScope(missing.join(' '));
-    if (claims.length) grant.addOIDCClaims(claims);
     await grant.save();
   }
   return grant;

@@ -9,7 +9,7 @@ import type { Config } from '../config.ts';
 import type { Queryable } from '../platform/database.ts';
 import type { Log } from '../platform/telemetry.ts';
 import { auditRow } from '../records/audit.ts';
-import { CLAIMS, residents, SCOPES } from './claims.ts';
+import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
 import { acceptEverySecret, CLIENT_OPTIONS } from './clients.ts';
 import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
 import { current } from './unit-of-work.ts';
@@ -84,6 +84,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     subjectTypes: ['public', 'pairwise'],
     scopes: SCOPES,
     claims: CLAIMS,
+    acrValues: [PASSWORD_ACR],
     responseTypes: ['code', 'none'],
     ...CLIENT_OPTIONS,
     loadExistingGrant,
@@ -119,7 +120,8 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       },
       pushedAuthorizationRequests: { enabled: true },
       backchannelLogout: { enabled: true },
-      claimsParameter: { enabled: true },
+      // By `claims` an e-service would get past the scopes that it is registered for.
+      claimsParameter: { enabled: false },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource,
@@ -195,7 +197,8 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
       });
     }
     provider.on('end_session.success', (ctx: KoaContextWithOIDC) => {
-      const { session, client } = ctx.oidc;
+      const { session, client, params } = ctx.oidc;
+      if (!params?.['logout']) return;
       const ended = { accountId: session?.accountId, clientId: client?.clientId, place: ctx.ip };
       current()?.also(auditRow({ kind: 'signed_out', ...ended }, parts.clock()));
     });

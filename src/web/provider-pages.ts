@@ -14,7 +14,12 @@ export function providerPages(parts: () => ScreenParts): ProviderPages {
       const page = pageOf(ctx);
       if (returnTo) page.allowFormTarget(returnTo);
       const service = serviceOf(parts(), clientId, page.language);
-      await page.render('sign-out', { service, xsrf, action: new URL(action).pathname });
+      await page.render('sign-out', {
+        service,
+        xsrf,
+        action: new URL(action).pathname,
+        stay: service?.url ?? '/account',
+      });
     },
 
     async formPost(ctx, { action, fields, uiLocales }) {

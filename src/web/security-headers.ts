@@ -30,12 +30,13 @@ export function setSecurityHeaders(
 }
 
 /**
- * The source by which `form-action` names a redirect's target: its origin, or the scheme alone for an app's own scheme.
- * Undefined for what would loosen the policy or break its grammar.
+ * The source by which `form-action` names a redirect's target. Chromium holds the whole chain of redirects against it, and an
+ * e-service may lead on from its callback to another host of its own: so https: as a whole, the scheme of an app, or, on one
+ * machine, the origin. Undefined for what would loosen the policy or break its grammar.
  */
 export function formTarget(uri: string): string | undefined {
   if (!URL.canParse(uri)) return undefined;
   const { protocol, origin } = new URL(uri);
-  if (protocol === 'https:' || protocol === 'http:') return origin;
+  if (protocol === 'http:') return origin;
   return ['data:', 'javascript:', 'blob:', 'file:'].includes(protocol) ? undefined : protocol;
 }

@@ -6,6 +6,8 @@ import type { Context } from 'koa';
 import type { Language } from '../config.ts';
 import type { Origin, Proof } from '../journeys/sign-in.ts';
 import type { SignInPast, SignInUnderWay } from '../oidc/interaction.ts';
+import { PASSWORD_ACR } from '../oidc/claims.ts';
+import { PROMPT_PAGE } from '../oidc/policy.ts';
 import { current } from '../oidc/unit-of-work.ts';
 import type { Sql } from '../platform/database.ts';
 import { readQuery } from './form.ts';
@@ -15,13 +17,13 @@ import { goOn, serviceOf, type ScreenParts, type Service } from './screen.ts';
 
 export interface Opened {
   underWay: SignInUnderWay;
-  service?: Service;
+  service: Service;
 }
 
 type Work = (ctx: Context, opened: Opened) => Promise<void>;
 
 /** Wraps a screen below `/sign-in/<uid>`: it runs only for the browser that holds this sign-in, and only while it lives. */
-export function inSignIn(parts: ScreenParts, work: Work): (ctx: Context) => Promise<void> {
+export function inSignIn(parts: ScreenParts, work: Work, prompt = 'login'): (ctx: Context) => Promise<void> {
   return async (ctx) => {
     const uid = String((ctx.params as Record<string, string>)['uid']);
     const opened = await parts.gate.open(ctx, uid);
@@ -29,7 +31,12 @@ export function inSignIn(parts: ScreenParts, work: Work): (ctx: Context) => Prom
     const page = pageOf(ctx);
     page.preferLanguage(textOf(opened.params['ui_locales']));
     page.allowFormTarget(String(opened.params['redirect_uri']));
-    await work(ctx, { underWay: opened, service: serviceOf(parts, opened.clientId, page.language) });
+    // Each prompt of the provider's has pages of its own.
+    if (opened.prompt.name !== prompt) return goOn(ctx, `/sign-in/${uid}${PROMPT_PAGE[opened.prompt.name] ?? ''}`);
+    const service = serviceOf(parts, opened.clientId, page.language);
+    // The e-service was taken out meanwhile.
+    if (!service) return offerWayOn(ctx, parts, { stale: { clientId: opened.clientId } });
+    await work(ctx, { underWay: opened, service });
   };
 }
 
@@ -69,7 +76,7 @@ export async function offerWayOn(
 /** A parameter of the authorization request as text. */
 export const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-type Login = { accountId: string; epoch: number; amr: string[]; ts: number };
+type Login = { accountId: string; epoch: number; amr: string[]; acr: string; ts: number };
 
 /** A proof that waits for the resident's word, since somebody else is signed in on this browser. */
 export const parkedLogin = (underWay: SignInUnderWay): Login | undefined =>
@@ -89,7 +96,7 @@ export const emailOf = (underWay: SignInUnderWay): string | undefined => textOf(
 export function originOf(ctx: Context, { underWay, service }: Opened): Origin {
   const language: Language = pageOf(ctx).language;
   const { clientId, uid } = underWay;
-  return { clientId, clientName: service?.name, interactionUid: uid, language, place: ctx.ip };
+  return { clientId, clientName: service.name, interactionUid: uid, language, place: ctx.ip };
 }
 
 export async function tooMany(ctx: Context, retryAfter = 60): Promise<void> {
@@ -108,6 +115,7 @@ export async function finishSignIn(
     accountId: proof.accountId,
     epoch: proof.epoch,
     amr: ['pwd'],
+    acr: PASSWORD_ACR,
     ts: Math.floor(now.getTime() / 1000),
   };
   parts.visitors.remember(ctx, proof.emailKey);

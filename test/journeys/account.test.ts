@@ -153,6 +153,16 @@ describe('signing out', () => {
     expect(browser.page.leadsTo?.href).toBe('https://asiointi.example/signed-out?state=back');
   });
 
+  test('asked and answered by staying, ends nothing and says nothing else', async () => {
+    const { email } = await resident();
+    const browser = world.browser();
+    await signedIn(browser, email);
+    await browser.get(`${world.issuer}/session/end`);
+    await browser.follow('Pysy kirjautuneena');
+    expect(browser.page.url.pathname).toBe('/account');
+    expect(browser.page.text).toContain(email);
+  });
+
   test("with somebody else's hint asks first", async () => {
     const one = world.browser();
     const foreign = await signedIn(one, (await resident()).email);

@@ -108,6 +108,31 @@ describe('on one day', () => {
       expect(browser.page.text).toContain('matti@example.com');
     });
 
+    test('is led back where they would rather stay who they are', async () => {
+      const browser = world.browser();
+      await begin(browser);
+      await signIn(browser, 'maija@example.com');
+      await begin(browser, { prompt: 'login' });
+      await signIn(browser, 'matti@example.com');
+      await browser.follow('Pysy tunnuksella maija@example.com');
+      expect(sentTo(browser).href).toMatch(/^https:\/\/asiointi\.example\/login/);
+    });
+
+    test('is told to the e-service where it had named somebody by id_token_hint', async () => {
+      const first = world.browser();
+      const errand = await begin(first);
+      await signIn(first, 'maija@example.com');
+      const { id_token: hint } = await errand.finish(sentTo(first));
+      const browser = world.browser();
+      await begin(browser, { id_token_hint: hint! });
+      await signIn(browser, 'matti@example.com');
+      expect(sentTo(browser).searchParams.get('error')).toBe('login_required');
+      const same = world.browser();
+      await begin(same, { id_token_hint: hint! });
+      await signIn(same, 'maija@example.com');
+      expect(sentTo(same).searchParams.get('code')).toBeTruthy();
+    });
+
     test('who would rather stay, stays signed in', async () => {
       const browser = world.browser();
       await begin(browser);
@@ -168,6 +193,29 @@ describe('on one day', () => {
       await refusing.get(page.url);
       await browser.submit();
       await expect(errand.finish(sentTo(browser))).resolves.toMatchObject({ scope: 'openid email' });
+    });
+
+    test('opens no page of its own before the resident has signed in', async () => {
+      const stranger = await world.relyingParty('stranger');
+      const browser = world.browser();
+      await browser.get((await stranger.begin({ scope: 'openid email' })).url);
+      const step = browser.page.url.pathname;
+      for (const other of ['consent', 'in-doubt']) {
+        await browser.get(`${world.issuer}${step}/${other}`);
+        expect(browser.page.url.pathname).toBe(step);
+      }
+    });
+
+    test('gets no more by the claims parameter than by its scopes', async () => {
+      const bare = await world.relyingParty('bare');
+      const browser = world.browser();
+      const claims = JSON.stringify({ id_token: { email: null, given_name: null }, userinfo: { name: null } });
+      const errand = await bare.begin({ scope: 'openid', claims });
+      await browser.get(errand.url);
+      await signIn(browser, 'maija@example.com');
+      const told = (await errand.finish(sentTo(browser))).claims()!;
+      expect(told).not.toHaveProperty('email');
+      expect(told).not.toHaveProperty('given_name');
     });
 
     test('hears access_denied when the resident refuses', async () => {

@@ -47,7 +47,7 @@ describe('with a password', () => {
     expect(browser.page.field('username')?.hasAttribute('readonly')).toBe(true);
     await browser.submit({ 'current-password': PASSWORD });
     const tokens = await errand.finish(sentTo(browser));
-    expect(tokens.claims()).toMatchObject({ sub: 'U77', amr: ['pwd'] });
+    expect(tokens.claims()).toMatchObject({ sub: 'U77', amr: ['pwd'], acr: 'urn:tunnus:password' });
     expect(typeof tokens.claims()?.['auth_time']).toBe('number');
     const info = await client.fetchUserInfo(asiointi.config, tokens.access_token, 'U77');
     expect(info).toMatchObject({

@@ -300,9 +300,7 @@ describe('an answer that the e-service wants posted', () => {
     const { page } = browser;
     expect([page.status, page.lang, page.h1]).toEqual([200, 'sv', 'Fortsätt till tjänsten']);
     expect(page.html).not.toMatch(/<script>/);
-    expect(page.headers['content-security-policy']).toMatch(
-      /script-src 'self'.*form-action 'self' https:\/\/asiointi.example;/,
-    );
+    expect(page.headers['content-security-policy']).toMatch(/script-src 'self'.*form-action 'self' https:;/);
     expect(page.headers['x-frame-options']).toBe('DENY');
     const { action, values } = page.fill({});
     expect(action.href).toBe('https://asiointi.example/callback');

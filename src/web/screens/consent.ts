@@ -5,13 +5,14 @@ import type { Screen, ScreenParts } from '../screen.ts';
 import { inSignIn, textOf } from '../sign-in-pages.ts';
 
 export function consentScreen(parts: ScreenParts): Screen {
+  const inPrompt = (work: Parameters<typeof inSignIn>[1]) => inSignIn(parts, work, 'consent');
   return {
     path: '/sign-in/:uid/consent',
-    get: inSignIn(parts, async (ctx, { underWay, service }) => {
+    get: inPrompt(async (ctx, { underWay, service }) => {
       const scopes = (textOf(underWay.params['scope']) ?? '').split(' ');
-      await pageOf(ctx).render('consent', { service, uid: underWay.uid, scopes });
+      await pageOf(ctx).render('consent', { service, scopes });
     }),
-    post: inSignIn(parts, async (ctx, { underWay }) => {
+    post: inPrompt(async (ctx, { underWay }) => {
       const { answer } = await readForm(ctx, { answer: { max: 10, required: true } });
       if (answer === 'yes') {
         const grantId = await parts.consent.agree(underWay);

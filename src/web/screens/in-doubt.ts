@@ -5,14 +5,12 @@ import type { Screen, ScreenParts } from '../screen.ts';
 import { inSignIn } from '../sign-in-pages.ts';
 
 export function inDoubtScreen(parts: ScreenParts): Screen {
+  const inPrompt = (work: Parameters<typeof inSignIn>[1]) => inSignIn(parts, work, 'in_doubt');
   return {
     path: '/sign-in/:uid/in-doubt',
-    get: inSignIn(parts, (ctx, { service, underWay }) => {
-      pageOf(ctx).allowFormTarget(String(underWay.params['redirect_uri']));
-      return pageOf(ctx).render('in-doubt', { service, uid: underWay.uid }, { status: 403 });
-    }),
+    get: inPrompt((ctx, { service }) => pageOf(ctx).render('in-doubt', { service }, { status: 403 })),
     /** 'Back to the e-service': it is told that access was denied. */
-    post: inSignIn(parts, async (ctx, { underWay }) => {
+    post: inPrompt(async (ctx, { underWay }) => {
       await readForm(ctx, {});
       await parts.gate.finish(ctx, underWay, {
         error: 'access_denied',

@@ -12,9 +12,8 @@ export function otherPersonScreen(parts: ScreenParts): Screen {
       const here = underWay.session && (await parts.session.account(underWay.session.accountId));
       const next = login && (await parts.session.account(login.accountId));
       if (!here || !next) return goOn(ctx, `/sign-in/${underWay.uid}`);
-      const page = pageOf(ctx);
-      page.allowFormTarget(String(underWay.params['redirect_uri']));
-      await page.render('other-person', { service, uid: underWay.uid, here: here.email, next: next.email });
+      const stay = service.url ?? '/account';
+      await pageOf(ctx).render('other-person', { service, here: here.email, next: next.email, stay });
     }),
     post: inSignIn(parts, async (ctx, { underWay }) => {
       await readForm(ctx, {});
