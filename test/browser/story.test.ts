@@ -143,8 +143,9 @@ describe.each([
     await givePassword(page);
     expect(page.url()).toBe(`${city.asiointi}/`);
     // As a press of the button does: the way back leads through redirects of ours, of which a driver loses track.
-    await page.waitForLoadState('networkidle');
+    const there = page.waitForEvent('framenavigated');
     await page.evaluate('history.back()');
+    await there;
     await page.waitForLoadState('networkidle');
     await page.reload();
     expect([city.world.issuer, city.asiointi]).toContain(new URL(page.url()).origin);
