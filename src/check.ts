@@ -1,9 +1,11 @@
 /**
- * Owns `tunnus check`: opens what the configuration names (database, mail server), says what does not work and warns of what
- * is weak or suspicious. Changes nothing; the configuration's own faults are told before, by config.ts.
+ * Owns `tunnus check`: asks the library about the e-services, opens what the configuration names (database, mail server), says
+ * what does not work and warns of what is weak or suspicious. Changes nothing; the configuration's own faults are told before,
+ * by config.ts.
  */
 import { createTransport } from 'nodemailer';
-import { clientSources, weaknesses, type Config } from './config.ts';
+import { clientSources, weaknesses, type Config, type Fault } from './config.ts';
+import { clientFaults } from './oidc/client-check.ts';
 import { DatabaseUnavailable, openDatabase } from './platform/database.ts';
 import { findEmbedded } from './platform/embedded-postgres.ts';
 import { knownSources } from './records/legacy-ids.ts';
@@ -15,7 +17,10 @@ export interface CheckUp {
 
 const PATIENCE = 10_000;
 
-export async function checkHouse(config: Config): Promise<CheckUp> {
+/** `wrong`: with these e-services serve would not start. */
+export async function checkHouse(config: Config): Promise<{ wrong: Fault[] } | CheckUp> {
+  const wrong = await clientFaults(config);
+  if (wrong.length) return { wrong };
   const good: string[] = ['ok: the configuration is complete'];
   const bad: string[] = [];
   const weak = weaknesses(config).map(({ file, message }) => `warning: ${file}: ${message}`);

@@ -117,9 +117,10 @@ function program(): Command {
     .command('check')
     .description('reads the configuration, opens database and mail server, says what is wrong or weak; changes nothing')
     .action(async () => {
-      const { lines, failed } = await checkHouse(configuration());
-      lines.forEach(say);
-      process.exitCode = failed ? FAILED : DONE;
+      const found = await checkHouse(configuration());
+      if ('wrong' in found) throw new Wrong(describeFaults(found.wrong));
+      found.lines.forEach(say);
+      process.exitCode = found.failed ? FAILED : DONE;
     });
 
   const accounts = tunnus.command('accounts').description("residents' accounts");

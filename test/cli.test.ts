@@ -94,6 +94,28 @@ describe('a wrong configuration', () => {
     }
   });
 
+  test('an e-service that the library refuses is told of by check as by serve, and ends with 2', async () => {
+    const path = join(folder, 'clients', 'kartta.yaml');
+    await writeFile(
+      path,
+      [
+        'client_id: kartta',
+        'client_name: Kartta',
+        'redirect_uris: [https://kartta.example/in]',
+        'token_endpoint_auth_method: private_key_jwt',
+        'jwks: { keys: [{ kty: EC }] }',
+        '',
+      ].join('\n'),
+    );
+    await settings({});
+    const [checked, served] = [await tunnus('check'), await tunnus('serve')];
+    await rm(path);
+    expect(checked).toMatchObject({ code: 2, out: '' });
+    expect(checked.err).toMatch(/kartta\.yaml:5: .*jwks/);
+    expect([served.code, served.err]).toEqual([2, checked.err]);
+    noTrace(checked);
+  });
+
   test('with a database that does not answer ends with 1 in one line', async () => {
     await settings({ database: { url: 'postgres://nobody@127.0.0.1:1/none' } });
     const ended = await tunnus('migrate');

@@ -55,7 +55,7 @@ describe('floors', () => {
     oidc: [...ground, ...configuration, 'records'],
     web: [...ground, ...configuration, 'records', 'journeys', 'oidc'],
     'jobs.ts': [...ground, ...configuration, 'records', 'mail'],
-    'check.ts': [...ground, ...configuration, 'records'],
+    'check.ts': [...ground, ...configuration, 'records', 'oidc'],
     'app.ts': [...ground, ...configuration, 'records', 'mail', 'journeys', 'oidc', 'web', 'jobs.ts'],
     'cli.ts': [...ground, ...configuration, 'journeys', 'app.ts', 'check.ts'],
     demo: [...ground, ...configuration, 'journeys', 'app.ts'],

@@ -116,8 +116,9 @@ export async function validateClients(
     } catch (error) {
       if (!(error instanceof errors.InvalidClientMetadata)) throw error;
       const detail = error.error_description ?? error.message;
-      // The library's words begin with the key.
-      const line = client.lines?.[/^\w+/.exec(detail)?.[0] ?? ''] ?? 1;
+      // The library's words begin with the key, but for this one.
+      const key = detail.includes('JSON Web Key Set') ? 'jwks' : /^\w+/.exec(detail)?.[0];
+      const line = client.lines?.[key ?? ''] ?? 1;
       faults.push({ file: client.file, line, message: `${detail}, expected metadata that the provider can serve` });
     }
   }
