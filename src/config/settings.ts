@@ -104,7 +104,7 @@ const DEFAULTS: Pick<Settings, Defaulted> = {
   links: { lifetime: milliseconds('24h')! },
   session: { idle: milliseconds('12h')!, absolute: milliseconds('14d')! },
   keys: { algorithms: ['RS256', 'ES256'], rotation: milliseconds('90d')! },
-  limits: { passwordPerAddress: 20, passwordPerPlace: 12, addressesPerPlace: 60, linksPerAddress: 4 },
+  limits: { passwordPerAddress: 30, passwordPerPlace: 15, addressesPerPlace: 80, linksPerAddress: 5 },
 };
 const DATABASE_FOLDER = '.data/';
 const BRAND_NAME = everyLanguage({ fi: 'Tunnus' });

@@ -32,6 +32,6 @@ export function allowances({ sealer, limits }: { sealer: Sealer; limits: Config[
           ],
     link: (emailKey: string): Allowance[] => [{ key: `link:${digest(emailKey)}`, limit: limits.linksPerAddress }],
     /** Under `conceal`: the mails to an unknown address, few a day. */
-    stranger: (emailKey: string): Allowance[] => [{ key: `stranger:${digest(emailKey)}`, limit: 1 }],
+    stranger: (emailKey: string): Allowance[] => [{ key: `stranger:${digest(emailKey)}`, limit: 3, hours: 24 }],
   };
 }

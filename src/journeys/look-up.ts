@@ -4,10 +4,10 @@
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 import { accountFromRow, accountJson, type Account } from '../records/accounts.ts';
-import { countTry, waitAfter, type Allowance, type Counted } from '../records/throttle.ts';
+import { countTry, waitAfter, type Allowance } from '../records/throttle.ts';
 
 export interface LookedUp {
-  /** Seconds until this try would fit; 0: it does. */
+  /** Seconds until a try fits; 0: this one does. */
   wait: number;
   account?: Account;
   passwordHash?: string;
@@ -18,12 +18,12 @@ export async function lookUp(
   { emailKey, counting, also }: { emailKey: string; counting: readonly Allowance[]; also?: Sql },
   now: Date,
 ): Promise<LookedUp> {
-  const [row] = await db.query<{ counted: Counted[]; account: Record<string, unknown> | null }>(sql`
+  const [row] = await db.query<{ fitted: { key: string }[]; account: Record<string, unknown> | null }>(sql`
     with tried as (${countTry(counting, now)}) ${also ? sql`, kept as (${also})` : sql``}
-    select (select coalesce(json_agg(tried), '[]') from tried) as counted, (${accountJson(emailKey)}) as account`);
+    select (select coalesce(json_agg(tried), '[]') from tried) as fitted, (${accountJson(emailKey)}) as account`);
   const found = row!;
   return {
-    wait: waitAfter(found.counted),
+    wait: await waitAfter(db, { wanted: counting, fitted: found.fitted }, now),
     account: found.account ? accountFromRow(found.account) : undefined,
     passwordHash: (found.account?.['password_hash'] as string | null | undefined) ?? undefined,
   };

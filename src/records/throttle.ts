@@ -1,63 +1,91 @@
 /**
  * Owns the table `throttle`: failures by key, shared by all nodes, draining with time.
  *
- * Each key is a bucket that holds an hour's worth of tries. A try fills it by 1/limit, an hour empties it. A full bucket
- * refuses and says when the next try fits; it never locks for good. Tries are counted before anything is looked up and
- * given back when they succeed, so that only failures stay. Keys are digests: no address stands readable here.
+ * Each key is a bucket. Three quarters of its limit fit at once, the last quarter drains within its period (an hour): so no
+ * more than the limit passes within any such period, however the tries are spread. A try that does not fit is refused, fills
+ * nothing and hears when it fits; nothing locks for good. Tries are counted before anything is looked up and given back when
+ * they succeed, so that only failures stay. Keys are digests: no address stands readable here.
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 
-const HOUR = 3_600_000;
-/** Sums of 1/limit are not exact in binary. */
+/** Sums of fractions are not exact in binary. */
 const FULL = 1.000_001;
 
 export interface Allowance {
   /** Names what is counted, e.g. `password:address:<digest>`. */
   key: string;
-  /** How many tries an hour's bucket holds. */
+  /** How many tries pass within any period at most; 2 or more, for something must fit and something must drain. */
   limit: number;
+  /** The period. Default: one hour. */
+  hours?: number;
 }
 
-export interface Counted {
-  key: string;
-  points: number;
+/** The share of its bucket that a try fills, and the seconds in which a full bucket runs empty. */
+function bucketOf({ limit, hours = 1 }: Allowance): { cost: number; lasts: number } {
+  const size = Math.min(limit - 1, Math.ceil((limit * 3) / 4));
+  return { cost: 1 / size, lasts: (hours * 3600 * size) / (limit - size) };
 }
 
-/** A statement that counts one try against each allowance and returns `Counted` rows; to run alone or as a CTE. */
-export function countTry(allowances: readonly Allowance[], now: Date): Sql {
-  // Sorted, so that two statements that share keys lock them in one order.
+/** As rows (key, cost, lasts), sorted, so that two statements that share keys lock them in one order. */
+function buckets(allowances: readonly Allowance[]): Sql {
   const sorted = [...allowances].sort((a, b) => (a.key < b.key ? -1 : 1));
+  const shapes = sorted.map(bucketOf);
+  return sql`unnest(${sorted.map((a) => a.key)}::text[], ${shapes.map((s) => s.cost)}::float8[],
+    ${shapes.map((s) => s.lasts)}::float8[]) as wanted (key, cost, lasts)`;
+}
+
+/** A statement that counts one try against each allowance and returns the `key`s it fits in; to run alone or as a CTE. */
+export function countTry(allowances: readonly Allowance[], now: Date): Sql {
+  // What was inserted in vain has the try's cost as its points, and ends when a full bucket would have run empty.
+  const level = sql`greatest(0, t.points - greatest(0, extract(epoch from excluded.updated_at - t.updated_at))
+    / extract(epoch from excluded.expires_at - excluded.updated_at))`;
   return sql`
     insert into throttle as t (key, points, updated_at, expires_at)
-    select key, 1 / bucket, ${now}::timestamptz, ${new Date(now.getTime() + HOUR)}::timestamptz
-    from unnest(${sorted.map((a) => a.key)}::text[], ${sorted.map((a) => a.limit)}::float8[]) as wanted (key, bucket)
+    select key, cost, ${now}::timestamptz, ${now}::timestamptz + lasts * interval '1 second' from ${buckets(allowances)}
     on conflict (key) do update set
-      points = least(
-        1 + excluded.points,
-        greatest(0, t.points - greatest(0, extract(epoch from excluded.updated_at - t.updated_at)) / 3600) + excluded.points),
+      points = ${level} + excluded.points,
       updated_at = greatest(t.updated_at, excluded.updated_at),
       expires_at = greatest(t.expires_at, excluded.expires_at)
-    returning key, points`;
+    where ${level} + excluded.points <= ${FULL}::float8
+    returning key`;
 }
 
-/** Seconds until a try fits again; 0 when all of what was counted fits. */
-export function waitAfter(counted: readonly Counted[]): number {
-  const fullest = Math.max(0, ...counted.map((row) => row.points));
-  return fullest <= FULL ? 0 : Math.max(1, Math.ceil((fullest - 1) * 3600));
+/**
+ * Seconds until a try fits; 0 when it fitted everywhere. One that did not is taken out again where it did, so that waiting
+ * as told is enough and trying on costs nothing.
+ */
+export async function waitAfter(
+  db: Queryable,
+  { wanted, fitted }: { wanted: readonly Allowance[]; fitted: readonly { key: string }[] },
+  now: Date,
+): Promise<number> {
+  if (fitted.length === wanted.length) return 0;
+  const within = new Set(fitted.map(({ key }) => key));
+  const inVain = wanted.filter(({ key }) => within.has(key));
+  if (inVain.length) await db.query(giveBack(inVain));
+  const [longest] = await db.query<{ seconds: number | null }>(sql`
+    select max((t.points + wanted.cost - 1) * wanted.lasts - extract(epoch from ${now}::timestamptz - t.updated_at))::float8
+      as seconds
+    from throttle t join ${buckets(wanted)} on wanted.key = t.key`);
+  // Less a moment for what is not exact.
+  return Math.max(1, Math.ceil((longest?.seconds ?? 0) - 0.001));
 }
 
 /** Counts one try and says how many seconds to wait (0: go on). */
 export async function take(db: Queryable, allowances: readonly Allowance[], now: Date): Promise<number> {
-  return waitAfter(await db.query<Counted>(countTry(allowances, now)));
+  const fitted = await db.query<{ key: string }>(countTry(allowances, now));
+  return waitAfter(db, { wanted: allowances, fitted }, now);
 }
 
-/** A statement that gives back what one successful try counted. */
+/** A statement that gives back what one try counted. */
 export function giveBack(allowances: readonly Allowance[]): Sql {
-  const sorted = [...allowances].sort((a, b) => (a.key < b.key ? -1 : 1));
   return sql`
-    update throttle set points = greatest(0, throttle.points - 1 / wanted.bucket)
-    from unnest(${sorted.map((a) => a.key)}::text[], ${sorted.map((a) => a.limit)}::float8[]) as wanted (key, bucket)
-    where throttle.key = wanted.key`;
+    update throttle set points = greatest(0, throttle.points - due.cost)
+    from (
+      select t.key, wanted.cost from throttle t join ${buckets(allowances)} on wanted.key = t.key
+      order by t.key for update of t
+    ) as due
+    where throttle.key = due.key`;
 }
 
 /** Removes at most `batch` buckets that have run empty; returns how many. */

@@ -1,13 +1,21 @@
 /** Failures are counted for all nodes, drain with time, and a success gives back what its try counted. */
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { sql } from '../../src/platform/database.ts';
-import { countTry, giveBack, sweepThrottle, take, waitAfter } from '../../src/records/throttle.ts';
+import { countTry, giveBack, sweepThrottle, take, type Allowance } from '../../src/records/throttle.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let place: TestDatabase;
 const noon = new Date('2026-11-23T12:00:00Z');
 const minutes = (count: number): Date => new Date(noon.getTime() + count * 60_000);
+/** Three at once, and one more with every hour. */
 const guess = [{ key: 'password:a', limit: 4 }];
+const hour = 3600;
+
+async function fill(allowances: readonly Allowance[], at = noon): Promise<number> {
+  let passed = 0;
+  while ((await take(place.database, allowances, at)) === 0) passed += 1;
+  return passed;
+}
 
 beforeAll(async () => {
   place = await testDatabase();
@@ -17,50 +25,84 @@ beforeEach(async () => {
   await place.database.query(sql`delete from throttle`);
 });
 
-test('as many tries as the limit fit, then the next waits', async () => {
-  for (const _try of Array(4)) expect(await take(place.database, guess, noon)).toBe(0);
-  expect(await take(place.database, guess, noon)).toBe(900);
+test('three quarters of the limit fit at once, then the next waits', async () => {
+  for (const _try of Array(3)) expect(await take(place.database, guess, noon)).toBe(0);
+  expect(await take(place.database, guess, noon)).toBe(hour);
 });
 
-test('who goes on trying waits no longer than for one try: there is no hard lock', async () => {
+test.each([2, 3, 4, 5, 14, 15, 30, 80, 100])('of a limit of %i no more passes within any hour', async (limit) => {
+  const passed: number[] = [];
+  for (let minute = 0; minute <= 150; minute += 5) {
+    const count = await fill([{ key: 'whole', limit }], minutes(minute));
+    for (let one = 0; one < count; one += 1) passed.push(minute);
+  }
+  const within = passed.map((start) => passed.filter((at) => at >= start && at <= start + 60).length);
+  expect(Math.max(...within)).toBeLessThanOrEqual(limit);
+  expect(passed.length).toBeGreaterThan(limit);
+});
+
+test('an allowance may have a longer period', async () => {
+  const daily = [{ key: 'stranger:a', limit: 3, hours: 24 }];
+  expect(await fill(daily)).toBe(2);
+  expect(await take(place.database, daily, minutes(60))).toBe(23 * hour);
+});
+
+test.each([2, 3, 7, 15, 30, 80, 100])('who waits as told is let through, at a limit of %i', async (limit) => {
+  const wanted = [{ key: 'told', limit }];
+  let at = noon;
+  for (const _round of Array(5)) {
+    await fill(wanted, at);
+    const wait = await take(place.database, wanted, at);
+    expect(await take(place.database, wanted, new Date(at.getTime() + (wait - 1) * 1000))).toBe(1);
+    at = new Date(at.getTime() + wait * 1000);
+    expect(await take(place.database, wanted, at)).toBe(0);
+  }
+});
+
+test('who goes on trying waits no longer for it: there is no hard lock', async () => {
   for (const _try of Array(100)) await take(place.database, guess, noon);
-  expect(await take(place.database, guess, noon)).toBe(900);
-  expect(await take(place.database, guess, minutes(31))).toBe(0);
+  expect(await take(place.database, guess, noon)).toBe(hour);
+  expect(await take(place.database, guess, minutes(45))).toBe(hour / 4);
+  expect(await take(place.database, guess, minutes(60))).toBe(0);
 });
 
 test('a success gives its try back, and never more', async () => {
   await take(place.database, guess, noon);
   await place.database.query(giveBack(guess));
   await place.database.query(giveBack(guess));
-  for (const _try of Array(4)) expect(await take(place.database, guess, noon)).toBe(0);
-  expect(await take(place.database, guess, noon)).toBeGreaterThan(0);
+  expect(await fill(guess)).toBe(3);
 });
 
-test('an hour empties a full bucket', async () => {
-  for (const _try of Array(4)) await take(place.database, guess, noon);
-  for (const _try of Array(4)) expect(await take(place.database, guess, minutes(61))).toBe(0);
+test('a full bucket empties with time', async () => {
+  await fill(guess);
+  expect(await fill(guess, minutes(180))).toBe(3);
 });
 
-test('one full bucket of several is enough to wait', async () => {
-  const several = [...guess, { key: 'password:b', limit: 100 }];
-  for (const _try of Array(4)) await take(place.database, several, noon);
-  expect(await take(place.database, several, noon)).toBe(900);
+test('one full bucket of several is enough to wait, and the others take nothing of what is refused', async () => {
+  const wide = { key: 'password:b', limit: 20 };
+  await fill(guess);
+  for (const _try of Array(30)) expect(await take(place.database, [...guess, wide], noon)).toBe(hour);
+  expect(await fill([wide])).toBe(15);
 });
 
 test('tries at the same time all count', async () => {
-  await Promise.all(Array.from({ length: 20 }, () => take(place.database, [{ key: 'many', limit: 20 }], noon)));
-  expect(await take(place.database, [{ key: 'many', limit: 20 }], noon)).toBeGreaterThan(0);
+  const many = [{ key: 'many', limit: 20 }];
+  const waits = await Promise.all(Array.from({ length: 40 }, () => take(place.database, many, noon)));
+  expect(waits.filter((wait) => wait === 0)).toHaveLength(15);
 });
 
 test("a node whose clock is behind takes nothing back from the others' counts", async () => {
-  for (const _try of Array(4)) await take(place.database, guess, noon);
-  expect(await take(place.database, guess, minutes(-10))).toBeGreaterThan(0);
+  await fill(guess);
+  expect(await take(place.database, guess, minutes(-10))).toBe(70 * 60);
 });
 
 test('keys shared by two statements are locked in one order', async () => {
   const keys = ['x', 'y', 'z'].map((key) => ({ key, limit: 1000 }));
-  const both = Array.from({ length: 40 }, (_, i) => take(place.database, i % 2 ? keys : [...keys].reverse(), noon));
-  await expect(Promise.all(both)).resolves.toHaveLength(40);
+  const either = (i: number) => (i % 2 ? keys : [...keys].reverse());
+  const all = Array.from({ length: 40 }, (_, i) =>
+    i % 3 ? take(place.database, either(i), noon) : place.database.query(giveBack(either(i))),
+  );
+  await expect(Promise.all(all)).resolves.toHaveLength(40);
 });
 
 test('empty buckets are swept in batches', async () => {
@@ -70,11 +112,11 @@ test('empty buckets are swept in batches', async () => {
       noon,
     ),
   );
-  expect(await sweepThrottle(place.database, minutes(30))).toBe(0);
-  expect(await sweepThrottle(place.database, minutes(61), 2)).toBe(2);
-  expect(await sweepThrottle(place.database, minutes(61), 2)).toBe(1);
+  expect(await sweepThrottle(place.database, minutes(239))).toBe(0);
+  expect(await sweepThrottle(place.database, minutes(241), 2)).toBe(2);
+  expect(await sweepThrottle(place.database, minutes(241), 2)).toBe(1);
 });
 
-test('nothing counted means no wait', () => {
-  expect(waitAfter([])).toBe(0);
+test('nothing to count means no wait', async () => {
+  expect(await take(place.database, [], noon)).toBe(0);
 });
