@@ -2,7 +2,7 @@
  * Owns the mailing of a link that sets a password: the link, its mail and its audit row in one transaction, within the
  * allowance of the address. The mail goes to the stored address, never to a typed one. A spent allowance ends no earlier link.
  */
-import type { Config } from '../config.ts';
+import type { Config, TextByLanguage } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database } from '../platform/database.ts';
 import type { Account } from '../records/accounts.ts';
@@ -21,7 +21,7 @@ export interface LinkMailParts {
 /** Where a link comes from: the e-service and the sign-in that it leads back to. */
 export interface LinkOrigin {
   clientId?: string;
-  clientName?: string;
+  clientNames?: TextByLanguage;
   interactionUid?: string;
   /** The language of the page, for an account that never chose one. */
   language: string;
@@ -43,7 +43,7 @@ export async function mailLink(
     await mails.setPassword(
       tx,
       { email: account.email, locale: account.locale ?? origin.language },
-      { link: `${config.issuer}/set-password/${token}`, service: origin.clientName, lifetime },
+      { link: `${config.issuer}/set-password/${token}`, service: origin.clientNames, lifetime },
     );
     await tx.query(auditRow({ kind: 'link_requested', accountId: account.id, clientId, place, actor }, now));
     return true;

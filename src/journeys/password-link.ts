@@ -3,7 +3,7 @@
  * spends it in the transaction that writes the password. It changes account and link, never a sign-in of any browser: who
  * started a sign-in with somebody else's address gains nothing by their setting a password.
  */
-import type { Config } from '../config.ts';
+import type { Config, TextByLanguage } from '../config.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import { accountById, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
@@ -74,12 +74,12 @@ export function passwordLink(parts: PasswordLinkParts) {
     async renew(
       {
         token,
-        clientName,
+        clientNames,
         language,
         place,
       }: {
         token: string;
-        clientName: (clientId?: string) => string | undefined;
+        clientNames: (clientId?: string) => TextByLanguage | undefined;
         language: string;
         place: string;
       },
@@ -88,7 +88,11 @@ export function passwordLink(parts: PasswordLinkParts) {
       const { link, account, page } = await open('link_opened', token, now);
       if (!link || !account || page !== 'link-expired') return { refused: page };
       const { clientId } = link;
-      await mailLink(parts, { account, origin: { clientId, clientName: clientName(clientId), language, place } }, now);
+      await mailLink(
+        parts,
+        { account, origin: { clientId, clientNames: clientNames(clientId), language, place } },
+        now,
+      );
       return { email: account.email };
     },
   };

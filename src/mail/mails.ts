@@ -7,7 +7,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { compileFile } from 'pug';
-import type { Config } from '../config.ts';
+import type { Config, TextByLanguage } from '../config.ts';
 import { sql } from '../platform/database.ts';
 import type { Queryable } from '../platform/database.ts';
 import { chooseLanguage } from '../platform/i18n.ts';
@@ -28,8 +28,8 @@ export interface Recipient {
 
 export interface LinkData {
   link: string;
-  /** The e-service that the resident was signing in to, as they know it. */
-  service?: string;
+  /** The e-service that the resident was signing in to, as they know it: the mail's language may not be the page's. */
+  service?: TextByLanguage;
   /** How long the link works, in milliseconds. */
   lifetime: number;
 }
@@ -95,7 +95,7 @@ export function mailWriter({ sealer, texts, config }: MailWriterParts): (payload
     const language = chooseLanguage(config.languages, { own: order.locale });
     const t = texts.for(language);
     const brand = config.brand.name[language];
-    const { subject, blocks } = words(order, { t, time: (ms) => texts.duration(language, ms, 'lasting') });
+    const { subject, blocks } = words(order, { t, language, time: (ms) => texts.duration(language, ms, 'lasting') });
     const foot = footLines(config.support, { t, language });
     return {
       mail: order.mail,
@@ -117,7 +117,7 @@ export function mailWriter({ sealer, texts, config }: MailWriterParts): (payload
 
 function words(
   order: Order,
-  { t, time }: { t: Translate; time: (milliseconds: number) => string },
+  { t, language, time }: { t: Translate; language: Language; time: (milliseconds: number) => string },
 ): { subject: string; blocks: Block[] } {
   const { email } = order;
   switch (order.mail) {
@@ -126,7 +126,7 @@ function words(
         subject: t('mail.set_password_subject'),
         blocks: [
           { text: t('mail.set_password_why', { email }) },
-          ...(order.service ? [{ text: t('common.service', { service: order.service }) }] : []),
+          ...(order.service ? [{ text: t('common.service', { service: order.service[language] }) }] : []),
           { text: t('mail.set_password_open') },
           { link: order.link },
           { text: t('common.lifetime', { time: time(order.lifetime) }) },

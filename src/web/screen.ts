@@ -3,7 +3,7 @@
  * A screen's name is its URL's end, its view and its text section.
  */
 import type { Context } from 'koa';
-import type { ClientConfig, Config, Language } from '../config.ts';
+import type { ClientConfig, Config, Language, TextByLanguage } from '../config.ts';
 import type { AccountChanges } from '../journeys/account-changes.ts';
 import type { PasswordLink } from '../journeys/password-link.ts';
 import type { SignIn } from '../journeys/sign-in.ts';
@@ -37,6 +37,8 @@ export interface ScreenParts {
 /** An e-service as pages name it. `url` leads back to it: a fresh sign-in of its own making, else its front page. */
 export interface Service {
   name: string;
+  /** For a mail, whose language may be another than the page's. */
+  names: TextByLanguage;
   url?: string;
 }
 
@@ -47,7 +49,7 @@ export interface Service {
 export function serviceOf(parts: ScreenParts, clientId: string | undefined, language: Language): Service | undefined {
   const client = parts.client(clientId);
   if (!client) return undefined;
-  return { name: client.client_name[language], url: wayBack(parts.config.issuer, client) };
+  return { name: client.client_name[language], names: client.client_name, url: wayBack(parts.config.issuer, client) };
 }
 
 function wayBack(issuer: string, client: ClientConfig): string | undefined {

@@ -96,7 +96,7 @@ export const emailOf = (underWay: SignInUnderWay): string | undefined => textOf(
 export function originOf(ctx: Context, { underWay, service }: Opened): Origin {
   const language: Language = pageOf(ctx).language;
   const { clientId, uid } = underWay;
-  return { clientId, clientName: service.name, interactionUid: uid, language, place: ctx.ip };
+  return { clientId, clientNames: service.names, interactionUid: uid, language, place: ctx.ip };
 }
 
 export async function tooMany(ctx: Context, retryAfter = 60): Promise<void> {

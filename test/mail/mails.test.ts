@@ -14,7 +14,8 @@ import { startMailbox, type Mailbox } from '../support/mailbox.ts';
 const LINK = 'https://id.example.fi/set-password/abcdefghijklmnopqrstuvwxyz0123456789';
 const sealer = makeSealer(['s'.repeat(32)]);
 const mails = makeMails({ sealer });
-const data = { link: LINK, service: 'Asiointipalvelu', lifetime: 24 * 3_600_000 };
+const SERVICE = { fi: 'Asiointipalvelu', sv: 'E-tjänsten', en: 'E-services' };
+const data = { link: LINK, service: SERVICE, lifetime: 24 * 3_600_000 };
 
 let db: TestDatabase;
 let mailbox: Mailbox;
@@ -84,7 +85,7 @@ describe('the mail with the link', () => {
       expect(part).toContain(LINK);
       expect(part).toContain('Länken gäller i 24 timmar.');
       expect(part).toContain('Din tidigare ärendehistorik finns kvar under ditt användarnamn.');
-      expect(part).toContain('Asiointipalvelu');
+      expect(part).toContain('E-tjänsten');
       expect(part).toContain('tuki@example.fi');
     }
     expect(mail.text.split(/\r?\n/)).toContain(LINK);

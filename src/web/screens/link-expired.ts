@@ -14,7 +14,7 @@ export function linkExpiredScreen(parts: ScreenParts): Screen {
       const renewed = await parts.passwordLink.renew(
         {
           token,
-          clientName: (clientId) => serviceOf(parts, clientId, page.language)?.name,
+          clientNames: (clientId) => serviceOf(parts, clientId, page.language)?.names,
           language: page.language,
           place: ctx.ip,
         },
