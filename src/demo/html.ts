@@ -101,7 +101,7 @@ header button { padding: .25rem .75rem; background: transparent; color: var(--ac
 .note { padding: .75rem 1rem; border-left: 4px solid var(--accent); background: var(--quiet); }
 .dim { color: var(--dim); }
 ul.list { list-style: none; padding: 0; border-top: 1px solid var(--line); }
-ul.list > li { padding: .7rem 0; border-bottom: 1px solid var(--line); }
+ul.list > li { padding: .7rem 0; overflow-wrap: anywhere; border-bottom: 1px solid var(--line); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; }
 dt { color: var(--dim); } dd { margin: 0; overflow-wrap: anywhere; }
 .letter { white-space: pre-wrap; overflow-wrap: anywhere; padding: 1rem; background: var(--quiet); border-radius: .25rem; }
