@@ -33,8 +33,6 @@ export interface FieldError {
 export interface Page {
   readonly language: Language;
   readonly t: Translate;
-  /** The language that the resident has just chosen by the switch on this very page. */
-  readonly switchedTo: Language | undefined;
   /** What the e-service asked for, and the signed-in resident's own choice; call it before the first use of `t`. */
   preferLanguage(uiLocales: string | undefined, own?: string | null): void;
   /** Lets a form of this page end in a redirect to this address. */
@@ -112,7 +110,7 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
       t,
       language,
       languages: config.languages.map((code) => ({ code, name: OWN_NAMES[code], url: switchUrl(ctx, code) })),
-      pageUrl: ctx.path,
+      pageUrl: ownPath(ctx),
       brand: config.brand.name[language],
       support: {
         email: config.support.email,
@@ -132,7 +130,6 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
     get t() {
       return t;
     },
-    switchedTo,
     preferLanguage(uiLocales, own) {
       language = choose(uiLocales, own);
       t = texts.for(language);
@@ -148,7 +145,7 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
     },
     async problem({ code, status }, locals = {}) {
       ctx.status = status;
-      if (status === 503) return show('busy', locals, []);
+      if (status === 503) return show('busy', { ...locals, again: againUrl(ctx) }, []);
       const { title, text } = (Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code] : undefined) ?? FAULT;
       await show('problem', { ...locals, title: t(title), text: t(text) }, []);
     },
@@ -173,8 +170,14 @@ function applySwitch(
   return language;
 }
 
+/** A path of this site: one that begins with two slashes would be another's address. */
+const ownPath = (ctx: Context): string => ctx.path.replace(/^[/\\]+/, '/');
+
+/** The same request once more; what was posted is not sent again. */
+const againUrl = (ctx: Context): string => ownPath(ctx) + (ctx.method === 'POST' ? '' : ctx.search);
+
 function switchUrl(ctx: Context, language: Language): string {
   const query = new URLSearchParams(ctx.querystring);
   query.set('lang', language);
-  return `${ctx.path}?${query.toString()}`;
+  return `${ownPath(ctx)}?${query.toString()}`;
 }

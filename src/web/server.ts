@@ -76,7 +76,8 @@ export function webApp(parts: ServerParts): Koa {
   app.use(answerFaults(parts.log));
   app.use(securityContact(config, parts.clock));
   app.use(parts.unitOfWork);
-  const router = new Router();
+  // One way of writing each path: what follows from a path (its line in the log, its cookies) goes by these letters.
+  const router = new Router({ sensitive: true });
   for (const make of SCREENS) {
     const screen = make(parts);
     if (screen.get) router.get(screen.path, asMiddleware(screen.get));
@@ -106,7 +107,8 @@ function answerAs(app: Koa, { protocol, host, href }: URL): void {
 
 /** The one form of ours that the provider reads itself: its own secret proves the page, this the site. */
 const signOutForm: Middleware = (ctx, next) => {
-  if (ctx.method === 'POST' && ctx.path === '/session/end/confirm') (ctx.state.formGuard as FormGuard).checkSite(ctx);
+  if (ctx.method === 'POST' && /^\/session\/end\/confirm\/?$/i.test(ctx.path))
+    (ctx.state.formGuard as FormGuard).checkSite(ctx);
   return next();
 };
 
@@ -123,8 +125,8 @@ const nothingThere: Middleware = async (ctx, next) => {
 function loggablePath(path: string): string {
   return path
     .slice(0, 200)
-    .replace(/^(\/(?:set-password|password-set)\/).+/, '$1…')
-    .replace(/^(\/(?:sign-in|auth)\/)[^/]+/, '$1…');
+    .replace(/((?:set-password|password-set)\/).+/i, '$1…')
+    .replace(/^(\/+(?:sign-in|auth)\/+)[^/]+/i, '$1…');
 }
 
 const providerRoute = (ctx: Context): string | undefined => (ctx as { oidc?: { route?: string } }).oidc?.route;

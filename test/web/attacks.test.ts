@@ -98,6 +98,14 @@ describe("another site's form", () => {
   });
 });
 
+test('an address that begins with two slashes makes no link that leads elsewhere', async () => {
+  for (const target of [`//${EVIL}/sign-in`, `/\\${EVIL}/sign-in`]) {
+    const answer = await send({ target });
+    expect(answer!.status).toBe(404);
+    expect(answer!.body).not.toMatch(/(?:href|action)="[/\\]{2}/);
+  }
+});
+
 describe('another name for our host', () => {
   const names = { Host: EVIL, 'X-Forwarded-Host': EVIL, Forwarded: `host=${EVIL}`, 'X-Forwarded-Proto': 'https' };
 

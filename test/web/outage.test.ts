@@ -91,6 +91,23 @@ describe('while the database is out of reach', () => {
     }
   });
 
+  test("'try again' is the same request, with all that the e-service asked for; from a form it is the form's page", async () => {
+    const errand = await (await world.relyingParty()).begin({ prompt: 'login' });
+    const retry = async (ask: Promise<unknown>, browser: HttpBrowser): Promise<string> => {
+      await ask;
+      expect(browser.page.status).toBe(503);
+      return browser.page.main.querySelector('a.button')!.getAttribute('href')!;
+    };
+    const path = '/session/end?client_id=asiointi&state=a%26b';
+    expect(await retry(resident.get(world.issuer + path), resident)).toBe(path);
+    const silent = new URL(errand.url);
+    silent.searchParams.set('prompt', 'none');
+    const wanted = silent.pathname + silent.search;
+    expect(await retry(resident.get(silent.href), resident)).toBe(wanted);
+    const posted = password.page.url.pathname;
+    expect(await retry(password.post(`${world.issuer}${posted}?x=1`, {}), password)).toBe(posted);
+  });
+
   test('programs are told temporarily_unavailable', async () => {
     const asked = endpointPlaces().filter(({ path }) => /^\/(token|me|request)/.test(path));
     for (const place of asked) {

@@ -294,3 +294,24 @@ test('whoever reads all that was ever written to the database signs in nowhere',
   expect(seen).toMatch(/\$argon2id\$/);
   expect(world.log.filter((line) => secrets.some((secret) => line.includes(secret)))).toEqual([]);
 });
+
+test("a link's token stays out of the log, however its address is written", async () => {
+  const email = await residentWithoutPassword();
+  const browser = world.browser();
+  await begin(browser);
+  await browser.submit({ username: email });
+  const link = new URL(await world.mailbox.nextLink(email));
+  const token = link.pathname.split('/').pop()!;
+  const ways = {
+    [link.pathname]: 200,
+    [`${link.pathname}/`]: 200,
+    [`/SET-PASSWORD/${token}`]: 404,
+    [`/Set-Password/${token}/`]: 404,
+    [`//set-password/${token}`]: 404,
+    [`/PASSWORD-SET/${token}`]: 404,
+  };
+  for (const [path, status] of Object.entries(ways)) {
+    expect([path, (await fetch(world.issuer + path)).status]).toEqual([path, status]);
+  }
+  expect(world.log.filter((line) => line.includes(token))).toEqual([]);
+});
