@@ -91,6 +91,11 @@ describe('with a password', () => {
     expect(page.status).toBe(429);
     expect(Number(page.headers['retry-after'])).toBeGreaterThan(0);
     expect(page.text).toContain('Liian monta yritystä');
+    // It is no dead end: the same step for later, and the way to another address.
+    const step = page.url.pathname;
+    const ways = page.main.querySelectorAll('a').map((link) => link.getAttribute('href'));
+    expect(ways).toEqual([step, step.replace('/password', '')]);
+    expect((await attacker.get(world.issuer + ways[1])).h1).toBe('Kirjaudu sisään');
     expect(tries).toBeLessThanOrEqual(16);
 
     await begin(owner, { prompt: 'login' });
