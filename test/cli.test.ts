@@ -111,7 +111,7 @@ describe('a wrong configuration', () => {
     const [checked, served] = [await tunnus('check'), await tunnus('serve')];
     await rm(path);
     expect(checked).toMatchObject({ code: 2, out: '' });
-    expect(checked.err).toMatch(/kartta\.yaml:5: .*jwks/);
+    expect(checked.err).toMatch(/kartta\.yaml:5: .*JSON Web Key Set/);
     expect([served.code, served.err]).toEqual([2, checked.err]);
     noTrace(checked);
   });
