@@ -86,7 +86,6 @@ create table links (
   interaction_uid text,                                 -- the sign-in it came from: without its cookie the uid opens nothing
   created_at      timestamptz not null,
   expires_at      timestamptz not null,
-  opened_at       timestamptz,                          -- its form was posted at least once
   spent_at        timestamptz,
   ended_at        timestamptz                           -- another link of the account was spent
 );

@@ -117,7 +117,6 @@ create table links (
   interaction_uid text,
   created_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
-  opened_at timestamp with time zone,
   spent_at timestamp with time zone,
   ended_at timestamp with time zone,
   constraint links_pkey PRIMARY KEY (id),

@@ -39,10 +39,6 @@ export function auditRow(event: AuditEvent, now: Date): Sql {
       ${event.actor ?? 'resident'}, ${JSON.stringify(event.detail ?? {})}::jsonb)`;
 }
 
-export async function audit(db: Queryable, event: AuditEvent, now: Date): Promise<void> {
-  await db.query(auditRow(event, now));
-}
-
 export interface AuditRow {
   at: Date;
   kind: AuditKind;
