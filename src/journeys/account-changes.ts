@@ -12,7 +12,7 @@ import { endLinks } from '../records/links.ts';
 import { hashPassword, passwordFaults, verifyPassword, type PasswordFault } from '../records/passwords.ts';
 import { giveBack } from '../records/throttle.ts';
 import type { Allowances, Visitor } from './allowances.ts';
-import { lookUp } from './look-up.ts';
+import { lookUp, withinTry } from './look-up.ts';
 
 export interface AccountChangeParts {
   database: Database;
@@ -38,7 +38,7 @@ export function accountChanges({ database, config, mails, allowances }: AccountC
       const looked = await lookUp(database, { emailKey: account.emailKey, counting: counted }, now);
       const { wait } = looked;
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
-      const verdict = await verifyPassword(looked.passwordHash, current);
+      const verdict = await withinTry(database, counted, () => verifyPassword(looked.passwordHash, current));
       if (!verdict.ok || looked.account?.id !== account.id) return { refused: 'wrong_password' };
       const names = [account.givenName, account.familyName].filter((name) => name !== undefined);
       const [fault] = passwordFaults(next, { minLength: config.password.minLength, email: account.email, names });
@@ -46,7 +46,7 @@ export function accountChanges({ database, config, mails, allowances }: AccountC
         await database.query(giveBack(counted));
         return { refused: fault };
       }
-      const hash = await hashPassword(next);
+      const hash = await withinTry(database, counted, () => hashPassword(next));
       const epoch = await database.transaction(async (tx) => {
         const raised = await setOwnPassword(tx, { accountId: account.id, hash }, now);
         await endLinks(tx, account.id, now);

@@ -23,6 +23,8 @@ export function allowances({ sealer, limits }: { sealer: Sealer; limits: Config[
     probe: (visitor: Visitor): Allowance[] => [
       { key: `probe:${digest(visitor.network)}`, limit: limits.addressesPerPlace },
     ],
+    /** Where it is noted that a probe counts until the address turns out to be the resident's own. */
+    owed: (emailKey: string, visitor: Visitor): string => `owed:${digest(`${visitor.network} ${emailKey}`)}`,
     password: (emailKey: string, visitor: Visitor): Allowance[] =>
       visitor.device
         ? [{ key: `password:device:${digest(`${visitor.device} ${emailKey}`)}`, limit: limits.passwordPerPlace }]

@@ -5,15 +5,15 @@
 import type { Config } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database, Sql } from '../platform/database.ts';
-import type { Refusal } from '../platform/refusal.ts';
+import { Problem, type Refusal } from '../platform/refusal.ts';
 import { replaceHash, signedInRow, type Account } from '../records/accounts.ts';
 import { canonicalAddress, displayAddress, suggestion } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
 import { hashPassword, verifyPassword } from '../records/passwords.ts';
-import { giveBack, take } from '../records/throttle.ts';
+import { giveBack, giveBackOwed, owe, take } from '../records/throttle.ts';
 import type { Allowances, Visitor } from './allowances.ts';
 import { mailLink, type LinkOrigin } from './link-mail.ts';
-import { lookUp } from './look-up.ts';
+import { lookUp, withinTry } from './look-up.ts';
 import { whatHappens, type AccountState, type Page } from './states.ts';
 
 export interface SignInParts {
@@ -43,6 +43,10 @@ export function stateOf(account: Account | undefined): AccountState {
   if (!account) return 'unknown';
   if (account.lockedAt) return 'locked';
   return account.passwordState === 'none' ? 'no_password' : 'has_password';
+}
+
+function unlessBusy(error: unknown): undefined {
+  if (!(error instanceof Problem)) throw error;
 }
 
 export function signIn(parts: SignInParts) {
@@ -83,11 +87,13 @@ export function signIn(parts: SignInParts) {
       if (!emailKey) return { refused: 'email_invalid' };
       const email = displayAddress(typed);
       const probe = allowances.probe(visitor);
-      const { wait, account } = await lookUp(database, { emailKey, counting: probe, also: keep(email) }, now);
+      const key = allowances.owed(emailKey, visitor);
+      const also = [keep(email), owe(key, now)];
+      const { wait, account } = await lookUp(database, { emailKey, counting: probe, also }, now);
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
       const page = await carryOut('address', { account, emailKey, origin }, now);
-      // A known address was no probe: the password gives it back, and a link at once. (Under `conceal` all writes are alike.)
-      if (page === 'link-sent') await database.query(giveBack(probe));
+      // A known address was no probe: a link gives it back at once, a password later. (Under `conceal` all writes are alike.)
+      if (page === 'link-sent') await giveBackOwed(database, { allowances: probe, key }, now);
       return { page, email, ...(page === 'unknown-address' ? { suggestion: suggestion(email) } : {}) };
     },
 
@@ -119,7 +125,7 @@ export function signIn(parts: SignInParts) {
       const { wait, account, passwordHash } = await lookUp(database, { emailKey, counting: counted }, now);
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
 
-      const verdict = await verifyPassword(passwordHash, password);
+      const verdict = await withinTry(database, counted, () => verifyPassword(passwordHash, password));
       const row = whatHappens({ at: 'password', account: stateOf(account), proof: verdict.ok ? 'right' : 'wrong' });
       if (!account || row.page !== 'e-service') {
         await database.query(
@@ -129,14 +135,16 @@ export function signIn(parts: SignInParts) {
       }
       // A failure to upgrade the hash must not fail the sign-in: the old one still verifies.
       if (verdict.rehash) {
-        const hash = await hashPassword(password);
-        await replaceHash(database, { accountId: account.id, from: passwordHash!, to: hash }, now);
+        const hash = await hashPassword(password).catch(unlessBusy);
+        if (hash) await replaceHash(database, { accountId: account.id, from: passwordHash!, to: hash }, now);
       }
+      const key = allowances.owed(emailKey, visitor);
+      await giveBackOwed(database, { allowances: allowances.probe(visitor), key }, now);
       return {
         page: row.page,
         proof: { accountId: account.id, epoch: account.epoch, emailKey, locale: account.locale },
         writes: [
-          giveBack([...counted, ...allowances.probe(visitor)]),
+          giveBack(counted),
           signedInRow(account.id, now),
           auditRow(
             { kind: 'signed_in', accountId: account.id, clientId, place: visitor.place, detail: { amr: 'pwd' } },

@@ -88,6 +88,33 @@ export function giveBack(allowances: readonly Allowance[]): Sql {
     where throttle.key = due.key`;
 }
 
+/**
+ * A CTE to stand beside a `countTry` that is named `tried`: where that try fits it notes for an hour under `key` that a
+ * success gives it back later, in another request. Only as many successes as tries were noted give anything back, so nobody
+ * empties a bucket by succeeding again and again.
+ */
+export function owe(key: string, now: Date): Sql {
+  return sql`
+    insert into throttle as t (key, points, updated_at, expires_at)
+    select ${key}, 1, ${now}::timestamptz, ${now}::timestamptz + interval '1 hour' where exists (select 1 from tried)
+    on conflict (key) do update set
+      points = case when t.expires_at > excluded.updated_at then t.points else 0 end + 1,
+      updated_at = excluded.updated_at, expires_at = excluded.expires_at`;
+}
+
+/** Gives back one try of those noted under `key`; nothing where none is left. */
+export async function giveBackOwed(
+  db: Queryable,
+  { allowances, key }: { allowances: readonly Allowance[]; key: string },
+  now: Date,
+): Promise<void> {
+  await db.query(sql`
+    with owed as (
+      update throttle set points = points - 1 where key = ${key} and points >= 1 and expires_at > ${now} returning 1
+    )
+    ${giveBack(allowances)} and exists (select 1 from owed)`);
+}
+
 /** Removes at most `batch` buckets that have run empty; returns how many. */
 export async function sweepThrottle(db: Queryable, now: Date, batch = 1000): Promise<number> {
   const rows = await db.query(sql`

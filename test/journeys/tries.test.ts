@@ -1,0 +1,119 @@
+/** What counts as a try, and what gives it back. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { availableParallelism } from 'node:os';
+import { accountChanges } from '../../src/journeys/account-changes.ts';
+import { allowances, type Visitor } from '../../src/journeys/allowances.ts';
+import { signIn } from '../../src/journeys/sign-in.ts';
+import { makeMails } from '../../src/mail/mails.ts';
+import { sql } from '../../src/platform/database.ts';
+import { makeSealer } from '../../src/platform/secrets.ts';
+import { accountByKey, type Account } from '../../src/records/accounts.ts';
+import { hashPassword } from '../../src/records/passwords.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+const PASSWORD = 'kolme vihreää omenaa pöydällä';
+const NOW = new Date('2026-11-23T12:00:00Z');
+const HOUR = 3_600_000;
+/** Three at once, and one more with every hour. */
+const FEW = 4;
+const visitor: Visitor = { place: '192.0.2.1', network: '192.0.2.1' };
+const origin = { clientId: 'asiointi', language: 'fi' };
+
+let db: TestDatabase;
+let journeys: ReturnType<typeof make>;
+
+function make() {
+  const sealer = makeSealer(['a secret of the tests, thirty-two characters or more']);
+  const limits = { passwordPerAddress: FEW, passwordPerPlace: FEW, addressesPerPlace: FEW, linksPerAddress: FEW };
+  const config = {
+    signIn: { unknownAddress: 'tell', registration: 'closed' },
+    links: { lifetime: HOUR },
+    issuer: 'https://tunnus.example',
+    password: { minLength: 15 },
+  } as const;
+  const parts = {
+    database: db.database,
+    config,
+    mails: makeMails({ sealer }),
+    allowances: allowances({ sealer, limits }),
+  };
+  return { signIn: signIn(parts), changes: accountChanges(parts) };
+}
+
+beforeAll(async () => {
+  db = await testDatabase();
+  journeys = make();
+});
+afterAll(() => db.drop());
+
+let people = 0;
+async function resident(): Promise<Account> {
+  const email = `asukas${(people += 1)}@example.com`;
+  await db.database.query(sql`delete from throttle`);
+  await db.database.query(sql`
+    insert into accounts (email, email_key, password_state, password_hash, created_at, updated_at)
+    values (${email}, ${email}, 'own', ${await hashPassword(PASSWORD)}, ${NOW}, ${NOW})`);
+  return (await accountByKey(db.database, email))!;
+}
+
+async function identify(typed: string): Promise<string> {
+  const found = await journeys.signIn.identify({ typed, visitor, origin, keep: () => sql`select 1` }, NOW);
+  return 'refused' in found ? found.refused : found.page;
+}
+
+async function tryPassword(email: string, password = PASSWORD) {
+  const tried = await journeys.signIn.tryPassword({ email, password, visitor, clientId: 'asiointi' }, NOW);
+  if ('writes' in tried) for (const write of tried.writes ?? []) await db.database.query(write);
+  return tried;
+}
+
+test('signing in gives its probe back, so that one place may sign in ever so many', async () => {
+  const { email } = await resident();
+  for (const _resident of Array(3 * FEW)) {
+    expect(await identify(email)).toBe('password');
+    expect(await tryPassword(email)).toHaveProperty('proof');
+  }
+});
+
+test('the right password posted again and again, also at once, lets no more addresses be probed', async () => {
+  const { email } = await resident();
+  expect([await identify(email), await identify('a@example.net')]).toEqual(['password', 'unknown-address']);
+  await Promise.all([1, 2].map(() => tryPassword(email)));
+  await tryPassword(email);
+  // Three fit, and the one that proved to be a resident's own came back once.
+  const probed = [await identify('b@example.net'), await identify('c@example.net'), await identify('d@example.net')];
+  expect(probed).toEqual(['unknown-address', 'unknown-address', 'too_many_tries']);
+});
+
+test('a refused probe is owed nothing', async () => {
+  const { email } = await resident();
+  for (const name of ['a', 'b', 'c']) await identify(`${name}@example.net`);
+  expect(await identify(email)).toBe('too_many_tries');
+  await tryPassword(email);
+  expect(await identify('d@example.net')).toBe('too_many_tries');
+});
+
+test('being too busy to check a password counts as no try', async () => {
+  const account = await resident();
+  const crowd: Promise<unknown>[] = [];
+  const tries = [
+    () => tryPassword(account.email),
+    () => journeys.changes.changePassword({ account, current: PASSWORD, next: 'too short', visitor }, NOW),
+  ];
+  const busy = [0, 0];
+  for (let round = 0; Math.min(...busy) < FEW && round < 100; round += 1) {
+    // As many as work or wait at once; one may be done before ours comes.
+    for (let one = 0; one < 41 * availableParallelism(); one += 1) {
+      crowd.push(hashPassword(PASSWORD).catch(() => undefined));
+    }
+    const error: unknown = await tries[round % 2]!().then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    if (error) expect(error).toMatchObject({ code: 'busy', status: 503 });
+    if (error) busy[round % 2]! += 1;
+  }
+  await Promise.all(crowd);
+  expect(Math.min(...busy)).toBe(FEW);
+  expect(await tryPassword(account.email)).toHaveProperty('proof');
+});
