@@ -47,6 +47,17 @@ export function signedInReturn(): Screen {
   };
 }
 
+/** Who types the bare address wants their own page. */
+export function frontDoor(): Screen {
+  return {
+    path: '/',
+    get: (ctx) => {
+      goOn(ctx, '/account');
+      return Promise.resolve();
+    },
+  };
+}
+
 /** Password managers look here (W3C, A Well-Known URL for Changing Passwords). */
 export function changePasswordReturn(): Screen {
   return {

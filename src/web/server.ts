@@ -9,7 +9,7 @@ import { DatabaseUnavailable } from '../platform/database.ts';
 import { Problem } from '../platform/refusal.ts';
 import { randomToken } from '../platform/secrets.ts';
 import { metrics, type Log } from '../platform/telemetry.ts';
-import { changePasswordReturn, signedInReturn } from './account-pages.ts';
+import { changePasswordReturn, frontDoor, signedInReturn } from './account-pages.ts';
 import type { FormGuard } from './form.ts';
 import { pageOf } from './page.ts';
 import type { ScreenParts } from './screen.ts';
@@ -58,6 +58,7 @@ const SCREENS = [
   signedOutScreen,
   signedInReturn,
   changePasswordReturn,
+  frontDoor,
 ];
 
 export function webApp(parts: ServerParts): Koa {

@@ -40,6 +40,8 @@ describe('/account', () => {
   test('signs the resident in first and comes back to the page that asked', async () => {
     const { email } = await resident();
     const browser = world.browser();
+    await browser.get(`${world.issuer}/`);
+    expect(browser.page.h1).toBe('Kirjaudu sisään');
     await browser.get(`${world.issuer}/account/password`);
     expect(browser.page.h1).toBe('Kirjaudu sisään');
     await fill(browser, email);
