@@ -48,14 +48,16 @@ export function accountChanges({ database, config, mails, allowances }: AccountC
       }
       const hash = await withinTry(database, counted, () => hashPassword(next));
       const epoch = await database.transaction(async (tx) => {
-        const raised = await setOwnPassword(tx, { accountId: account.id, hash }, now);
+        const raised = await setOwnPassword(tx, { accountId: account.id, epoch: account.epoch, hash }, now);
+        if (raised === undefined) return undefined;
         await endLinks(tx, account.id, now);
         await tx.query(giveBack(counted));
         await tx.query(auditRow({ kind: 'password_changed', accountId: account.id, place: visitor.place }, now));
         await mails.passwordChanged(tx, { email: account.email, locale: account.locale });
         return raised;
       });
-      return { epoch };
+      // The account changed meanwhile: what was shown as the current password allows nothing any more.
+      return epoch === undefined ? { refused: 'wrong_password' } : { epoch };
     },
 
     async chooseLanguage(account: Account, language: string, now: Date): Promise<void> {

@@ -24,6 +24,8 @@ export interface Opened {
   link?: Link;
 }
 
+/** Takes back the whole transaction: the link or the account is no longer what was seen. */
+const OUTRUN = new Error('outrun');
 const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 
 export function passwordLink(parts: PasswordLinkParts) {
@@ -36,39 +38,48 @@ export function passwordLink(parts: PasswordLinkParts) {
     return { page: row.page, account, link };
   }
 
+  /** POST: spends the link and sets the password, or says why not; a refused password leaves the link as it was. */
+  async function setPassword(
+    { token, password, visitor }: { token: string; password: string; visitor: Visitor },
+    now: Date,
+  ): Promise<Opened | { refused: PasswordFault; account: Account; link: Link }> {
+    const opened = await open('link_posted', token, now);
+    const { account, link } = opened;
+    if (opened.page !== 'password-set' || !account || !link) return opened;
+    const [fault] = passwordFaults(password, {
+      minLength: config.password.minLength,
+      email: account.email,
+      names: [account.givenName, account.familyName].filter((name) => name !== undefined),
+    });
+    if (fault) return { refused: fault, account, link };
+
+    const hash = await hashPassword(password);
+    const done = await database
+      .transaction(async (tx) => {
+        // The account before its links, as every change of it: in two orders, two changes would wait for each other.
+        const { id: accountId, epoch } = account;
+        const raised = await setOwnPassword(tx, { accountId, epoch, hash, emailVerified: true }, now);
+        if (raised === undefined || !(await spendLink(tx, link.id, now))) throw OUTRUN;
+        await endLinks(tx, accountId, now);
+        await tx.query(
+          auditRow({ kind: 'password_set', accountId, clientId: link.clientId, place: visitor.place }, now),
+        );
+        await mails.passwordChanged(tx, { email: account.email, locale: account.locale });
+        return true;
+      })
+      .catch((error: unknown) => {
+        if (error !== OUTRUN) throw error;
+        return false;
+      });
+    // Mostly what came first ended the link, and the page says so; where the link still works, it is tried anew.
+    return done ? opened : setPassword({ token, password, visitor }, now);
+  }
+
   return {
     /** GET: says what the link is; writes nothing, however often a mail scanner fetches it. */
     opened: (token: string, now: Date): Promise<Opened> => open('link_opened', token, now),
 
-    /** POST: spends the link and sets the password, or says why not; a refused password leaves the link as it was. */
-    async setPassword(
-      { token, password, visitor }: { token: string; password: string; visitor: Visitor },
-      now: Date,
-    ): Promise<Opened | { refused: PasswordFault; account: Account; link: Link }> {
-      const opened = await open('link_posted', token, now);
-      const { account, link } = opened;
-      if (opened.page !== 'password-set' || !account || !link) return opened;
-      const [fault] = passwordFaults(password, {
-        minLength: config.password.minLength,
-        email: account.email,
-        names: [account.givenName, account.familyName].filter((name) => name !== undefined),
-      });
-      if (fault) return { refused: fault, account, link };
-
-      const hash = await hashPassword(password);
-      const done = await database.transaction(async (tx) => {
-        if (!(await spendLink(tx, link.id, now))) return false;
-        await setOwnPassword(tx, { accountId: account.id, hash, emailVerified: true }, now);
-        await endLinks(tx, account.id, now);
-        await tx.query(
-          auditRow({ kind: 'password_set', accountId: account.id, clientId: link.clientId, place: visitor.place }, now),
-        );
-        await mails.passwordChanged(tx, { email: account.email, locale: account.locale });
-        return true;
-      });
-      // Somebody was faster with the same link: the page says so.
-      return done ? opened : open('link_posted', token, now);
-    },
+    setPassword,
 
     /** 'Ask for a new link' on the page of an expired one: to the stored address of that link's account, never a typed one. */
     async renew(

@@ -75,18 +75,25 @@ export function accountById(db: Queryable, id: string): Promise<Account | undefi
   return one(db, sql`select ${COLUMNS} from accounts where id = ${id}`);
 }
 
-/** The resident's own password. Raises the epoch and returns it. */
+/**
+ * The resident's own password. Raises the epoch and returns it; undefined, with nothing written, where the account is no
+ * longer at the epoch under which the change was allowed.
+ */
 export async function setOwnPassword(
   tx: Queryable,
-  { accountId, hash, emailVerified }: { accountId: string; hash: string; emailVerified?: boolean },
+  {
+    accountId,
+    epoch,
+    hash,
+    emailVerified,
+  }: { accountId: string; epoch: number; hash: string; emailVerified?: boolean },
   now: Date,
-): Promise<number> {
+): Promise<number | undefined> {
   const [row] = await tx.query<{ epoch: number }>(sql`
     update accounts set password_state = 'own', password_hash = ${hash}, password_list = null, epoch = epoch + 1,
       email_verified = email_verified or ${emailVerified ?? false}, updated_at = ${now}
-    where id = ${accountId} returning epoch`);
-  if (!row) throw new Error('the account is gone');
-  return row.epoch;
+    where id = ${accountId} and epoch = ${epoch} returning epoch`);
+  return row?.epoch;
 }
 
 /** The same password in a better hash: ends no proof. Does nothing where the hash is another by now. */

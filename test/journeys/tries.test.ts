@@ -1,17 +1,20 @@
-/** What counts as a try, and what gives it back. */
+/** What counts as a try, what gives it back, and that of two changes at once one changes nothing. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { availableParallelism } from 'node:os';
 import { accountChanges } from '../../src/journeys/account-changes.ts';
 import { allowances, type Visitor } from '../../src/journeys/allowances.ts';
+import { passwordLink } from '../../src/journeys/password-link.ts';
 import { signIn } from '../../src/journeys/sign-in.ts';
 import { makeMails } from '../../src/mail/mails.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { accountByKey, type Account } from '../../src/records/accounts.ts';
-import { hashPassword } from '../../src/records/passwords.ts';
+import { makeLink } from '../../src/records/links.ts';
+import { hashPassword, verifyPassword } from '../../src/records/passwords.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
+const NEXT = 'neljä punaista venettä laiturissa';
 const NOW = new Date('2026-11-23T12:00:00Z');
 const HOUR = 3_600_000;
 /** Three at once, and one more with every hour. */
@@ -37,7 +40,7 @@ function make() {
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits }),
   };
-  return { signIn: signIn(parts), changes: accountChanges(parts) };
+  return { signIn: signIn(parts), changes: accountChanges(parts), link: passwordLink(parts) };
 }
 
 beforeAll(async () => {
@@ -116,4 +119,34 @@ test('being too busy to check a password counts as no try', async () => {
   await Promise.all(crowd);
   expect(Math.min(...busy)).toBe(FEW);
   expect(await tryPassword(account.email)).toHaveProperty('proof');
+});
+
+test('of a change by session and one by link at once, one wins and the other changes nothing', async () => {
+  for (const _round of Array(5)) {
+    const account = await resident();
+    const { id: accountId } = account;
+    const token = await makeLink(db.database, { accountId, clientId: 'asiointi', lifetime: HOUR }, NOW);
+    const [changed, set] = await Promise.all([
+      journeys.changes.changePassword({ account, current: PASSWORD, next: NEXT, visitor }, NOW),
+      journeys.link.setPassword({ token, password: `${NEXT} 2`, visitor }, NOW),
+    ]);
+    const bySession = 'epoch' in changed;
+    if (!bySession) expect(changed).toEqual({ refused: 'wrong_password' });
+    expect(set).toMatchObject({ page: bySession ? 'link-expired' : 'password-set' });
+    const [row] = await db.database.query<{ hash: string; epoch: number; rows: number }>(sql`
+      select password_hash as hash, epoch,
+        (select count(*)::int from audit where account_id = accounts.id and kind like 'password%') as rows
+      from accounts where id = ${accountId}`);
+    expect(row).toMatchObject({ epoch: account.epoch + 1, rows: 1 });
+    expect((await verifyPassword(row!.hash, bySession ? NEXT : `${NEXT} 2`)).ok).toBe(true);
+  }
+});
+
+test('a change of the account that leaves the link alive does not keep the link from setting the password', async () => {
+  const { id: accountId } = await resident();
+  const token = await makeLink(db.database, { accountId, lifetime: HOUR }, NOW);
+  const set = journeys.link.setPassword({ token, password: NEXT, visitor }, NOW);
+  const raised = db.database.query(sql`update accounts set epoch = epoch + 1 where id = ${accountId}`);
+  await expect(set).resolves.toMatchObject({ page: 'password-set' });
+  await raised;
 });

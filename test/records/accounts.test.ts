@@ -39,7 +39,7 @@ const again = async (account: Account): Promise<Account> => (await accountById(d
 
 test('an account carries no password hash, and reads the same from a row and from JSON', async () => {
   const account = await resident();
-  await setOwnPassword(db.database, { accountId: account.id, hash: 'the hash' }, NOW);
+  await setOwnPassword(db.database, { accountId: account.id, epoch: account.epoch, hash: 'the hash' }, NOW);
   const [row] = await db.database.query<{ json: Record<string, unknown> }>(
     sql`select (${accountJson(account.emailKey)}) as json`,
   );
@@ -55,8 +55,9 @@ test('what must end proofs raises the epoch; what need not, does not', async () 
     await change();
     return (await again(account)).epoch - before.epoch;
   };
-  const accountId = account.id;
-  expect(await raised(() => setOwnPassword(database, { accountId, hash: 'a', emailVerified: true }, NOW))).toBe(1);
+  const { id: accountId, epoch } = account;
+  const own = { accountId, epoch, hash: 'a', emailVerified: true };
+  expect(await raised(() => setOwnPassword(database, own, NOW))).toBe(1);
   expect(await raised(() => replaceHash(database, { accountId, from: 'a', to: 'b' }, NOW))).toBe(0);
   expect(await raised(() => setLocale(database, { accountId, locale: 'sv' }, NOW))).toBe(0);
   expect(await raised(() => database.query(signedInRow(accountId, NOW)))).toBe(0);
@@ -70,11 +71,21 @@ test('what must end proofs raises the epoch; what need not, does not', async () 
 });
 
 test('a hash is replaced only where it is still the one that was checked', async () => {
-  const { id: accountId } = await resident();
-  await setOwnPassword(db.database, { accountId, hash: 'newer' }, NOW);
+  const { id: accountId, epoch } = await resident();
+  await setOwnPassword(db.database, { accountId, epoch, hash: 'newer' }, NOW);
   await replaceHash(db.database, { accountId, from: 'older', to: 'other' }, NOW);
   const [row] = await db.database.query(sql`select password_hash from accounts where id = ${accountId}`);
   expect(row).toEqual({ password_hash: 'newer' });
+});
+
+test('a password is set only where the account is still as it was when that was allowed', async () => {
+  const account = await resident();
+  const { id: accountId, epoch } = account;
+  const both = ['one', 'other'].map((hash) => setOwnPassword(db.database, { accountId, epoch, hash }, NOW));
+  const raised = await Promise.all(both);
+  expect(raised.filter((one) => one !== undefined)).toEqual([epoch + 1]);
+  const [row] = await db.database.query(sql`select password_hash from accounts where id = ${accountId}`);
+  expect(row).toEqual({ password_hash: raised[0] === undefined ? 'other' : 'one' });
 });
 
 test('nobody gets an address that is taken, in whatever form it is written', async () => {
