@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { accessibilityFaults, newVisitor, overflow, picture, startChromium } from '../support/browser.ts';
 import type { Browser, Page } from '../support/browser.ts';
 import { type Language, loadTexts } from '../../src/platform/i18n.ts';
+import { startGate, type Gate } from '../support/gate.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme punaista venettä laiturissa';
@@ -11,16 +12,25 @@ const DAY = 86_400_000;
 const languages = ['fi', 'sv', 'en'] as const;
 
 let world: World;
+let gate: Gate;
 let chromium: Browser;
 beforeAll(async () => {
   [world, chromium] = await Promise.all([
-    startWorld({ settings: { limits: { passwordPerPlace: 3 } } }),
+    startWorld({
+      settings: { limits: { passwordPerPlace: 3 } },
+      async databaseUrl(url) {
+        gate = await startGate(url);
+        return gate.url;
+      },
+    }),
     startChromium(),
   ]);
 });
 afterAll(async () => {
   await chromium.close();
+  await gate.open();
   await world.close();
+  await gate.close();
 });
 
 /** The first button of the main form, whatever the language calls it. */
@@ -180,6 +190,26 @@ describe.each(languages)('in %s', (language) => {
     await expectWhole('sign-out', 'common.sign_out');
     await goOn(page);
     await expectWhole('signed-out');
+  });
+
+  test('form-post, where nothing sends the form by itself', async () => {
+    await page.context().clearCookies();
+    await page.context().route('**/assets/page.js*', (route) => route.abort());
+    await signIn(page, { email: mine('own'), response_mode: 'form_post' });
+    await expectWhole('form-post');
+    await page.context().unroute('**/assets/page.js*');
+  });
+
+  test('busy', async () => {
+    await page.context().clearCookies();
+    await begin(page);
+    await gate.close();
+    try {
+      await giveAddress(page, mine('own'));
+      await expectWhole('busy');
+    } finally {
+      await gate.open();
+    }
   });
 
   test('problem: a page that is not there, an authorization request that is wrong, a sign-in of another browser', async () => {
