@@ -92,7 +92,7 @@ export function signIn(parts: SignInParts) {
       const { wait, account } = await lookUp(database, { emailKey, counting: probe, also }, now);
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
       const page = await carryOut('address', { account, emailKey, origin }, now);
-      // A known address was no probe: a link gives it back at once, a password later. (Under `conceal` all writes are alike.)
+      // A known address was no probe: a link gives it back at once, a password later. (Under `conceal` a link gives nothing back.)
       if (page === 'link-sent') await giveBackOwed(database, { allowances: probe, key }, now);
       return { page, email, ...(page === 'unknown-address' ? { suggestion: suggestion(email) } : {}) };
     },

@@ -100,11 +100,11 @@ export function originOf(ctx: Context, { underWay, service }: Opened): Origin {
 }
 
 /** Leads on to the page itself, for later, and in a sign-in also to its first step: another address may be free to try. */
-export async function tooMany(ctx: Context, retryAfter = 60): Promise<void> {
+export async function tooMany(ctx: Context, retryAfter = 60, service?: Service): Promise<void> {
   const page = pageOf(ctx);
   const { uid } = ctx.params as { uid?: string };
   ctx.set('Retry-After', String(retryAfter));
-  await page.render('too-many', { uid, time: page.duration(retryAfter * 1000, 'after') }, { status: 429 });
+  await page.render('too-many', { service, uid, time: page.duration(retryAfter * 1000, 'after') }, { status: 429 });
 }
 
 /** A proof is good: where somebody else is signed in on this browser the resident is asked first; else it finishes. */

@@ -22,7 +22,7 @@ export function linkSentScreen(parts: ScreenParts): Screen {
       if (!email) return goOn(ctx, `/sign-in/${underWay.uid}`);
       const origin = originOf(ctx, { underWay, service });
       const asked = await parts.signIn.askLink({ email, visitor: parts.visitors.of(ctx), origin }, parts.clock());
-      if ('refused' in asked) return tooMany(ctx, asked.retryAfter);
+      if ('refused' in asked) return tooMany(ctx, asked.retryAfter, service);
       goOn(ctx, `/sign-in/${underWay.uid}/${asked.page}${asked.page === 'link-sent' ? '?again=1' : ''}`);
     }),
   };

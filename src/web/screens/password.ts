@@ -25,7 +25,7 @@ export function passwordScreen(parts: ScreenParts): Screen {
       const tried = await parts.signIn.tryPassword({ email, password, visitor, clientId }, now);
       if ('refused' in tried) {
         metrics.signIns.inc({ outcome: tried.refused });
-        if (tried.refused === 'too_many_tries') return tooMany(ctx, tried.retryAfter);
+        if (tried.refused === 'too_many_tries') return tooMany(ctx, tried.retryAfter, service);
         const locals = { service, email, uid: underWay.uid, conceal };
         return pageOf(ctx).refuse('password', locals, [{ field: 'password', key: 'password.wrong' }]);
       }

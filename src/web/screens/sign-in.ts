@@ -32,7 +32,7 @@ export function signInScreen(parts: ScreenParts): Screen {
       }
       // Only now is there a row: what is no address was not looked up and has made none.
       parts.gate.keep(ctx, underWay);
-      if ('refused' in identified) return tooMany(ctx, identified.retryAfter);
+      if ('refused' in identified) return tooMany(ctx, identified.retryAfter, service);
       goOn(ctx, `/sign-in/${underWay.uid}/${identified.page}`);
     }),
   };
