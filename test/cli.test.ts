@@ -160,6 +160,24 @@ describe('tunnus accounts import', () => {
     expect(await readFile(report, 'utf8')).toContain('2,U3,not an address,invalid_email,');
   });
 
+  test('ends with 2 where the report cannot be written or the file is in another encoding, and imports nothing', async () => {
+    const clean = await list('unreported.csv', 'U7,ville@example.com,Ville,V');
+    const report = join(folder, 'no-such-folder', 'report.csv');
+    const unwritten = await tunnus('accounts', 'import', clean, '--source', 'asiointi', '--report', report);
+    expect(unwritten).toMatchObject({ code: 2, err: `--report ${report}: cannot be written (ENOENT)\n` });
+    expect((await tunnus('accounts', 'show', 'ville@example.com')).code).toBe(1);
+
+    const latin = join(folder, 'latin.csv');
+    await writeFile(
+      latin,
+      Buffer.from('legacy_id;email;given_name\nU1;a@example.com;A\nU2;b@example.com;V\u00e4in\u00f6\n', 'latin1'),
+    );
+    const refused = await tunnus('accounts', 'import', latin, '--source', 'asiointi');
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain(`${latin}:3: not valid utf-8`);
+    expect(refused.err).toContain('--encoding windows-1252');
+  });
+
   test('ends with 2 where the file is no list, in one line', async () => {
     await writeFile(join(folder, 'picture.png'), Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 1, 2, 3]));
     for (const file of [join(folder, 'picture.png'), join(folder, 'no-such-file.csv'), folder]) {

@@ -59,6 +59,9 @@ export interface ImportResult extends Counts {
   unusableHashes: Record<string, number>;
 }
 
+/** The report cannot be written, so nothing is imported: what is left out must be told. */
+class NoReport extends Error {}
+
 /** `refused` is one line for whoever runs the import: the file is no list, and nothing was written. */
 export async function importAccounts(
   { database, sealer, log }: ImportParts,
@@ -90,7 +93,7 @@ export async function importAccounts(
       log.info({ source, dryRun, ...counts, ...found }, 'user list imported');
       return { ...counts, ...found };
     } catch (error) {
-      if (error instanceof NoList) return { refused: error.message };
+      if (error instanceof NoList || error instanceof NoReport) return { refused: error.message };
       throw error;
     } finally {
       await clearRows(session);
@@ -235,6 +238,9 @@ async function tellComplaints(
   } catch (error) {
     out?.destroy();
     if (unfinished) await rm(unfinished, { force: true });
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (syscall === 'open' || syscall === 'rename')
+      throw new NoReport(`--report ${report}: cannot be written (${code})`);
     throw error;
   }
   return { byProblem, unusableHashes };

@@ -2,6 +2,7 @@
  * Owns reading an e-service's user list: CSV or JSON Lines, as a stream, row by row with its line in the file.
  * What a file must be to be a list at all stands here; what is wrong with a row's contents is import-accounts.ts's.
  */
+import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
@@ -47,19 +48,37 @@ async function* decoded({ file, encoding = 'utf-8', onRead }: List, total: numbe
     throw new NoList(`${encoding}: there is no such encoding; try windows-1252`);
   }
   let read = 0;
+  let lines = 1;
+  let reading: Buffer = Buffer.alloc(0);
   try {
     for await (const chunk of createReadStream(file, { highWaterMark: 1 << 18 })) {
       const bytes = chunk as Buffer;
-      yield decoder.decode(bytes, { stream: true });
+      reading = bytes;
+      const text = decoder.decode(bytes, { stream: true });
+      yield text;
       read += bytes.length;
+      for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1;
       onRead?.({ read, total });
     }
     yield decoder.decode();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_ENCODING_INVALID_ENCODED_DATA') throw error;
     const hint = decoder.encoding === 'utf-8' ? '; if a spreadsheet wrote it, add --encoding windows-1252' : '';
-    throw new NoList(`${file}: not valid ${decoder.encoding} after byte ${read}${hint}`);
+    const line = lines + linesBeforeFault(reading);
+    throw new NoList(`${file}:${line}: not valid ${decoder.encoding}${hint}`);
   }
+}
+
+/** How many lines of a chunk come before the first that is not UTF-8. */
+function linesBeforeFault(chunk: Buffer): number {
+  let line = 0;
+  // The chunk may begin within a character.
+  let start = chunk.findIndex((byte) => (byte & 0xc0) !== 0x80);
+  for (let end = chunk.indexOf(10, start); end >= 0 && isUtf8(chunk.subarray(start, end)); line += 1) {
+    start = end + 1;
+    end = chunk.indexOf(10, start);
+  }
+  return line;
 }
 
 function columnsOf(file: string, header: string[]): Map<(typeof COLUMNS)[number], number> {
