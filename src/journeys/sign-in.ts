@@ -7,7 +7,7 @@ import type { Mails } from '../mail/mails.ts';
 import type { Database, Sql } from '../platform/database.ts';
 import { Problem, type Refusal } from '../platform/refusal.ts';
 import { replaceHash, signedInRow, type Account } from '../records/accounts.ts';
-import { canonicalAddress, displayAddress, suggestion } from '../records/addresses.ts';
+import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
 import { hashPassword, verifyPassword } from '../records/passwords.ts';
 import { giveBack, giveBackOwed, owe, take } from '../records/throttle.ts';
@@ -30,11 +30,9 @@ export interface Proof {
   accountId: string;
   epoch: number;
   emailKey: string;
-  locale?: string;
 }
 
-export type Identified =
-  (Refusal & { refused: 'email_invalid' | 'too_many_tries' }) | { page: Page; email: string; suggestion?: string };
+export type Identified = (Refusal & { refused: 'email_invalid' | 'too_many_tries' }) | { page: Page };
 
 export type Tried =
   (Refusal & { refused: 'wrong_password' | 'too_many_tries' }) | { page: Page; proof?: Proof; writes?: Sql[] };
@@ -85,16 +83,15 @@ export function signIn(parts: SignInParts) {
     ): Promise<Identified> {
       const emailKey = canonicalAddress(typed);
       if (!emailKey) return { refused: 'email_invalid' };
-      const email = displayAddress(typed);
       const probe = allowances.probe(visitor);
       const key = allowances.owed(emailKey, visitor);
-      const also = [keep(email), owe(key, now)];
+      const also = [keep(displayAddress(typed)), owe(key, now)];
       const { wait, account } = await lookUp(database, { emailKey, counting: probe, also }, now);
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
       const page = await carryOut('address', { account, emailKey, origin }, now);
       // A known address was no probe: a link gives it back at once, a password later. (Under `conceal` a link gives nothing back.)
       if (page === 'link-sent') await giveBackOwed(database, { allowances: probe, key }, now);
-      return { page, email, ...(page === 'unknown-address' ? { suggestion: suggestion(email) } : {}) };
+      return { page };
     },
 
     /** 'Forgot your password?' and 'send again'. */
@@ -142,7 +139,7 @@ export function signIn(parts: SignInParts) {
       await giveBackOwed(database, { allowances: allowances.probe(visitor), key }, now);
       return {
         page: row.page,
-        proof: { accountId: account.id, epoch: account.epoch, emailKey, locale: account.locale },
+        proof: { accountId: account.id, epoch: account.epoch, emailKey },
         writes: [
           giveBack(counted),
           signedInRow(account.id, now),
