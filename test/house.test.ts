@@ -57,7 +57,8 @@ describe('floors', () => {
     'jobs.ts': [...ground, ...configuration, 'records', 'mail'],
     'check.ts': [...ground, ...configuration, 'records', 'oidc'],
     'app.ts': [...ground, ...configuration, 'records', 'mail', 'journeys', 'oidc', 'web', 'jobs.ts'],
-    'cli.ts': [...ground, ...configuration, 'journeys', 'app.ts', 'check.ts'],
+    commands: [...ground, ...configuration, 'journeys', 'app.ts', 'check.ts'],
+    'cli.ts': [...ground, 'commands', 'app.ts'],
     demo: [...ground, ...configuration, 'journeys', 'app.ts'],
   };
 
@@ -107,7 +108,7 @@ describe('fences', () => {
     zod: ['src/config/'],
     pino: ['src/platform/telemetry.ts'],
     'prom-client': ['src/platform/telemetry.ts'],
-    commander: ['src/cli.ts'],
+    commander: ['src/cli.ts', 'src/commands/'],
     'openid-client': ['src/demo/'],
     'smtp-server': ['src/demo/'],
   } as const;

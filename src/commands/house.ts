@@ -1,0 +1,42 @@
+/**
+ * What every command has in common: its words to people, its exit codes, the configuration, and the house it works in.
+ */
+import { userInfo } from 'node:os';
+import { Option } from 'commander';
+import { connect, type Connection } from '../app.ts';
+import { configFolder, describeFaults, readConfig, type Config } from '../config.ts';
+import { makeLog } from '../platform/telemetry.ts';
+
+export const DONE = 0;
+export const FAILED = 1;
+export const WRONG = 2;
+
+/** What is wrong with the call or the configuration, told in plain lines. */
+export class Wrong extends Error {}
+
+export const say = (line: string): void => void process.stdout.write(`${line}\n`);
+export const complain = (line: string): void => void process.stderr.write(`${line}\n`);
+
+export function configuration(): Config {
+  const { config, faults } = readConfig(configFolder());
+  if (!config) throw new Wrong(describeFaults(faults));
+  return config;
+}
+
+export type House = Connection & { config: Config };
+
+/** Runs a command on the database, joining a running embedded one. Its log keeps to warnings: output is for people. */
+export async function withHouse<T>(work: (house: House) => Promise<T>): Promise<T> {
+  const config = configuration();
+  const house = await connect(config, { log: makeLog({ level: 'warn', destination: process.stderr }) });
+  try {
+    return await work({ ...house, config });
+  } finally {
+    await house.close();
+  }
+}
+
+/** Who runs the command, for the audit. */
+export const actor = (): string => `support:${userInfo().username}`;
+
+export const jsonOption = (): Option => new Option('--json', 'print JSON, for programs');

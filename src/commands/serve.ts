@@ -1,0 +1,39 @@
+/** `tunnus serve`, `migrate` and `check`: the provider itself, and what an operator does before it starts. */
+import type { Command } from 'commander';
+import { startTunnus } from '../app.ts';
+import { checkHouse } from '../check.ts';
+import { describeFaults } from '../config.ts';
+import { makeLog } from '../platform/telemetry.ts';
+import { configuration, DONE, FAILED, say, withHouse, Wrong } from './house.ts';
+
+export function serveCommands(tunnus: Command): void {
+  tunnus.command('serve').description('runs the provider').action(serve);
+  tunnus
+    .command('migrate')
+    .description('brings the database schema up to date')
+    .action(() => withHouse(() => Promise.resolve(say('The schema is up to date.'))));
+  tunnus
+    .command('check')
+    .description('reads the configuration, opens database and mail server, says what is wrong or weak; changes nothing')
+    .action(async () => {
+      const found = await checkHouse(configuration());
+      if ('wrong' in found) throw new Wrong(describeFaults(found.wrong));
+      found.lines.forEach(say);
+      process.exitCode = found.failed ? FAILED : DONE;
+    });
+}
+
+async function serve(): Promise<void> {
+  const config = configuration();
+  const log = makeLog();
+  const running = await startTunnus({ config, log });
+  log.info({ issuer: config.issuer, port: running.port }, 'ready');
+  // What a library lets fall in the background must not take every resident's sign-in with it.
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'something failed in the background'));
+  process.on('SIGHUP', () => void running.reload());
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+  log.info({}, 'stopping');
+  await running.close();
+}
