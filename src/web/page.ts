@@ -13,7 +13,7 @@ import type { Sealer } from '../platform/secrets.ts';
 import type { Assets } from './assets.ts';
 import type { FormGuard } from './form.ts';
 import { FORM_TOKEN_FIELD, makeFormGuard, readQuery, writeCookie } from './form.ts';
-import { formTarget, setSecurityHeaders } from './security-headers.ts';
+import { formTarget, setPageHeaders } from './security-headers.ts';
 
 export interface PageTools {
   texts: Texts;
@@ -102,7 +102,7 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
   let t = texts.for(language);
 
   const show = async (view: string, locals: object, errors: FieldError[]): Promise<void> => {
-    setSecurityHeaders(ctx, { https, formTargets: [...formTargets] });
+    setPageHeaders(ctx, [...formTargets]);
     ctx.set('Content-Language', language);
     const messages = errors.map(({ field, key, values }) => ({ field, message: t(key, values) }));
     await tools.renderer(ctx, view, {

@@ -28,6 +28,7 @@ import { setPasswordScreen } from './screens/set-password.ts';
 import { signInScreen } from './screens/sign-in.ts';
 import { signedOutScreen } from './screens/signed-out.ts';
 import { unknownAddressScreen } from './screens/unknown-address.ts';
+import { guardEveryAnswer } from './security-headers.ts';
 
 export interface ServerParts extends ScreenParts {
   config: Config;
@@ -70,6 +71,7 @@ export function webApp(parts: ServerParts): Koa {
   app.silent = true;
   app.on('error', (error: Error) => parts.log.debug({ err: error }, 'the connection ended early'));
 
+  app.use(guardEveryAnswer(config.issuer));
   app.use(parts.health);
   app.use(requestLog(parts.log));
   app.use(parts.assets);
