@@ -5,7 +5,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -16,7 +16,7 @@ import { startTunnus, type RunningTunnus } from '../../src/app.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { exchange, type HttpBrowser } from '../support/http-browser.ts';
-import { CLIENT_SECRET, startWorld, type World } from '../support/world.ts';
+import { CLIENT_SECRET, freePort, startWorld, type World } from '../support/world.ts';
 
 const NAME = 'tunnistus.example.fi';
 const ISSUER = `https://${NAME}`;
@@ -45,15 +45,6 @@ async function secureFetch(url: string, options: client.CustomFetchOptions): Pro
     authority,
   });
   return new Response(answer.body, { status, headers: headers as Record<string, string> });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port: free } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return free;
 }
 
 /** deploy/nginx.conf as an operator would change it: names, addresses, certificate, and where it writes. */
