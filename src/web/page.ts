@@ -3,9 +3,10 @@
  * support contact that every page carries. Screens ask `pageOf(ctx)` and know nothing of pug.
  * Owns the resident's choice of language (the switch and its cookies); what a page says is the screen's and the text files'.
  */
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Context, Middleware } from 'koa';
-import views from 'koa-views';
+import { compileFile } from 'pug';
 import type { Config } from '../config.ts';
 import type { Language, Texts, Translate, Values } from '../platform/i18n.ts';
 import { chooseLanguage } from '../platform/i18n.ts';
@@ -45,7 +46,7 @@ export interface Page {
   refuse(view: string, locals: object, errors: FieldError[]): Promise<void>;
 }
 
-type Renderer = (ctx: Context, view: string, locals: object) => Promise<unknown>;
+type Renderer = (view: string, locals: object) => string;
 
 const VIEWS = fileURLToPath(new URL('../../views', import.meta.url));
 const LANGUAGE_COOKIE = 'tunnus_language';
@@ -72,12 +73,17 @@ export function pageOf(ctx: Context): Page {
 
 export function pages(tools: PageTools): Middleware {
   const guard = makeFormGuard({ sealer: tools.sealer, issuer: tools.config.issuer });
-  const withViews = views(VIEWS, { extension: 'pug', options: { cache: true, basedir: VIEWS } });
-  const renderer: Renderer = (ctx, view, locals) => ctx.render(view, locals);
+  const compiled = new Map<string, (locals: object) => string>();
+  const renderer: Renderer = (view, locals) => {
+    let template = compiled.get(view);
+    if (!template)
+      compiled.set(view, (template = compileFile(join(VIEWS, `${view}.pug`), { basedir: VIEWS, compileDebug: false })));
+    return template(locals);
+  };
   return (ctx, next) => {
     ctx.state.formGuard = guard;
     ctx.state.page = makePage(ctx, { ...tools, guard, renderer });
-    return withViews(ctx, next) as Promise<unknown>;
+    return next();
   };
 }
 
@@ -101,11 +107,12 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
   let language = choose(readQuery(ctx, 'ui_locales', 200));
   let t = texts.for(language);
 
-  const show = async (view: string, locals: object, errors: FieldError[]): Promise<void> => {
+  const show = (view: string, locals: object, errors: FieldError[]): void => {
     setSecurityHeaders(ctx, { https, formTargets: [...formTargets] });
     ctx.set('Content-Language', language);
     const messages = errors.map(({ field, key, values }) => ({ field, message: t(key, values) }));
-    await tools.renderer(ctx, view, {
+    ctx.type = 'html';
+    ctx.body = tools.renderer(view, {
       ...locals,
       t,
       language,
@@ -141,17 +148,17 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
     duration: (milliseconds, form) => texts.duration(language, milliseconds, form),
     async render(view, locals = {}, { status = 200 } = {}) {
       ctx.status = status;
-      await show(view, locals, []);
+      show(view, locals, []);
     },
     async problem({ code, status }, locals = {}) {
       ctx.status = status;
       if (status === 503) return show('busy', { ...locals, again: againUrl(ctx) }, []);
       const { title, text } = (Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code] : undefined) ?? FAULT;
-      await show('problem', { ...locals, title: t(title), text: t(text) }, []);
+      show('problem', { ...locals, title: t(title), text: t(text) }, []);
     },
     async refuse(view, locals, errors) {
       ctx.status = 422;
-      await show(view, locals, errors);
+      show(view, locals, errors);
     },
   };
 }
