@@ -206,7 +206,10 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
     });
     return {
       provider,
-      middleware: signOutFlow(compose(provider.middleware) as Middleware, { pages: parts.pages, subFor: people.subFor }),
+      middleware: signOutFlow(compose(provider.middleware) as Middleware, {
+        pages: parts.pages,
+        subFor: people.subFor,
+      }),
     };
   };
   let live = build(jwks);
