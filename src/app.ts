@@ -21,6 +21,7 @@ import { makeKeys, type Keys } from './oidc/keys.ts';
 import { ownSession } from './oidc/own-session.ts';
 import { cookieNames, currentProvider } from './oidc/provider.ts';
 import { registeredClients } from './oidc/registered-clients.ts';
+import { takeUp } from './oidc/take-up.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
 import { openDatabase, type Database, type Queryable } from './platform/database.ts';
 import { embeddedSecret, findEmbedded, startEmbedded } from './platform/embedded-postgres.ts';
@@ -123,7 +124,7 @@ export async function startTunnus({
     const keys = signingKeys({ database, sealer, config });
     await keys.rotate(clock());
     const store = { db: database, clock, sealer, issuer: config.issuer, client: registered.metadata };
-    const session = cookieNames(config.issuer).session;
+    const { session, resume } = cookieNames(config.issuer);
     let screens: ScreenParts | undefined = undefined;
     const provider = currentProvider(
       {
@@ -167,6 +168,7 @@ export async function startTunnus({
       pages: pages({ texts, config, sealer, assets }),
       unitOfWork: unitOfWork({ db: database, clock, log }),
       provider: provider.middleware,
+      takeUp: takeUp(provider.middleware, { resumeCookie: resume }),
     });
     const server = await listen(handlerOf(web), config.listen);
     server.on('clientError', unreadable(log));

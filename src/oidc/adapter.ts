@@ -96,7 +96,7 @@ function clientAdapter(deps: AdapterDeps): Adapter {
 function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
   const name = (id: string) => `${model}:${id}`;
   const lookUp = tokens.has(model)
-    ? artifacts.findToken
+    ? findToken
     : model === 'Session'
       ? (db: Database, id: Buffer) => artifacts.findSession(db, { id })
       : artifacts.findArtifact;
@@ -166,6 +166,26 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
   };
 }
 
+type Turn = { ids: Buffer[]; found: ReturnType<typeof artifacts.findTokens> };
+const turns = new WeakMap<UnitOfWork, Turn>();
+
+/** Introspection asks at once for one value as several kinds of token: what is asked in one turn goes out as one statement. */
+async function findToken(db: Database, id: Buffer): Promise<artifacts.FoundArtifact | undefined> {
+  const unit = current();
+  if (!unit) return (await artifacts.findTokens(db, [id]))[0];
+  let turn = turns.get(unit);
+  if (!turn) {
+    const ids: Buffer[] = [];
+    const found = Promise.resolve().then(() => {
+      turns.delete(unit);
+      return artifacts.findTokens(db, ids);
+    });
+    turns.set(unit, (turn = { ids, found }));
+  }
+  turn.ids.push(id);
+  return (await turn.found).find((row) => row.id.equals(id));
+}
+
 function rememberSession(id: string, payload: string): void {
   const { uid, authorizations } = JSON.parse(payload) as Payload;
   current()?.sessions.set(uid!, {
@@ -185,6 +205,7 @@ function saveSession(unit: UnitOfWork, artifact: artifacts.Artifact, uid: string
 function rememberFound(unit: UnitOfWork, found: artifacts.FoundArtifact): void {
   if (found.account) unit.rememberAccount(found.account);
   if (found.accountId && found.epoch !== null) unit.rememberProof(found.accountId, found.epoch);
+  if (found.accountId && found.subjects) unit.rememberSubjects(found.accountId, found.subjects);
   const payload = JSON.parse(found.payload) as Payload;
   if (found.grants !== undefined) {
     // Looked up in the same statement: what did not come is not there.
@@ -247,6 +268,8 @@ function seconds(time: Date): number {
 function interactionAdapter(deps: AdapterDeps): Adapter {
   return {
     async find(uid) {
+      const outcome = current()?.outcome;
+      if (outcome?.uid === uid) return restored(outcome.payload, uid);
       const found = await read(findInteraction(deps.db, interactionHash(uid)));
       if (!found?.proofStands) return undefined;
       const unit = current();
@@ -273,7 +296,11 @@ function interactionAdapter(deps: AdapterDeps): Adapter {
       });
     },
     async destroy(uid) {
-      await write(deps, (change) => change.resumeInteraction(interactionHash(uid)));
+      await write(deps, (change, unit) =>
+        unit?.outcome?.uid === uid
+          ? change.endInteraction(interactionHash(uid))
+          : change.resumeInteraction(interactionHash(uid)),
+      );
     },
     findByUid: nothing,
     findByUserCode: nothing,

@@ -98,6 +98,11 @@ export class Change {
     this.#interactions.set(key(interaction.uidHash), { interaction, known: true });
   }
 
+  /** Its row is of no more use: the outcome is taken up by the request that brought it, which proved it by itself. */
+  endInteraction(uidHash: Buffer): void {
+    this.#also.push(removedInteraction(uidHash));
+  }
+
   resumeInteraction(uidHash: Buffer): void {
     this.#resumed.set(key(uidHash), uidHash);
   }

@@ -12,6 +12,7 @@ import { auditRow } from '../records/audit.ts';
 import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
 import { acceptEverySecret, CLIENT_OPTIONS } from './clients.ts';
 import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
+import { signingHere } from './signing.ts';
 import { current } from './unit-of-work.ts';
 import { alwaysNameTheSession, logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
 
@@ -78,7 +79,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
   const cookie = { httpOnly: true, sameSite: 'lax', secure, signed: true, overwrite: true } as const;
   return {
     adapter: parts.adapter,
-    jwks,
+    jwks: signingHere(jwks),
     findAccount: people.findAccount,
     pairwiseIdentifier: people.pairwiseIdentifier,
     subjectTypes: ['public', 'pairwise'],
@@ -119,6 +120,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
           client.clientAuthMethod !== 'none' && 'clientId' in token && token.clientId === client.clientId,
       },
       pushedAuthorizationRequests: { enabled: true },
+      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       backchannelLogout: { enabled: true },
       // By `claims` an e-service would get past the scopes that it is registered for.
       claimsParameter: { enabled: false },
@@ -204,7 +206,10 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
     });
     return {
       provider,
-      middleware: signOutFlow(mount(provider as never) as Middleware, { pages: parts.pages, subFor: people.subFor }),
+      middleware: signOutFlow(mount(provider as never) as Middleware, {
+        pages: parts.pages,
+        subFor: people.subFor,
+      }),
     };
   };
   let live = build(jwks);

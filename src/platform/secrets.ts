@@ -77,8 +77,14 @@ export function makeSealer(secrets: readonly string[]): Sealer {
   };
 }
 
+/** By secret and purpose: deriving costs more than what it is for, and both are few. */
+const derived = new Map<string, Buffer>();
+
 function derive(secret: string, info: string): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32));
+  const name = `${info} ${secret}`;
+  let key = derived.get(name);
+  if (!key) derived.set(name, (key = Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32))));
+  return key;
 }
 
 function decrypted(bytes: Buffer, key: Buffer): string | undefined {

@@ -8,6 +8,7 @@
  */
 import { sha256 } from '../platform/secrets.ts';
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
+import { subjectsJson } from './subjects.ts';
 
 export interface Artifact {
   id: Buffer;
@@ -34,6 +35,8 @@ export interface FoundArtifact {
   /** The payloads of what belongs to it, read in the same statement. */
   grants?: { id: string; payload: string }[] | null;
   session?: string | null;
+  /** Every `sub` that was given out for the account, by sector. */
+  subjects?: Record<string, string> | null;
 }
 
 export function artifactId(model: string, id: string): Buffer {
@@ -76,10 +79,10 @@ export async function findSession(
   return rows[0];
 }
 
-/** A code or token with its grant and, when it lives by one, its session. */
-export async function findToken(db: Queryable, id: Buffer): Promise<FoundArtifact | undefined> {
-  const rows = await db.query<FoundArtifact>(sql`
-    select ${found}, s.payload as session,
+/** Codes or tokens, each with its grant, the account's `sub`s and, when it lives by one, its session. */
+export function findTokens(db: Queryable, ids: readonly Buffer[]): Promise<(FoundArtifact & { id: Buffer })[]> {
+  return db.query<FoundArtifact & { id: Buffer }>(sql`
+    select a.id, ${found}, s.payload as session, (${subjectsJson(sql`a.account_id`)}) as subjects,
       case when g.id is not null
         then jsonb_build_array(jsonb_build_object('id', a.payload::jsonb ->> 'grantId', 'payload', g.payload))
       end as grants
@@ -91,8 +94,7 @@ export async function findToken(db: Queryable, id: Buffer): Promise<FoundArtifac
       on a.payload like '%"expiresWithSession":true%'
       and s.uid_hash = sha256(convert_to('Session.uid:' || (a.payload::jsonb ->> 'sessionUid'), 'UTF8'))
       and s.account_id = a.account_id and s.epoch = a.epoch
-    where a.id = ${id} and ${alive}`);
-  return rows[0];
+    where a.id = any(${ids}::bytea[]) and ${alive}`);
 }
 
 function rowsOf(artifacts: readonly Artifact[]): Sql {

@@ -1,43 +1,18 @@
 /**
  * Owns making and checking passwords: our argon2id, every old form of hash that lists bring (password-forms.ts), and which
- * new passwords are refused. The only importer of argon2. Keeps nothing; hashes rest in accounts.ts's table.
- *
- * Only so many hashes run at once, so that sign-ins cannot starve the machine; a check without a hash costs like one with.
+ * new passwords are refused. Keeps nothing; hashes rest in accounts.ts's table. A check without a hash costs like one with.
  */
 import { createHash, pbkdf2, scrypt, timingSafeEqual, type BinaryLike, type ScryptOptions } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import argon2 from 'argon2';
-import { Problem } from '../platform/refusal.ts';
+import { admitted, COST, hash, verify, verifyForeign } from './hashing.ts';
 import { claimedForm, readHash, type Digest, type HashForm } from './password-forms.ts';
 import type { SlowCheck } from './slow-hash-worker.ts';
 
-// OWASP Password Storage Cheat Sheet: argon2id, 19 MiB, two passes, one lane.
-const COST = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
 export const LONGEST = 256;
 
-const AT_ONCE = availableParallelism();
-const MOST_WAITING = 40 * AT_ONCE; // about a second's worth; past that an honest 'busy' beats a queue
-let running = 0;
-const waiting: (() => void)[] = [];
-
-/** Lets only so many work at once. A free place goes straight to the one that waited longest. */
-async function admitted<T>(work: () => Promise<T>): Promise<T> {
-  if (running < AT_ONCE) running++;
-  else if (waiting.length >= MOST_WAITING) throw new Problem('busy', 503, { retryAfter: 2 });
-  else await new Promise<void>((admit) => waiting.push(admit));
-  try {
-    return await work();
-  } finally {
-    const next = waiting.shift();
-    if (next) next();
-    else running--;
-  }
-}
-
 export function hashPassword(plain: string): Promise<string> {
-  return admitted(() => argon2.hash(plain.normalize('NFC'), COST));
+  return admitted(() => hash(plain.normalize('NFC')));
 }
 
 const digested = (algorithm: Digest, salt: string, plain: string): string =>
@@ -47,7 +22,7 @@ const digested = (algorithm: Digest, salt: string, plain: string): string =>
 export async function wrapWeakHash(text: string): Promise<string | undefined> {
   const weak = readHash(text);
   if (weak?.form !== 'weak') return undefined;
-  return `wrapped$${weak.algorithm}$${weak.salt}$${await admitted(() => argon2.hash(weak.hex, COST))}`;
+  return `wrapped$${weak.algorithm}$${weak.salt}$${await admitted(() => hash(weak.hex))}`;
 }
 
 export function isWeakHash(text: string): boolean {
@@ -75,7 +50,7 @@ export async function verifyPassword(stored: string | undefined, plain: string):
   const ours = form !== undefined && isOurs(form);
   return admitted(async () => {
     if (!form || form.form === 'weak') {
-      await argon2.verify(DECOY, plain.slice(0, LONGEST));
+      await verify(DECOY, plain.slice(0, LONGEST));
       return { ok: false, rehash: false };
     }
     const ok = await check(form, stored!, candidates(plain, ours));
@@ -107,9 +82,9 @@ const pbkdf2Async = promisify(pbkdf2);
 async function matches(form: HashForm, plain: string): Promise<boolean> {
   switch (form.form) {
     case 'argon2id':
-      return argon2.verify(form.phc, plain);
+      return isOurs(form) ? verify(form.phc, plain) : verifyForeign(form.phc, plain);
     case 'wrapped':
-      return argon2.verify(form.phc, digested(form.algorithm, form.salt, plain));
+      return verifyForeign(form.phc, digested(form.algorithm, form.salt, plain));
     case 'scrypt': {
       const { N, r, p, salt, hash } = form;
       const maxmem = 128 * r * (N + p + 2); // all that it takes; readHash has bounded it

@@ -5,7 +5,7 @@
  * account, so that no `sub` is ever given to another. A pairwise `sub` cannot collide with an old id: it carries a prefix
  * that `isReserved` keeps old ids from taking.
  */
-import { sql, type Queryable } from '../platform/database.ts';
+import { sql, type Queryable, type Sql } from '../platform/database.ts';
 import { randomToken } from '../platform/secrets.ts';
 
 const PAIRWISE_PREFIX = 'tunnus-';
@@ -43,6 +43,11 @@ async function givenSubject(
   const [row] = await db.query<{ sub: string }>(sql`
     select sub from subjects where sector = ${sector} and account_id = ${accountId}`);
   return row?.sub;
+}
+
+/** A scalar query for composing: what has been given out for the account that a column names, sector to sub, as JSON. */
+export function subjectsJson(accountId: Sql): Sql {
+  return sql`select jsonb_object_agg(sector, sub) from subjects where account_id = ${accountId}`;
 }
 
 /** What has been given out so far: sector to sub. */

@@ -72,8 +72,8 @@ export function pageOf(ctx: Context): Page {
 
 export function pages(tools: PageTools): Middleware {
   const guard = makeFormGuard({ sealer: tools.sealer, issuer: tools.config.issuer });
-  const withViews = views(VIEWS, { extension: 'pug', options: { cache: true, basedir: VIEWS } });
-  const renderer: Renderer = (ctx, view, locals) => ctx.render(view, locals);
+  const withViews = views(VIEWS, { extension: 'pug', options: { cache: true, compileDebug: false, basedir: VIEWS } });
+  const renderer: Renderer = (ctx, view, locals) => ctx.render(`${view}.pug`, locals);
   return (ctx, next) => {
     ctx.state.formGuard = guard;
     ctx.state.page = makePage(ctx, { ...tools, guard, renderer });

@@ -39,6 +39,8 @@ export interface ServerParts extends ScreenParts {
   pages: Middleware;
   unitOfWork: Middleware;
   provider: Middleware;
+  /** Stands around the screens: the provider takes up what one of them has finished. */
+  takeUp: Middleware;
 }
 
 const SCREENS = [
@@ -87,6 +89,7 @@ export function webApp(parts: ServerParts): Koa {
     if (screen.post) router.post(screen.path, asMiddleware(screen.post));
   }
   app.use(nothingThere);
+  app.use(parts.takeUp);
   app.use(router.routes());
   app.use(router.allowedMethods());
   app.use(signOutForm);

@@ -1,5 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import * as swift from '@node-rs/argon2';
+import argon2 from 'argon2';
 import { Problem } from '../../src/platform/refusal.ts';
+import { COST, engine } from '../../src/records/hashing.ts';
 import {
   hashPassword,
   isWeakHash,
@@ -34,10 +37,22 @@ const WEAK_HASHES = [
 
 test('our own hash verifies, in whatever Unicode form the password is typed, and needs no other', async () => {
   const hash = await hashPassword(PASSWORD);
-  expect(hash).toMatch(/^\$argon2id\$v=19\$m=19456,p=1,t=2\$/);
+  expect(hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
   expect(await verifyPassword(hash, PASSWORD)).toEqual({ ok: true, rehash: false });
   expect(await verifyPassword(hash, PASSWORD.normalize('NFD'))).toEqual({ ok: true, rehash: false });
   expect(await verifyPassword(hash, PASSWORD.toLowerCase())).toEqual({ ok: false, rehash: false });
+});
+
+test('what either argon2 library made the other verifies, so that a machine without the swift one keeps every password', async () => {
+  expect(engine).toBe('@node-rs/argon2');
+  const everywhere = await argon2.hash(PASSWORD, COST);
+  expect(await verifyPassword(everywhere, PASSWORD)).toEqual({ ok: true, rehash: false });
+  expect(await verifyPassword(everywhere, `${PASSWORD}0`)).toEqual({ ok: false, rehash: false });
+  const here = await hashPassword(PASSWORD);
+  expect(await swift.verify(here, PASSWORD)).toBe(true);
+  expect(await argon2.verify(here, PASSWORD)).toBe(true);
+  expect(await argon2.verify(here, `${PASSWORD}0`)).toBe(false);
+  expect(argon2.needsRehash(here, COST)).toBe(false);
 });
 
 test.each(OLD_HASHES)('an old hash verifies once and asks to be replaced: %s', async (hash) => {
