@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database, Sql } from '../platform/database.ts';
 import { Problem, type Refusal } from '../platform/refusal.ts';
+import type { Sealer } from '../platform/secrets.ts';
 import { replaceHash, signedInRow, type Account } from '../records/accounts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
@@ -18,6 +19,7 @@ import { whatHappens, type AccountState, type Page } from './states.ts';
 
 export interface SignInParts {
   database: Database;
+  sealer: Sealer;
   config: Pick<Config, 'signIn' | 'links' | 'issuer'>;
   mails: Mails;
   allowances: Allowances;
@@ -48,7 +50,7 @@ function unlessBusy(error: unknown): undefined {
 }
 
 export function signIn(parts: SignInParts) {
-  const { database, config, mails, allowances } = parts;
+  const { database, sealer, config, mails, allowances } = parts;
   const setting = config.signIn.unknownAddress;
 
   /** The one mail that goes to a typed address, in its canonical form, in a fixed text. */
@@ -122,7 +124,7 @@ export function signIn(parts: SignInParts) {
       const { wait, account, passwordHash } = await lookUp(database, { emailKey, counting: counted }, now);
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
 
-      const verdict = await withinTry(database, counted, () => verifyPassword(passwordHash, password));
+      const verdict = await withinTry(database, counted, () => verifyPassword(passwordHash, password, sealer));
       const row = whatHappens({ at: 'password', account: stateOf(account), proof: verdict.ok ? 'right' : 'wrong' });
       if (!account || row.page !== 'e-service') {
         await database.query(

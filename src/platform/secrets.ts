@@ -77,8 +77,18 @@ export function makeSealer(secrets: readonly string[]): Sealer {
   };
 }
 
+const derived = new Map<string, Buffer>();
+const MOST_DERIVED = 256;
+
+/** Remembered, since a list of a million has a million things to seal; not for ever, since some purposes name one thing. */
 function derive(secret: string, info: string): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32));
+  const name = `${info}\n${secret}`;
+  let key = derived.get(name);
+  if (!key) {
+    if (derived.size >= MOST_DERIVED) derived.clear();
+    derived.set(name, (key = Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32))));
+  }
+  return key;
 }
 
 function decrypted(bytes: Buffer, key: Buffer): string | undefined {
