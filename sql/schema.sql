@@ -1,7 +1,7 @@
 -- What all migrations add up to. A picture, never run: `npm run schema` draws it.
 
 create table accounts (
-  id uuid not null default gen_random_uuid(),
+  id uuid not null default uuid_v7(),
   email text not null,
   email_key text not null,
   email_verified boolean not null default false,
@@ -23,6 +23,7 @@ create table accounts (
   constraint accounts_check1 CHECK (((password_list IS NOT NULL) = (password_state = 'list'::text))),
   constraint accounts_password_state_check CHECK ((password_state = ANY (ARRAY['none'::text, 'list'::text, 'own'::text])))
 );
+CREATE INDEX accounts_to_wrap ON public.accounts USING btree (id) WHERE (password_hash ~~ 'sealed:%'::text);
 
 create table artifacts (
   id bytea not null,
@@ -63,6 +64,24 @@ create table erasures (
   constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text])))
 );
 
+create table import_changes (
+  nth integer not null,
+  line integer not null,
+  legacy_id text not null,
+  email text not null,
+  email_key text not null,
+  given_name text,
+  family_name text,
+  phone_number text,
+  locale text,
+  created_at timestamp with time zone,
+  password_hash text,
+  doubt text,
+  account_id uuid,
+  joins boolean not null,
+  constraint import_changes_pkey PRIMARY KEY (nth, line)
+);
+
 create table import_rows (
   line integer not null,
   legacy_id text,
@@ -79,6 +98,8 @@ create table import_rows (
   hash_problem text,
   name_mismatch boolean not null default false,
   detail text,
+  first_line integer,
+  erased boolean not null default false,
   constraint import_rows_pkey PRIMARY KEY (line)
 );
 

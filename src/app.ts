@@ -12,6 +12,7 @@ import { allowances } from './journeys/allowances.ts';
 import { passwordLink } from './journeys/password-link.ts';
 import { signIn } from './journeys/sign-in.ts';
 import { support, type Support } from './journeys/support.ts';
+import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
 import { makeAdapter } from './oidc/adapter.ts';
 import { consent } from './oidc/consent.ts';
@@ -118,7 +119,9 @@ export async function startTunnus({
     const registered = registeredClients(config);
     const texts = loadTexts();
     const mails = makeMails({ sealer });
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps: SWEEPS });
+    // What an import that was stopped left to do.
+    const wrapLeftHashes = (db: Queryable, now: Date) => wrapSomeHashes({ database: db, sealer }, now);
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps: [...SWEEPS, wrapLeftHashes] });
     closers.push(() => jobs.stop());
 
     const keys = signingKeys({ database, sealer, config });
@@ -143,7 +146,7 @@ export async function startTunnus({
     const schedule = await scheduleKeys({ keys, clock, log, changed: (jwks) => provider.rebuild(jwks) });
     closers.push(() => schedule.stop());
 
-    const parts = { database, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
+    const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
     const assets = loadAssets(config.brand);

@@ -77,13 +77,17 @@ export function makeSealer(secrets: readonly string[]): Sealer {
   };
 }
 
-/** By secret and purpose: deriving costs more than what it is for, and both are few. */
 const derived = new Map<string, Buffer>();
+const MOST_DERIVED = 256;
 
+/** Remembered, since a list of a million has a million things to seal; not for ever, since some purposes name one thing. */
 function derive(secret: string, info: string): Buffer {
-  const name = `${info} ${secret}`;
+  const name = `${info}\n${secret}`;
   let key = derived.get(name);
-  if (!key) derived.set(name, (key = Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32))));
+  if (!key) {
+    if (derived.size >= MOST_DERIVED) derived.clear();
+    derived.set(name, (key = Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32))));
+  }
   return key;
 }
 
