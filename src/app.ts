@@ -14,6 +14,7 @@ import { signIn } from './journeys/sign-in.ts';
 import { support, type Support } from './journeys/support.ts';
 import { makeMails } from './mail/mails.ts';
 import { makeAdapter } from './oidc/adapter.ts';
+import { backChannel } from './oidc/back-channel.ts';
 import { consent } from './oidc/consent.ts';
 import { makeSignInGate } from './oidc/interaction.ts';
 import { scheduleKeys } from './oidc/key-schedule.ts';
@@ -31,6 +32,7 @@ import { makeLog, type Log } from './platform/telemetry.ts';
 import { sweepArtifacts } from './records/artifacts.ts';
 import { sweepInteractions } from './records/interactions.ts';
 import { sweepLinks } from './records/links.ts';
+import { sweepLogouts } from './records/logouts.ts';
 import { sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
 import { health, operationsApp } from './web/operations.ts';
@@ -116,12 +118,10 @@ export async function startTunnus({
     const registered = registeredClients(config);
     const texts = loadTexts();
     const mails = makeMails({ sealer });
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps: SWEEPS });
-    closers.push(() => jobs.stop());
-
     const keys = signingKeys({ database, sealer, config });
     await keys.rotate(clock());
-    const store = { db: database, clock, sealer, issuer: config.issuer, client: registered.metadata };
+    const { metadata: client, told } = registered;
+    const store = { db: database, clock, sealer, issuer: config.issuer, client, told };
     const session = cookieNames(config.issuer).session;
     let screens: ScreenParts | undefined = undefined;
     const provider = currentProvider(
@@ -132,6 +132,7 @@ export async function startTunnus({
         log,
         cookieKeys: sealer.cookieKeys,
         adapter: makeAdapter(store),
+        told,
         pages: providerPages(() => screens!),
       },
       await keys.jwks(clock()),
@@ -140,6 +141,10 @@ export async function startTunnus({
     if (faults.length) throw new ConfigurationWrong(faults);
     const schedule = await scheduleKeys({ keys, clock, log, changed: (jwks) => provider.rebuild(jwks) });
     closers.push(() => schedule.stop());
+    const channel = backChannel({ database, provider: () => provider.provider(), clients: registered, clock, log });
+    const sweeps = [channel.sweepSessions, ...SWEEPS];
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps, backChannel: channel });
+    closers.push(() => jobs.stop());
 
     const parts = { database, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
     let stopping = false;
@@ -230,7 +235,7 @@ const ago = (now: Date, milliseconds: number): Date => new Date(now.getTime() - 
 /** What has expired is kept as long as something may still ask for it: the longest interaction, the cookie of a late page. */
 const sweepOldArtifacts = (db: Queryable, now: Date) => sweepArtifacts(db, ago(now, 2 * HOUR));
 const sweepOldInteractions = (db: Queryable, now: Date) => sweepInteractions(db, ago(now, DAY));
-const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks];
+const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks, sweepLogouts];
 
 function listen(handler: RequestListener, { host, port }: { host: string; port: number }): Promise<Server> {
   // A request line and headers beyond this are answered 431 by Node itself.

@@ -9,11 +9,13 @@ import type { Config } from '../config.ts';
 import type { Queryable } from '../platform/database.ts';
 import type { Log } from '../platform/telemetry.ts';
 import { auditRow } from '../records/audit.ts';
+import type { Told } from '../records/logouts.ts';
+import { PATIENCE } from './back-channel.ts';
 import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
 import { acceptEverySecret, CLIENT_OPTIONS } from './clients.ts';
 import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
 import { current } from './unit-of-work.ts';
-import { alwaysNameTheSession, logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
+import { alwaysNameTheSession, logoutSource, queueLogouts, signOutFlow, type SignOutPages } from './sign-out.ts';
 
 export interface ProviderPages extends SignOutPages {
   /** An error that cannot be told to the e-service. */
@@ -43,12 +45,11 @@ export interface ProviderParts {
   log: Log;
   cookieKeys: string[];
   adapter: AdapterFactory;
+  told: () => readonly Told[];
   pages: ProviderPages;
 }
 
 const SECOND = 1000;
-/** How long an e-service may take to answer, in milliseconds. */
-const PATIENCE = 3000;
 /** How long a sign-in page may stay open, in seconds. */
 export const INTERACTION_TTL = 3600;
 
@@ -152,8 +153,8 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
         route: ctx.oidc?.route,
         lost: error.name === 'SessionNotFound',
       }),
-    // The targets (jwks_uri, back-channel logout) stand in the operator's own files: they may well be on a private network,
-    // which the library's own fetch refuses. Redirects are not followed, and nobody waits long.
+    // The targets (jwks_uri) stand in the operator's own files: they may well be on a private network, which
+    // the library's own fetch refuses. Redirects are not followed, and nobody waits long.
     fetch: (url, options) =>
       fetch(url, {
         ...options,
@@ -187,6 +188,7 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
     const provider = new OwnProvider(parts.config.issuer, configuration(parts, people, keys));
     acceptEverySecret(provider);
     alwaysNameTheSession(provider);
+    queueLogouts(provider, parts);
     provider.proxy = parts.config.listen.proxies > 0;
     for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {
       provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {

@@ -7,6 +7,9 @@
 import type { Middleware, ParameterizedContext } from 'koa';
 import type Provider from 'oidc-provider';
 import type { Client, KoaContextWithOIDC } from 'oidc-provider';
+import { sql } from '../platform/database.ts';
+import { logoutsOf, type Told } from '../records/logouts.ts';
+import { current } from './unit-of-work.ts';
 
 export interface SignOutPages {
   /** Asks. `xsrf` goes into the form, which is posted to `action`. */
@@ -31,6 +34,24 @@ async function hintIsOwn(ctx: KoaContextWithOIDC, subFor: SubFor): Promise<boole
 /** Every ID token carries `sid`, also for e-services without a back channel: a hint must tell whose session it is of. */
 export function alwaysNameTheSession(provider: Provider): void {
   (provider.Client.prototype as { includeSid?: () => boolean }).includeSid = () => true;
+}
+
+/**
+ * The library would call each e-service while the resident waits, and before anything has ended. Here that only orders it,
+ * with the request's other writes. Those of a whole session are ordered anyway when its row goes; this also serves a form
+ * without `logout`, which signs out of one e-service and leaves the session.
+ */
+export function queueLogouts(
+  provider: Provider,
+  { told, clock }: { told: () => readonly Told[]; clock: () => Date },
+): void {
+  async function order(this: Client, accountId: string): Promise<void> {
+    const { session } = (current()!.ctx as unknown as KoaContextWithOIDC).oidc;
+    const payload = JSON.stringify({ authorizations: { [this.clientId]: session!.authorizationFor(this.clientId) } });
+    const ended = sql`(select ${accountId}::uuid as account_id, ${payload}::text as payload, false as ran_out)`;
+    current()!.also(logoutsOf(ended, told(), clock()));
+  }
+  (provider.Client.prototype as { backchannelLogout?: typeof order }).backchannelLogout = order;
 }
 
 /** For the library's `logoutSource`: remembers what it wants asked; `signOutFlow` decides. */
