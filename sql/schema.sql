@@ -55,6 +55,13 @@ create table audit (
 );
 CREATE INDEX audit_account ON public.audit USING btree (account_id, at DESC);
 
+create table digest_keys (
+  one boolean not null default true,
+  sealed text not null,
+  constraint digest_keys_pkey PRIMARY KEY (one),
+  constraint digest_keys_one_check CHECK (one)
+);
+
 create table erasures (
   kind text not null,
   digest bytea not null,

@@ -30,9 +30,11 @@ import { migrate } from './platform/migrate.ts';
 import { makeSealer, type Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
 import { sweepArtifacts } from './records/artifacts.ts';
+import { digestKey } from './records/digest-key.ts';
 import { sweepInteractions } from './records/interactions.ts';
 import { sweepLinks } from './records/links.ts';
 import { sweepLogouts } from './records/logouts.ts';
+import { reseal, seals } from './records/seals.ts';
 import { sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
 import { health, operationsApp } from './web/operations.ts';
@@ -74,7 +76,8 @@ export async function connect(
   try {
     await migrate(database);
     const secrets = config.secret.length ? config.secret : [embeddedSecret(embedded?.folder ?? folder)];
-    return { database, sealer: makeSealer(secrets), close };
+    const sealer = makeSealer(secrets, await digestKey(database, makeSealer(secrets)));
+    return { database, sealer, close };
   } catch (error) {
     await close();
     throw error;
@@ -133,6 +136,7 @@ export async function startTunnus({
         cookieKeys: sealer.cookieKeys,
         adapter: makeAdapter(store),
         told,
+        browserOrigins: registered.browserOrigins,
         pages: providerPages(() => screens!),
       },
       await keys.jwks(clock()),
@@ -217,6 +221,12 @@ export function signingKeys({ database, sealer, config }: Omit<Connection, 'clos
   // E-services keep ID tokens as hints as long as their own sessions live.
   return makeKeys({ db: database, sealer, algorithms, rotation, keepFor: config.session.absolute + 30 * DAY });
 }
+
+/** What stands sealed in the database, for the commands. */
+export const sealing = ({ database, sealer }: Omit<Connection, 'close'>) => ({
+  list: () => seals(database, sealer),
+  reseal: () => reseal(database, sealer),
+});
 
 /** Support's journey, for the commands. */
 export function supportFor({ database, sealer, config }: Connection & { config: Config }, actor: string): Support {

@@ -146,7 +146,7 @@ function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
   };
 }
 
-/** Their names and payloads are those that the triggers of sql/0006_logouts.sql write. */
+/** Their names and payloads are those that the triggers of sql/0006_logouts_and_seals.sql write. */
 function logoutTasks({ backChannel }: JobParts): TaskList {
   return {
     logout: (payload, { job }) =>

@@ -151,6 +151,7 @@ describe('tables', () => {
     artifacts: 'src/records/artifacts.ts',
     import_rows: 'src/records/account-lists.ts',
     logouts: 'src/records/logouts.ts',
+    digest_keys: 'src/records/digest-key.ts',
   };
   // A whole list goes in by set-based statements over several tables: the other half of both records, in one file.
   const wholeLists = 'src/records/account-lists.ts';

@@ -72,6 +72,16 @@ export function sectorOfClient(client: Client): string {
   return client['sector'] as string;
 }
 
+/** Where scripts of public web clients run: the sites that they are sent back to. */
+export function browserOrigins(
+  clients: readonly Partial<Pick<ClientConfig, 'application_type' | 'redirect_uris' | 'token_endpoint_auth_method'>>[],
+): ReadonlySet<string> {
+  const inBrowser = clients.filter(
+    (client) => client.token_endpoint_auth_method === 'none' && client.application_type === 'web',
+  );
+  return new Set(inBrowser.flatMap(({ redirect_uris: uris = [] }) => uris.map((uri) => new URL(uri).origin)));
+}
+
 /** The e-services with a back channel, as records/logouts.ts knows them. */
 export function toldOf(clients: readonly ClientConfig[]): Told[] {
   return clients

@@ -12,10 +12,18 @@ import { auditRow } from '../records/audit.ts';
 import type { Told } from '../records/logouts.ts';
 import { PATIENCE } from './back-channel.ts';
 import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
-import { acceptEverySecret, CLIENT_OPTIONS } from './clients.ts';
+import { acceptEverySecret, browserOrigins, CLIENT_OPTIONS } from './clients.ts';
+import { published } from './published.ts';
 import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
 import { current } from './unit-of-work.ts';
-import { alwaysNameTheSession, logoutSource, queueLogouts, signOutFlow, type SignOutPages } from './sign-out.ts';
+import {
+  alwaysNameTheSession,
+  logoutSource,
+  noteAnswered,
+  queueLogouts,
+  signOutFlow,
+  type SignOutPages,
+} from './sign-out.ts';
 
 export interface ProviderPages extends SignOutPages {
   /** An error that cannot be told to the e-service. */
@@ -46,6 +54,7 @@ export interface ProviderParts {
   cookieKeys: string[];
   adapter: AdapterFactory;
   told: () => readonly Told[];
+  browserOrigins: () => ReadonlySet<string>;
   pages: ProviderPages;
 }
 
@@ -146,7 +155,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       },
     },
     clientBasedCORS: (_ctx, origin, client) =>
-      client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => originOf(uri) === origin),
+      browserOrigins([client.metadata() as Parameters<typeof browserOrigins>[0][number]]).has(origin),
     renderError: (ctx, _out, error) =>
       parts.pages.problem(ctx, {
         status: ctx.status,
@@ -165,8 +174,6 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     clientDefaults: { grant_types: ['authorization_code'], response_types: ['code'] },
   };
 }
-
-const originOf = (uri: string): string | undefined => (URL.canParse(uri) ? new URL(uri).origin : undefined);
 
 /** The library's own page for `response_mode=form_post` is English, with an inline script and without any policy. */
 function providerWithOwnPages(pages: ProviderPages): typeof Provider {
@@ -189,6 +196,7 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
     acceptEverySecret(provider);
     alwaysNameTheSession(provider);
     queueLogouts(provider, parts);
+    noteAnswered(provider);
     provider.proxy = parts.config.listen.proxies > 0;
     for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {
       provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {
@@ -204,10 +212,8 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
       const ended = { accountId: session?.accountId, clientId: client?.clientId, place: ctx.ip };
       current()?.also(auditRow({ kind: 'signed_out', ...ended }, parts.clock()));
     });
-    return {
-      provider,
-      middleware: signOutFlow(mount(provider as never) as Middleware, { pages: parts.pages, subFor: people.subFor }),
-    };
+    const mounted = published(mount(provider as never) as Middleware, parts.browserOrigins);
+    return { provider, middleware: signOutFlow(mounted, { pages: parts.pages, subFor: people.subFor }) };
   };
   let live = build(jwks);
   return {

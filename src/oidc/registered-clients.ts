@@ -5,7 +5,7 @@
 import { readClients, type ClientConfig, type Config, type Fault } from '../config.ts';
 import type { Told } from '../records/logouts.ts';
 import type { Payload } from './adapter.ts';
-import { accountClient, libraryMetadata, toldOf, validateClients } from './clients.ts';
+import { accountClient, browserOrigins, libraryMetadata, toldOf, validateClients } from './clients.ts';
 import type Provider from 'oidc-provider';
 
 export interface RegisteredClients {
@@ -15,6 +15,8 @@ export interface RegisteredClients {
   metadata: (id: string) => Payload | undefined;
   /** Those that have a back channel. */
   told: () => readonly Told[];
+  /** Where their scripts run. */
+  browserOrigins: () => ReadonlySet<string>;
   /** What the library has against the present set. */
   faults(provider: Provider): Promise<Fault[]>;
   /** All of the new set, or, with any fault, none of it. */
@@ -26,6 +28,7 @@ export function registeredClients(config: Config): RegisteredClients {
     new Map([accountClient(config.issuer), ...clients].map((client) => [client.client_id, client]));
   let present = index(config.clients);
   let told = toldOf(config.clients);
+  let origins = browserOrigins(config.clients);
   const tombstones = new Map<string, ClientConfig>();
 
   return {
@@ -38,6 +41,7 @@ export function registeredClients(config: Config): RegisteredClients {
       return gone && libraryMetadata({ ...gone, grant_types: [], response_types: [], redirect_uris: [] }, config);
     },
     told: () => told,
+    browserOrigins: () => origins,
     faults: (provider) => validateClients([...present.values()], config, provider),
     async reload(provider) {
       const { clients, faults } = readClients(config.folder);
@@ -47,6 +51,7 @@ export function registeredClients(config: Config): RegisteredClients {
       const before = present;
       present = index(clients);
       told = toldOf(clients);
+      origins = browserOrigins(clients);
       for (const [id, client] of before) if (!present.has(id)) tombstones.set(id, client);
       for (const id of present.keys()) tombstones.delete(id);
       return [];

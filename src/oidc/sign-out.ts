@@ -54,6 +54,16 @@ export function queueLogouts(
   (provider.Client.prototype as { backchannelLogout?: typeof order }).backchannelLogout = order;
 }
 
+/**
+ * The library gives a `sid` and a grant to each e-service that a sign-in was begun for. Only one that was answered has seen it,
+ * and is told when the session ends (`logoutsOf` in records/logouts.ts).
+ */
+export function noteAnswered(provider: Provider): void {
+  provider.on('authorization.success', ({ oidc }: KoaContextWithOIDC) => {
+    Object.assign(oidc.session!.authorizationFor(oidc.client!.clientId), { answered: true });
+  });
+}
+
 /** For the library's `logoutSource`: remembers what it wants asked; `signOutFlow` decides. */
 export function logoutSource(ctx: KoaContextWithOIDC): void {
   ctx.body = '';

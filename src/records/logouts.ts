@@ -24,8 +24,8 @@ export interface LogoutKey {
 export type LogoutOutcome = 'delivered' | 'refused' | 'given_up' | 'gone';
 
 /**
- * One for each e-service of the ended sessions, once. `ended` names their rows: account_id, payload, ran_out. Without a grant
- * a sign-in there was begun only, and the e-service never saw the `sid`.
+ * One for each e-service of the ended sessions, once. `ended` names their rows: account_id, payload, ran_out. An
+ * e-service that was never answered (oidc/sign-out.ts) has not seen the `sid`.
  */
 export function logoutsOf(ended: Sql, told: readonly Told[], now: Date): Sql {
   return sql`
@@ -38,7 +38,7 @@ export function logoutsOf(ended: Sql, told: readonly Told[], now: Date): Sql {
     cross join lateral jsonb_each(e.payload::jsonb -> 'authorizations') as given
     join unnest(${told.map((t) => t.clientId)}::text[], ${told.map((t) => t.sector ?? null)}::text[],
       ${told.map((t) => t.onExpiry)}::boolean[]) as t (client_id, sector, on_expiry) on t.client_id = given.key
-    where given.value ->> 'grantId' is not null and (t.on_expiry or not e.ran_out)
+    where given.value ->> 'answered' = 'true' and (t.on_expiry or not e.ran_out)
     on conflict do nothing`;
 }
 

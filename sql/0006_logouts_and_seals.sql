@@ -40,3 +40,9 @@ $$;
 create trigger accounts_epoch_raised after update of epoch on accounts
   for each row when (new.epoch <> old.epoch) execute function queue_session_ends();
 create trigger accounts_deleted after delete on accounts for each row execute function queue_session_ends();
+
+-- The key of all digests in the database: one row, sealed, so that it outlives a change of `secret`.
+create table digest_keys (
+  one boolean primary key default true check (one),
+  sealed text not null
+);
