@@ -177,7 +177,7 @@ export async function startTunnus({
       provider: provider.middleware,
     });
     const server = await listen(handlerOf(web), config.listen);
-    server.on('clientError', unreadable(log));
+    server.on('clientError', unreadable({ log, texts, languages: config.languages }));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
     const operations = await listen(handlerOf(operationsApp(readiness)), { host, port: metricsPort });

@@ -44,6 +44,11 @@ export interface ProviderError {
   route?: string;
   /** The sign-in or sign-out that the request belongs to is gone. */
   lost: boolean;
+  /** Its OAuth code. */
+  error?: string;
+  /** As asked for; it need not be registered. */
+  clientId?: string;
+  uiLocales?: string;
 }
 
 export interface ProviderParts {
@@ -135,6 +140,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       rpInitiatedLogout: {
         enabled: true,
         logoutSource,
+        // Sign-outs do not lead there (signOutFlow); whoever opens its address does.
         postLogoutSuccessSource: (ctx) => ctx.redirect('/signed-out'),
       },
     },
@@ -156,12 +162,21 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     },
     clientBasedCORS: (_ctx, origin, client) =>
       browserOrigins([client.metadata() as Parameters<typeof browserOrigins>[0][number]]).has(origin),
-    renderError: (ctx, _out, error) =>
-      parts.pages.problem(ctx, {
+    renderError: (ctx, out, error) => {
+      const { client, params, route } = ctx.oidc ?? {};
+      const given = (name: string): string | undefined => {
+        const value = params?.[name];
+        return typeof value === 'string' ? value : undefined;
+      };
+      return parts.pages.problem(ctx, {
         status: ctx.status,
-        route: ctx.oidc?.route,
+        route,
         lost: error.name === 'SessionNotFound',
-      }),
+        error: out.error,
+        clientId: client?.clientId ?? given('client_id'),
+        uiLocales: given('ui_locales'),
+      });
+    },
     // The targets (jwks_uri) stand in the operator's own files: they may well be on a private network, which
     // the library's own fetch refuses. Redirects are not followed, and nobody waits long.
     fetch: (url, options) =>

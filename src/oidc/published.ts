@@ -23,7 +23,8 @@ export function published(provider: Middleware, origins: () => ReadonlySet<strin
     await provider(ctx, next);
     const route = routeOf(ctx);
     // Only clients that authenticate may introspect: no browser has business there.
-    if (!origins().has(ctx.get('Origin')) || route?.endsWith('introspection')) {
+    const allowed = ctx.response.get('Access-Control-Allow-Origin') && origins().has(ctx.get('Origin'));
+    if (!allowed || route?.endsWith('introspection')) {
       const open = Object.keys(ctx.response.headers).filter((name) => name.startsWith('access-control-'));
       for (const name of open) ctx.remove(name);
     }
