@@ -56,6 +56,13 @@ create table audit (
 );
 CREATE INDEX audit_account ON public.audit USING btree (account_id, at DESC);
 
+create table digest_keys (
+  one boolean not null default true,
+  sealed text not null,
+  constraint digest_keys_pkey PRIMARY KEY (one),
+  constraint digest_keys_one_check CHECK (one)
+);
+
 create table erasures (
   kind text not null,
   digest bytea not null,
@@ -147,6 +154,21 @@ create table links (
 );
 CREATE INDEX links_account ON public.links USING btree (account_id, created_at DESC);
 CREATE INDEX links_expiry ON public.links USING btree (expires_at);
+
+create table logouts (
+  client_id text not null,
+  sid text not null,
+  account_id uuid not null,
+  sub text,
+  ended_at timestamp with time zone not null,
+  attempts integer not null default 0,
+  outcome text,
+  reason text,
+  settled_at timestamp with time zone,
+  constraint logouts_pkey PRIMARY KEY (client_id, sid),
+  constraint logouts_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'refused'::text, 'given_up'::text, 'gone'::text])))
+);
+CREATE INDEX logouts_ended ON public.logouts USING btree (ended_at);
 
 create table mails (
   id uuid not null default gen_random_uuid(),

@@ -15,6 +15,7 @@ import { support, type Support } from './journeys/support.ts';
 import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
 import { makeAdapter } from './oidc/adapter.ts';
+import { backChannel } from './oidc/back-channel.ts';
 import { consent } from './oidc/consent.ts';
 import { makeSignInGate } from './oidc/interaction.ts';
 import { scheduleKeys } from './oidc/key-schedule.ts';
@@ -31,9 +32,12 @@ import { migrate } from './platform/migrate.ts';
 import { makeSealer, type Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
 import { sweepArtifacts } from './records/artifacts.ts';
+import { digestKey } from './records/digest-key.ts';
 import { sweepInteractions } from './records/interactions.ts';
 import { sweepLinks } from './records/links.ts';
 import { sweepMails } from './records/mail-outcomes.ts';
+import { sweepLogouts } from './records/logouts.ts';
+import { reseal, seals } from './records/seals.ts';
 import { sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
 import { health, operationsApp } from './web/operations.ts';
@@ -75,7 +79,8 @@ export async function connect(
   try {
     await migrate(database);
     const secrets = config.secret.length ? config.secret : [embeddedSecret(embedded?.folder ?? folder)];
-    return { database, sealer: makeSealer(secrets), close };
+    const sealer = makeSealer(secrets, await digestKey(database, makeSealer(secrets)));
+    return { database, sealer, close };
   } catch (error) {
     await close();
     throw error;
@@ -119,14 +124,10 @@ export async function startTunnus({
     const registered = registeredClients(config);
     const texts = loadTexts();
     const mails = makeMails({ sealer });
-    // What an import that was stopped left to do.
-    const wrapLeftHashes = (db: Queryable, now: Date) => wrapSomeHashes({ database: db, sealer }, now);
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps: [...SWEEPS, wrapLeftHashes] });
-    closers.push(() => jobs.stop());
-
     const keys = signingKeys({ database, sealer, config });
     await keys.rotate(clock());
-    const store = { db: database, clock, sealer, issuer: config.issuer, client: registered.metadata };
+    const { metadata: client, told } = registered;
+    const store = { db: database, clock, sealer, issuer: config.issuer, client, told };
     const { session, resume } = cookieNames(config.issuer);
     let screens: ScreenParts | undefined = undefined;
     const provider = currentProvider(
@@ -137,6 +138,8 @@ export async function startTunnus({
         log,
         cookieKeys: sealer.cookieKeys,
         adapter: makeAdapter(store),
+        told,
+        browserOrigins: registered.browserOrigins,
         pages: providerPages(() => screens!),
       },
       await keys.jwks(clock()),
@@ -145,6 +148,12 @@ export async function startTunnus({
     if (faults.length) throw new ConfigurationWrong(faults);
     const schedule = await scheduleKeys({ keys, clock, log, changed: (jwks) => provider.rebuild(jwks) });
     closers.push(() => schedule.stop());
+    const channel = backChannel({ database, provider: () => provider.provider(), clients: registered, clock, log });
+    // What an import that was stopped left to do.
+    const wrapLeftHashes = (db: Queryable, now: Date) => wrapSomeHashes({ database: db, sealer }, now);
+    const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps, backChannel: channel });
+    closers.push(() => jobs.stop());
 
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
     let stopping = false;
@@ -174,7 +183,7 @@ export async function startTunnus({
       takeUp: takeUp(provider.middleware, { resumeCookie: resume }),
     });
     const server = await listen(handlerOf(web), config.listen);
-    server.on('clientError', unreadable(log));
+    server.on('clientError', unreadable({ log, texts, languages: config.languages }));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
     const operations = await listen(handlerOf(operationsApp(readiness)), { host, port: metricsPort });
@@ -219,6 +228,12 @@ export function signingKeys({ database, sealer, config }: Omit<Connection, 'clos
   return makeKeys({ db: database, sealer, algorithms, rotation, keepFor: config.session.absolute + 30 * DAY });
 }
 
+/** What stands sealed in the database, for the commands. */
+export const sealing = ({ database, sealer }: Omit<Connection, 'close'>) => ({
+  list: () => seals(database, sealer),
+  reseal: () => reseal(database, sealer),
+});
+
 /** Support's journey, for the commands. */
 export function supportFor({ database, sealer, config }: Connection & { config: Config }, actor: string): Support {
   return support({
@@ -236,7 +251,7 @@ const ago = (now: Date, milliseconds: number): Date => new Date(now.getTime() - 
 /** What has expired is kept as long as something may still ask for it: the longest interaction, the cookie of a late page. */
 const sweepOldArtifacts = (db: Queryable, now: Date) => sweepArtifacts(db, ago(now, 2 * HOUR));
 const sweepOldInteractions = (db: Queryable, now: Date) => sweepInteractions(db, ago(now, DAY));
-const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks, sweepMails];
+const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks, sweepMails, sweepLogouts];
 
 function listen(handler: RequestListener, { host, port }: { host: string; port: number }): Promise<Server> {
   // A request line and headers beyond this are answered 431 by Node itself.

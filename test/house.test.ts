@@ -153,6 +153,8 @@ describe('tables', () => {
     artifacts: 'src/records/artifacts.ts',
     import_rows: 'src/records/account-lists.ts',
     import_changes: 'src/records/account-lists.ts',
+    logouts: 'src/records/logouts.ts',
+    digest_keys: 'src/records/digest-key.ts',
   };
   // A whole list goes in by set-based statements over several tables: the other half of both records, in one file.
   const wholeLists = 'src/records/account-lists.ts';
@@ -162,6 +164,8 @@ describe('tables', () => {
     accounts: ['src/records/artifacts.ts', 'src/records/interactions.ts', wholeLists],
     legacy_ids: [wholeLists],
     erasures: [wholeLists],
+    // The `sub` that an e-service knew is noted while it is still so.
+    subjects: ['src/records/logouts.ts'],
   };
   const naming = (table: string, verb: string) =>
     sources

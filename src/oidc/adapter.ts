@@ -10,6 +10,7 @@ import { DatabaseUnavailable, type Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import * as artifacts from '../records/artifacts.ts';
 import { findInteraction, interactionHash } from '../records/interactions.ts';
+import type { Told } from '../records/logouts.ts';
 import { Change } from './change.ts';
 import { openInteraction } from './sign-in-cookies.ts';
 import { current, type UnitOfWork } from './unit-of-work.ts';
@@ -34,6 +35,8 @@ export interface AdapterDeps {
   issuer: string;
   /** The registered e-services, by client_id. */
   client: (id: string) => Payload | undefined;
+  /** Those that are told when a session ends. */
+  told: () => readonly Told[];
 }
 
 export interface Adapter {
@@ -154,7 +157,8 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       await write(deps, (change, unit) => {
         const known = unit?.recall(name(id));
         const uid = known && model === 'Session' ? (JSON.parse(known) as Payload).uid : undefined;
-        if (uid) change.endSession(artifacts.artifactId(model, id), artifacts.sessionUidHash(uid));
+        const ids = { id: artifacts.artifactId(model, id), uidHash: artifacts.sessionUidHash(uid ?? '') };
+        if (uid) change.endSession({ ...ids, told: deps.told() });
         else change.remove(artifacts.artifactId(model, id));
         unit?.remember(name(id), null);
       });

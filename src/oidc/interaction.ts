@@ -149,7 +149,8 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
     const { login } = whole;
     if (login && session && session.accountId !== login.accountId) {
       if (!replaceSession) throw new Error('another person is signed in in this browser: ask first');
-      unit.change.endSession(artifactId('Session', session.id), sessionUidHash(session.uid));
+      const ids = { id: artifactId('Session', session.id), uidHash: sessionUidHash(session.uid) };
+      unit.change.endSession({ ...ids, told: deps.told() });
       ctx.cookies.set(deps.sessionCookie.name, null, { path: '/', signed: deps.sessionCookie.signed });
       delete payload.session;
     }

@@ -163,10 +163,33 @@ export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
     where account.locked_at is null`;
 }
 
-/** Deletes what expired before a time; the caller leaves the longest sign-in between (the library looks at expired rows). */
+const endedSession = (ranOut: Sql): Sql => sql`returning account_id, payload, ${ranOut} as ran_out`;
+const standing = sql`exists (select 1 from accounts account
+  where account.id = artifacts.account_id and account.epoch = artifacts.epoch and account.locked_at is null)`;
+
+/** Ends sessions. This and the next two return what records/logouts.ts makes its orders from. */
+export function endedSessions(ids: readonly Buffer[]): Sql {
+  return sql`delete from artifacts where id = any(${ids}::bytea[]) and model = 'Session' ${endedSession(sql`false`)}`;
+}
+
+/** Those of an account that have outlived their proof: its epoch was raised, it was locked or erased. */
+export function outlivedSessions(accountId: string): Sql {
+  return sql`delete from artifacts where account_id = ${accountId} and model = 'Session' and not ${standing}
+    ${endedSession(sql`false`)}`;
+}
+
+/** A batch of those that expired before a time; one that had also outlived its proof did not merely run out. */
+export function expiredSessions(before: Date): Sql {
+  return sql`delete from artifacts
+    where id in (select id from artifacts where model = 'Session' and expires_at < ${before} limit 1000)
+    ${endedSession(standing)}`;
+}
+
+/** Deletes what expired before a time, but sessions; the caller leaves the longest sign-in between (the library looks at expired rows). */
 export async function sweepArtifacts(db: Queryable, expiredBefore: Date): Promise<number> {
   const rows = await db.query(sql`
-    delete from artifacts where id in (select id from artifacts where expires_at < ${expiredBefore} limit 5000)
+    delete from artifacts where id in 
+      (select id from artifacts where expires_at < ${expiredBefore} and model <> 'Session' limit 5000)
     returning 1`);
   return rows.length;
 }

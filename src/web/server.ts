@@ -218,7 +218,11 @@ function asProblem(thrown: unknown): Problem {
   return new Problem('fault', 500, { cause: thrown });
 }
 
-export async function problemPage(ctx: Context, problem: { code: string; status: number }): Promise<void> {
+export async function problemPage(
+  ctx: Context,
+  problem: { code: string; status: number },
+  locals: { service?: object; signOut?: string } = {},
+): Promise<void> {
   const reference = ctx.state['requestId'] as string;
-  await pageOf(ctx).problem(problem, { reference });
+  await pageOf(ctx).problem(problem, { ...locals, reference });
 }
