@@ -6,7 +6,7 @@
  */
 import { errors, type Client, type ClientMetadata, type Provider } from 'oidc-provider';
 import type { ClientConfig, Config, Fault } from '../config.ts';
-import { OWN_CLIENT_ID } from '../config/clients.ts';
+import { OWN_CLIENT_ID } from '../config/client-rules.ts';
 import { sameSecret } from '../platform/secrets.ts';
 
 /**
@@ -16,6 +16,8 @@ import { sameSecret } from '../platform/secrets.ts';
 export const OWN_CLIENT_METADATA = [
   'sector',
   'subject_type_own',
+  'resources',
+  'profile',
   'legacy_source',
   'require_pkce',
   'consent',
@@ -43,6 +45,10 @@ export function accountClient(issuer: string): ClientConfig {
     grant_types: [],
     response_types: ['none'],
     scope: 'openid',
+    resources: [],
+    require_signed_request_object: false,
+    require_pushed_authorization_requests: false,
+    dpop_bound_access_tokens: false,
     backchannel_logout_session_required: false,
     require_auth_time: false,
     subject_type: 'public',
@@ -92,7 +98,9 @@ export function libraryMetadata(
       client_name: names[languages[0] ?? 'fi'],
       client_secret: secrets?.[0],
       client_secrets: secrets,
+      scope: client.scope || undefined,
       id_token_signed_response_alg: client.id_token_signed_response_alg ?? keys.algorithms[0],
+      introspection_signed_response_alg: client.introspection_signed_response_alg ?? keys.algorithms[0],
       subject_type: subjectType === 'public' ? 'public' : 'pairwise',
       subject_type_own: subjectType,
       sector,

@@ -35,7 +35,7 @@ export function registeredClients(config: Config): RegisteredClients {
     },
     faults: (provider) => validateClients([...present.values()], config, provider),
     async reload(provider) {
-      const { clients, faults } = readClients(config.folder);
+      const { clients, faults } = readClients(config);
       if (!clients) return faults;
       const against = await validateClients(clients, config, provider);
       if (against.length) return against;
