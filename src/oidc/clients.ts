@@ -7,7 +7,6 @@
 import { errors, type Client, type ClientMetadata, type Provider } from 'oidc-provider';
 import type { ClientConfig, Config, Fault } from '../config.ts';
 import { OWN_CLIENT_ID } from '../config/client-rules.ts';
-import { sameSecret } from '../platform/secrets.ts';
 
 /**
  * What the library keeps for us on its client, under these names (`client['sector']`).
@@ -131,19 +130,4 @@ export async function validateClients(
     }
   }
   return faults;
-}
-
-/** Is it one of the client's secrets? Takes the same time for each. */
-export function acceptsSecret(
-  { client_secret: secrets = [] }: Pick<ClientConfig, 'client_secret'>,
-  presented: string,
-): boolean {
-  return secrets.map((secret) => sameSecret(secret, presented)).includes(true);
-}
-
-/** While a secret is being changed both are valid: the library itself knows one. To be called for each new Provider. */
-export function acceptEverySecret(provider: Provider): void {
-  provider.Client.prototype.compareClientSecret = function compare(this: Client, presented: string) {
-    return acceptsSecret({ client_secret: this['client_secrets'] as string[] | undefined }, presented);
-  };
 }

@@ -6,11 +6,14 @@ import type { Middleware, ParameterizedContext } from 'koa';
 import mount from 'koa-mount';
 import Provider, { type AdapterFactory, type Configuration, type JWKS, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config.ts';
+import { CLIENT_ALGORITHMS } from '../config/client-keys.ts';
 import type { Queryable } from '../platform/database.ts';
 import type { Log } from '../platform/telemetry.ts';
 import { auditRow } from '../records/audit.ts';
 import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
-import { acceptEverySecret, CLIENT_OPTIONS } from './clients.ts';
+import { proveClients } from './client-secrets.ts';
+import { CLIENT_OPTIONS } from './clients.ts';
+import { assertJwtClientAuthClaimsAndHeader, fapi } from './fapi.ts';
 import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
 import { current } from './unit-of-work.ts';
 import { alwaysNameTheSession, logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
@@ -98,6 +101,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       long: { ...cookie, path: '/' },
       short: cookie,
     },
+    assertJwtClientAuthClaimsAndHeader,
     pkce: { required: (_ctx, client) => client['require_pkce'] !== false },
     // An e-service registered for refresh_token gets one with every code…
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
@@ -105,7 +109,12 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     expiresWithSession: async (_ctx, token) => !token.scopes.has('offline_access'),
     // RFC 9700, 2.2.2: public clients' refresh tokens are rotated; a confidential client's is bound to its authentication.
     rotateRefreshToken: (ctx) => ctx.oidc.client?.clientAuthMethod === 'none',
-    enabledJWA: { idTokenSigningAlgValues: [...config.keys.algorithms] },
+    enabledJWA: {
+      idTokenSigningAlgValues: [...config.keys.algorithms],
+      userinfoSigningAlgValues: [...config.keys.algorithms],
+      introspectionSigningAlgValues: [...config.keys.algorithms],
+      requestObjectSigningAlgValues: [...CLIENT_ALGORITHMS],
+    },
     features: {
       devInteractions: { enabled: false },
       // There is one resource server, userinfo; the library's default prints a warning for each stranger's `resource`.
@@ -119,6 +128,12 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
           client.clientAuthMethod !== 'none' && 'clientId' in token && token.clientId === client.clientId,
       },
       pushedAuthorizationRequests: { enabled: true },
+      fapi,
+      dPoP: { enabled: true },
+      requestObjects: { enabled: true },
+      clientCredentials: { enabled: true },
+      jwtUserinfo: { enabled: true },
+      jwtIntrospection: { enabled: true },
       backchannelLogout: { enabled: true },
       // By `claims` an e-service would get past the scopes that it is registered for.
       claimsParameter: { enabled: false },
@@ -146,12 +161,12 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     },
     clientBasedCORS: (_ctx, origin, client) =>
       client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => originOf(uri) === origin),
-    renderError: (ctx, _out, error) =>
-      parts.pages.problem(ctx, {
-        status: ctx.status,
-        route: ctx.oidc?.route,
-        lost: error.name === 'SessionNotFound',
-      }),
+    renderError: (ctx, _out, error) => {
+      const route = ctx.oidc?.route;
+      // Of an e-service that was taken out: who wants to sign out is asked, without its name.
+      if (route === 'end_session' && error.name === 'InvalidClient') return seeOther(ctx, '/session/end');
+      return parts.pages.problem(ctx, { status: ctx.status, route, lost: error.name === 'SessionNotFound' });
+    },
     // The targets (jwks_uri, back-channel logout) stand in the operator's own files: they may well be on a private network,
     // which the library's own fetch refuses. Redirects are not followed, and nobody waits long.
     fetch: (url, options) =>
@@ -163,6 +178,11 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       }),
     clientDefaults: { grant_types: ['authorization_code'], response_types: ['code'] },
   };
+}
+
+function seeOther(ctx: KoaContextWithOIDC, to: string): void {
+  ctx.redirect(to);
+  ctx.status = 303;
 }
 
 const originOf = (uri: string): string | undefined => (URL.canParse(uri) ? new URL(uri).origin : undefined);
@@ -185,7 +205,7 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
   const OwnProvider = providerWithOwnPages(parts.pages);
   const build = (keys: JWKS): { provider: Provider; middleware: Middleware } => {
     const provider = new OwnProvider(parts.config.issuer, configuration(parts, people, keys));
-    acceptEverySecret(provider);
+    proveClients(provider, parts);
     alwaysNameTheSession(provider);
     provider.proxy = parts.config.listen.proxies > 0;
     for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {

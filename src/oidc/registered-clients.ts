@@ -1,6 +1,6 @@
 /**
- * Owns which e-services are registered now: the set from the files, swapped whole on a reload, and the tombstones of those
- * taken out since the start, which answer for their tokens until those are dead.
+ * Owns which e-services are registered now: the set from the files, swapped whole on a reload. One taken out needs no
+ * tombstone: what it was given is not found any more (adapter.ts).
  */
 import { readClients, type ClientConfig, type Config, type Fault } from '../config.ts';
 import type { Payload } from './adapter.ts';
@@ -22,16 +22,12 @@ export function registeredClients(config: Config): RegisteredClients {
   const index = (clients: readonly ClientConfig[]): Map<string, ClientConfig> =>
     new Map([accountClient(config.issuer), ...clients].map((client) => [client.client_id, client]));
   let present = index(config.clients);
-  const tombstones = new Map<string, ClientConfig>();
 
   return {
     client: (id) => (id === undefined ? undefined : present.get(id)),
     metadata(id) {
-      const live = present.get(id);
-      if (live) return libraryMetadata(live, config);
-      const gone = tombstones.get(id);
-      // Known, so that what it was given can be introspected and ended; it gets nothing new.
-      return gone && libraryMetadata({ ...gone, grant_types: [], response_types: [], redirect_uris: [] }, config);
+      const client = present.get(id);
+      return client && libraryMetadata(client, config);
     },
     faults: (provider) => validateClients([...present.values()], config, provider),
     async reload(provider) {
@@ -39,10 +35,7 @@ export function registeredClients(config: Config): RegisteredClients {
       if (!clients) return faults;
       const against = await validateClients(clients, config, provider);
       if (against.length) return against;
-      const before = present;
       present = index(clients);
-      for (const [id, client] of before) if (!present.has(id)) tombstones.set(id, client);
-      for (const id of present.keys()) tombstones.delete(id);
       return [];
     },
   };

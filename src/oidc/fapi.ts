@@ -1,0 +1,33 @@
+/**
+ * Owns what the FAPI 2.0 Security Profile (final) asks of the provider for clients with `profile: fapi2` only. What their
+ * metadata must be is config/client-rules.ts's; PAR, PKCE, DPoP, `iss` and 303 follow from it and from what holds for all.
+ */
+import { errors, type Client, type KoaContextWithOIDC } from 'oidc-provider';
+
+/** 5.4.1. */
+const ALGORITHMS = ['PS256', 'ES256', 'EdDSA', 'Ed25519'];
+/** 5.3.2.1: a JWT from further ahead is refused; one from 10 seconds ahead must be taken. In seconds. */
+const FURTHEST_AHEAD = 60;
+
+export const isFapi = (client: Client | undefined): boolean => client?.['profile'] === 'fapi2';
+
+/** For the library's `features.fapi`: `redirect_uri` is then asked for also where one is registered. */
+export const fapi = {
+  enabled: true,
+  profile: (_ctx: KoaContextWithOIDC, client: Client | undefined) => (isFapi(client) ? ('2.0' as const) : undefined),
+};
+
+/** Client assertions: 5.3.2.1 (the issuer, as a string, is the only audience) and 5.4.1. */
+export async function assertJwtClientAuthClaimsAndHeader(
+  ctx: KoaContextWithOIDC,
+  claims: { aud?: unknown; iat?: unknown },
+  header: { alg?: unknown },
+  client: Client,
+): Promise<void> {
+  if (!isFapi(client)) return;
+  if (claims.aud !== ctx.oidc.issuer) throw new errors.InvalidClientAuth('aud must be the issuer alone, as a string');
+  if (!ALGORITHMS.includes(String(header.alg))) throw new errors.InvalidClientAuth('alg is none of FAPI 2.0');
+  if (isAhead(claims.iat)) throw new errors.InvalidClientAuth('iat is too far in the future');
+}
+
+const isAhead = (iat: unknown): boolean => typeof iat === 'number' && iat > Date.now() / 1000 + FURTHEST_AHEAD;
