@@ -13,7 +13,7 @@ import { auditRow } from '../records/audit.ts';
 import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
 import { proveClients } from './client-secrets.ts';
 import { CLIENT_OPTIONS } from './clients.ts';
-import { assertJwtClientAuthClaimsAndHeader, fapi } from './fapi.ts';
+import { assertJwtClientAuthClaimsAndHeader, fapi, requireNonce } from './fapi.ts';
 import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
 import { current } from './unit-of-work.ts';
 import { alwaysNameTheSession, logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
@@ -129,7 +129,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       },
       pushedAuthorizationRequests: { enabled: true },
       fapi,
-      dPoP: { enabled: true },
+      dPoP: { enabled: true, requireNonce },
       requestObjects: { enabled: true },
       clientCredentials: { enabled: true },
       jwtUserinfo: { enabled: true },
