@@ -23,9 +23,8 @@ export async function assertJwtClientAuthClaimsAndHeader(
   ctx: KoaContextWithOIDC,
   claims: { aud?: unknown; iat?: unknown },
   header: { alg?: unknown },
-  client: Client,
 ): Promise<void> {
-  if (!isFapi(client)) return;
+  if (!isFapi(ctx.oidc.client)) return;
   if (claims.aud !== ctx.oidc.issuer) throw new errors.InvalidClientAuth('aud must be the issuer alone, as a string');
   if (!ALGORITHMS.includes(String(header.alg))) throw new errors.InvalidClientAuth('alg is none of FAPI 2.0');
   if (isAhead(claims.iat)) throw new errors.InvalidClientAuth('iat is too far in the future');
