@@ -150,6 +150,7 @@ describe('tables', () => {
     interactions: 'src/records/interactions.ts',
     artifacts: 'src/records/artifacts.ts',
     import_rows: 'src/records/account-lists.ts',
+    services: 'src/records/services.ts',
   };
   // A whole list goes in by set-based statements over several tables: the other half of both records, in one file.
   const wholeLists = 'src/records/account-lists.ts';

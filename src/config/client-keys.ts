@@ -39,10 +39,16 @@ const redirectUri = text('a whole address without #fragment, wildcard or passwor
 
 const words = text('a text');
 
+// Shown to residents: what can't be seen (line breaks, signs that turn the direction of writing round) imitates other words.
+const name = text(
+  'a name of 1 to 80 characters in one line, nothing invisible in it',
+  (given) => given.trim() === given && /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,80}$/u.test(given),
+);
+
 const JWKS_EXPECTED = 'keys: with a list of public JSON Web Keys (kty RSA, EC or OKP, nothing private)';
 
 /** One that can check a signature; of RSA, 2048 bits or more (RFC 7518, 3.3). */
-function isPublicKey(jwk: Readonly<Record<string, unknown>>): boolean {
+export function isPublicKey(jwk: Readonly<Record<string, unknown>>): boolean {
   if (!['RSA', 'EC', 'OKP'].includes(jwk['kty'] as string) || 'd' in jwk) return false;
   try {
     const { modulusLength = Infinity } = createPublicKey({ key: jwk, format: 'jwk' }).asymmetricKeyDetails ?? {};
@@ -68,10 +74,10 @@ const jwks: z.ZodType<NonNullable<ClientConfig['jwks']>> = z.object(
 export const CLIENT = {
   client_id: text('1 to 128 printable ASCII characters without spaces', (given) => /^[\x21-\x7e]{1,128}$/.test(given)),
   client_secret: secrets,
-  client_name: words,
-  ...(Object.fromEntries(LANGUAGES.map((language) => [`client_name#${language}`, words])) as Record<
+  client_name: name,
+  ...(Object.fromEntries(LANGUAGES.map((language) => [`client_name#${language}`, name])) as Record<
     `client_name#${Language}`,
-    typeof words
+    typeof name
   >),
   application_type: oneOf('web', 'native'),
   redirect_uris: list(redirectUri, 'a list of addresses'),

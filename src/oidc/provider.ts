@@ -14,7 +14,7 @@ import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
 import { proveClients } from './client-secrets.ts';
 import { CLIENT_OPTIONS } from './clients.ts';
 import { assertJwtClientAuthClaimsAndHeader, fapi, requireNonce } from './fapi.ts';
-import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
+import { grantsOf, PROMPT_PAGE, signInPolicy } from './policy.ts';
 import { current } from './unit-of-work.ts';
 import { alwaysNameTheSession, logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
 
@@ -90,7 +90,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     acrValues: [PASSWORD_ACR],
     responseTypes: ['code', 'none'],
     ...CLIENT_OPTIONS,
-    loadExistingGrant,
+    loadExistingGrant: grantsOf(parts),
     interactions: {
       policy: signInPolicy(people),
       url: (_ctx, interaction) => `/sign-in/${interaction.uid}${PROMPT_PAGE[interaction.prompt.name] ?? ''}`,

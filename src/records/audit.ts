@@ -18,7 +18,9 @@ export type AuditKind =
   | 'email_changed'
   | 'legacy_id_linked'
   | 'legacy_id_unlinked'
-  | 'list_imported';
+  | 'list_imported'
+  | 'agreement_given'
+  | 'agreement_withdrawn';
 
 export interface AuditEvent {
   kind: AuditKind;
