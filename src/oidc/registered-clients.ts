@@ -22,6 +22,17 @@ export function registeredClients(config: Config): RegisteredClients {
   const index = (clients: readonly ClientConfig[]): Map<string, ClientConfig> =>
     new Map([accountClient(config.issuer), ...clients].map((client) => [client.client_id, client]));
   let present = index(config.clients);
+  /** One reload after another: an earlier reading that took longer must not end up on top of a later one. */
+  let turn: Promise<unknown> = Promise.resolve();
+
+  async function readAnew(provider: Provider): Promise<Fault[]> {
+    const { clients, faults } = readClients(config);
+    if (!clients) return faults;
+    const against = await validateClients(clients, config, provider);
+    if (against.length) return against;
+    present = index(clients);
+    return [];
+  }
 
   return {
     client: (id) => (id === undefined ? undefined : present.get(id)),
@@ -30,13 +41,10 @@ export function registeredClients(config: Config): RegisteredClients {
       return client && libraryMetadata(client, config);
     },
     faults: (provider) => validateClients([...present.values()], config, provider),
-    async reload(provider) {
-      const { clients, faults } = readClients(config);
-      if (!clients) return faults;
-      const against = await validateClients(clients, config, provider);
-      if (against.length) return against;
-      present = index(clients);
-      return [];
+    reload(provider) {
+      const reading = turn.then(() => readAnew(provider));
+      turn = reading.catch(() => undefined);
+      return reading;
     },
   };
 }

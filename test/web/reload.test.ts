@@ -1,4 +1,5 @@
 /** E-services are read anew while Tunnus runs: all of the new set, or none of it. */
+import { rmSync } from 'node:fs';
 import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -161,6 +162,24 @@ describe('while requests are under way', () => {
     await rm(file('uusi'));
     expect(statuses.length).toBeGreaterThan(20);
     expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+
+  test('of two reloads at once the later one holds', async () => {
+    const metadata = {
+      client_name: 'Moni',
+      client_secret: CLIENT_SECRET,
+      redirect_uris: ['https://moni.example/callback'],
+    };
+    const many = Array.from({ length: 30 }, (_, index) => `moni-${index}`);
+    for (const id of many) await writeFile(file(id), JSON.stringify({ client_id: id, ...metadata }));
+    const reloads = [world.tunnus.reload()];
+    // The first has read its files and is busy with them.
+    await Promise.resolve();
+    for (const id of many) rmSync(file(id));
+    reloads.push(world.tunnus.reload());
+    expect(await Promise.all(reloads)).toEqual([[], []]);
+    const query = new URLSearchParams({ client_id: 'moni-1', redirect_uri: metadata.redirect_uris[0]! });
+    expect((await fetch(`${world.issuer}/auth?${query.toString()}`, { redirect: 'manual' })).status).toBe(400);
   });
 
   test('a sign-in that began before it ends after it', async () => {
