@@ -195,6 +195,17 @@ create table migrations (
   constraint migrations_pkey PRIMARY KEY (number)
 );
 
+create table services (
+  account_id uuid not null,
+  client_id text not null,
+  given jsonb not null,
+  agreed_at timestamp with time zone,
+  first_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  constraint services_pkey PRIMARY KEY (account_id, client_id),
+  constraint services_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
 create table signing_keys (
   kid text not null,
   alg text not null,

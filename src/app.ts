@@ -8,6 +8,7 @@ import type Koa from 'koa';
 import { describeFaults, type Config, type Fault } from './config.ts';
 import { startJobs } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
+import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
 import { passwordLink } from './journeys/password-link.ts';
 import { signIn } from './journeys/sign-in.ts';
@@ -164,11 +165,12 @@ export async function startTunnus({
       clock,
       gate: makeSignInGate({ ...store, sessionCookie: { name: session, signed: true } }),
       session: ownSession({ ...store, cookieName: session }),
-      consent: consent(() => provider.provider()),
+      consent: consent({ provider: () => provider.provider(), database, clock }),
       visitors: visitors({ sealer, issuer: config.issuer }),
       signIn: signIn(parts),
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
+      agreements: agreements(parts),
       client: registered.client,
     } satisfies ScreenParts;
     const web = webApp({

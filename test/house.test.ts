@@ -155,6 +155,7 @@ describe('tables', () => {
     import_changes: 'src/records/account-lists.ts',
     logouts: 'src/records/logouts.ts',
     digest_keys: 'src/records/digest-key.ts',
+    services: 'src/records/services.ts',
   };
   // A whole list goes in by set-based statements over several tables: the other half of both records, in one file.
   const wholeLists = 'src/records/account-lists.ts';

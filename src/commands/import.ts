@@ -72,7 +72,8 @@ async function wrapHashes(
     ...house,
     clock: () => new Date(),
     onProgress: ({ done, total }) => {
-      if (!told) say(`${total} fast old hashes are being wrapped; residents can sign in meanwhile, and you may stop this.`);
+      if (!told)
+        say(`${total} fast old hashes are being wrapped; residents can sign in meanwhile, and you may stop this.`);
       told = true;
       bar.show({ name: 'wrapping', done, total, count: { number: done, of: 'hashes' } });
     },

@@ -176,15 +176,24 @@ function together(checked: Checked<typeof SETTINGS>, { logo, env }: { logo?: str
     fault(['brand', 'logo'], `brand.logo leads to ${logo}, which does not exist, expected an image file`);
 }
 
+const SIGNED_FOR_CLIENTS = [
+  'id_token_signed_response_alg',
+  'userinfo_signed_response_alg',
+  'introspection_signed_response_alg',
+] as const;
+
 /** An e-service can only be promised an algorithm that there are keys for. */
-export function algorithmFaults(settings: Settings, clients: readonly ClientConfig[]): Fault[] {
-  return clients.flatMap((client): Fault[] => {
-    const wanted = client.id_token_signed_response_alg;
-    if (!wanted || settings.keys.algorithms.includes(wanted)) return [];
-    const line = client.lines?.['id_token_signed_response_alg'] ?? 1;
-    const expected = `one of keys.algorithms (${settings.keys.algorithms.join(', ')})`;
-    return [{ file: client.file, line, message: `id_token_signed_response_alg is "${wanted}", expected ${expected}` }];
-  });
+export function algorithmFaults({ keys }: Pick<Settings, 'keys'>, clients: readonly ClientConfig[]): Fault[] {
+  return clients.flatMap((client) =>
+    SIGNED_FOR_CLIENTS.flatMap((key): Fault[] => {
+      const wanted = client[key];
+      if (!wanted || keys.algorithms.includes(wanted)) return [];
+      // Of profile fapi2 the key itself may not be written.
+      const line = client.lines?.[key] ?? client.lines?.['profile'] ?? 1;
+      const expected = `one of keys.algorithms (${keys.algorithms.join(', ')})`;
+      return [{ file: client.file, line, message: `${key} is "${wanted}", expected ${expected}` }];
+    }),
+  );
 }
 
 /** A default for every value that is not there. */

@@ -92,7 +92,8 @@ export async function importAccounts(
       if (!dryRun) {
         const { rows, last } = await extentOfChanges(session);
         const merged = await mergeAll({ database, sealer, erased, last, ...options }, now);
-        if (merged < rows) log.warn({ source, rows: rows - merged }, 'accounts changed meanwhile: run the import again');
+        if (merged < rows)
+          log.warn({ source, rows: rows - merged }, 'accounts changed meanwhile: run the import again');
         const { rows: all, created, joined } = counts;
         const detail = { source, rows: all, created, joined };
         await session.query(auditRow({ kind: 'list_imported', actor: options.actor ?? 'system', detail }, now));

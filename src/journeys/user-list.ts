@@ -56,7 +56,9 @@ async function opened(file: string): Promise<{ handle: FileHandle; size: number 
   const found = await handle.stat();
   if (found.isFile() && found.size > 0) return { handle, size: found.size };
   await handle.close();
-  throw new NoList(`${file}: ${found.isFile() ? 'the file is empty' : 'this is no file: a folder, a pipe or a device'}`);
+  throw new NoList(
+    `${file}: ${found.isFile() ? 'the file is empty' : 'this is no file: a folder, a pipe or a device'}`,
+  );
 }
 
 async function* piecesOf({ file, encoding = 'utf-8', onRead }: List): AsyncGenerator<string> {

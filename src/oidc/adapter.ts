@@ -107,14 +107,14 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
   return {
     async find(id) {
       const known = current()?.recall(name(id));
-      if (known !== undefined) return known === null ? undefined : restored(known, id);
+      if (known !== undefined) return known === null ? undefined : ofThePresent(deps, restored(known, id));
       const found = await read(lookUp(deps.db, artifacts.artifactId(model, id)));
       const payload = found && withConsumption(found);
       current()?.remember(name(id), payload ?? null);
       if (!found || !payload) return undefined;
       if (current()) rememberFound(current()!, found);
       if (model === 'Session') rememberSession(id, payload);
-      return restored(payload, id);
+      return ofThePresent(deps, restored(payload, id));
     },
 
     async findByUid(uid) {
@@ -229,6 +229,14 @@ function withConsumption(found: artifacts.FoundArtifact): string {
 
 function restored(payload: string, id: string): Payload {
   return { ...(JSON.parse(payload) as Payload), jti: id };
+}
+
+/**
+ * What an e-service was given is void while it stands in no file, on this node and after a restart as well, and good again
+ * should the file come back. The library looks up a token's client without asking whether there is one.
+ */
+function ofThePresent({ client }: AdapterDeps, payload: Payload): Payload | undefined {
+  return payload.clientId === undefined || client(payload.clientId) ? payload : undefined;
 }
 
 function toArtifact(

@@ -57,7 +57,7 @@ export class Change {
   readonly #grants = new Map<string, Buffer>();
   readonly #interactions = new Map<string, { interaction: StoredInteraction; known: boolean }>();
   readonly #resumed = new Map<string, Buffer>();
-  readonly #also: Sql[] = [];
+  readonly #also: Part[] = [];
   readonly #proofs = new Map<string, number>();
 
   save(artifact: Artifact): void {
@@ -107,16 +107,16 @@ export class Change {
 
   /** Its row is of no more use: the outcome is taken up by the request that brought it, which proved it by itself. */
   endInteraction(uidHash: Buffer): void {
-    this.#also.push(removedInteraction(uidHash));
+    this.#also.push({ sql: removedInteraction(uidHash) });
   }
 
   resumeInteraction(uidHash: Buffer): void {
     this.#resumed.set(key(uidHash), uidHash);
   }
 
-  /** Another record's write in the same statement (an audit row, a first `sub`). */
-  also(fragment: Sql): void {
-    this.#also.push(fragment);
+  /** Another record's write in the same statement (an audit row, a first `sub`); with `must` it gives one row, or all is lost. */
+  also(fragment: Sql, must?: LostReason): void {
+    this.#also.push({ sql: fragment, ...(must && { must: { rows: 1, or: must } }) });
   }
 
   /** The answer is given only if the account still stands behind this proof. */
@@ -184,7 +184,7 @@ export class Change {
     if (this.#removed.size > 0 || this.#grants.size > 0) {
       parts.push({ sql: removedArtifacts([...this.#removed.values()], [...this.#grants.values()]) });
     }
-    parts.push(...this.#also.map((fragment) => ({ sql: fragment })));
+    parts.push(...this.#also);
     if (parts.length > 0 && this.#proofs.size > 0) {
       parts.push({ sql: standingProofs(this.#proofs), must: { rows: this.#proofs.size, or: 'proof' } });
     }

@@ -3,6 +3,8 @@
  * step. Steps never lead to one another; each returns here.
  */
 import { errors, interactionPolicy, type Client, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Queryable } from '../platform/database.ts';
+import { grantByAgreement, noteUse } from './consent.ts';
 
 const { base, Check, Prompt } = interactionPolicy;
 
@@ -28,7 +30,24 @@ export function signInPolicy(questions: PolicyQuestions): interactionPolicy.Defa
     ),
   );
   policy.add(inDoubt, 1);
+  const { checks } = policy.get('consent')!;
+  checks.remove('native_client_prompt');
+  checks.add(
+    new Check('app_unsure', 'another app may have taken this address', 'interaction_required', (ctx) =>
+      appIsUnsure(ctx) ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT,
+    ),
+  );
   return policy;
+}
+
+/**
+ * RFC 8252, 8.6: nobody is sent to an app without having done a thing, since another app may have taken its scheme or port.
+ * An https address was claimed by the app itself. The library asks at every sign-in of an app, whatever its address.
+ */
+function appIsUnsure({ oidc }: KoaContextWithOIDC): boolean {
+  const { client, params, result } = oidc;
+  const claimed = String(params?.['redirect_uri']).startsWith('https:');
+  return client?.applicationType === 'native' && !claimed && !result?.login && !result?.consent;
 }
 
 /**
@@ -48,15 +67,15 @@ export const PROMPT_PAGE: Readonly<Record<string, string>> = { login: '', in_dou
 
 /**
  * The grant of this sign-in. An e-service of the city's own (`consent: skip`) is given what it asks for and is registered for;
- * any other gets only what the resident agreed to.
+ * any other gets only what the resident agreed to, now or before.
  */
-export async function loadExistingGrant(ctx: KoaContextWithOIDC) {
+export const grantsOf = (parts: { database: Queryable; clock: () => Date }) => async (ctx: KoaContextWithOIDC) => {
   const { oidc } = ctx;
   const client = oidc.client!;
   const grantId = oidc.result?.consent?.grantId ?? oidc.session!.grantIdFor(client.clientId);
   const known = grantId ? await oidc.provider.Grant.find(grantId) : undefined;
   const mayReuse = known?.accountId === oidc.account!.accountId && known.clientId === client.clientId;
-  if (client['consent'] === 'ask') return mayReuse ? known : undefined;
+  if (client['consent'] === 'ask') return mayReuse ? known : grantByAgreement(ctx, parts);
 
   const grant =
     mayReuse && known
@@ -67,6 +86,7 @@ export async function loadExistingGrant(ctx: KoaContextWithOIDC) {
   if (missing.length || grant !== known) {
     if (missing.length) grant.addOIDCScope(missing.join(' '));
     await grant.save();
+    noteUse(ctx, grant, parts.clock());
   }
   return grant;
-}
+};

@@ -6,15 +6,18 @@ import type { Middleware, ParameterizedContext } from 'koa';
 import mount from 'koa-mount';
 import Provider, { type AdapterFactory, type Configuration, type JWKS, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config.ts';
+import { CLIENT_ALGORITHMS } from '../config/client-keys.ts';
 import type { Queryable } from '../platform/database.ts';
 import type { Log } from '../platform/telemetry.ts';
 import { auditRow } from '../records/audit.ts';
 import type { Told } from '../records/logouts.ts';
 import { PATIENCE } from './back-channel.ts';
 import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
-import { acceptEverySecret, browserOrigins, CLIENT_OPTIONS } from './clients.ts';
+import { proveClients } from './client-secrets.ts';
+import { browserOrigins, CLIENT_OPTIONS } from './clients.ts';
+import { assertJwtClientAuthClaimsAndHeader, fapi, requireNonce } from './fapi.ts';
+import { grantsOf, PROMPT_PAGE, signInPolicy } from './policy.ts';
 import { published } from './published.ts';
-import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
 import { signingHere } from './signing.ts';
 import { current } from './unit-of-work.ts';
 import {
@@ -103,7 +106,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     acrValues: [PASSWORD_ACR],
     responseTypes: ['code', 'none'],
     ...CLIENT_OPTIONS,
-    loadExistingGrant,
+    loadExistingGrant: grantsOf(parts),
     interactions: {
       policy: signInPolicy(people),
       url: (_ctx, interaction) => `/sign-in/${interaction.uid}${PROMPT_PAGE[interaction.prompt.name] ?? ''}`,
@@ -114,6 +117,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       long: { ...cookie, path: '/' },
       short: cookie,
     },
+    assertJwtClientAuthClaimsAndHeader,
     pkce: { required: (_ctx, client) => client['require_pkce'] !== false },
     // An e-service registered for refresh_token gets one with every code…
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
@@ -121,7 +125,12 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     expiresWithSession: async (_ctx, token) => !token.scopes.has('offline_access'),
     // RFC 9700, 2.2.2: public clients' refresh tokens are rotated; a confidential client's is bound to its authentication.
     rotateRefreshToken: (ctx) => ctx.oidc.client?.clientAuthMethod === 'none',
-    enabledJWA: { idTokenSigningAlgValues: [...config.keys.algorithms] },
+    enabledJWA: {
+      idTokenSigningAlgValues: [...config.keys.algorithms],
+      userinfoSigningAlgValues: [...config.keys.algorithms],
+      introspectionSigningAlgValues: [...config.keys.algorithms],
+      requestObjectSigningAlgValues: [...CLIENT_ALGORITHMS],
+    },
     features: {
       devInteractions: { enabled: false },
       // There is one resource server, userinfo; the library's default prints a warning for each stranger's `resource`.
@@ -136,6 +145,12 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       },
       pushedAuthorizationRequests: { enabled: true },
       externalSigningSupport: { enabled: true, ack: 'experimental-01' },
+      fapi,
+      dPoP: { enabled: true, requireNonce },
+      requestObjects: { enabled: true },
+      clientCredentials: { enabled: true },
+      jwtUserinfo: { enabled: true },
+      jwtIntrospection: { enabled: true },
       backchannelLogout: { enabled: true },
       // By `claims` an e-service would get past the scopes that it is registered for.
       claimsParameter: { enabled: false },
@@ -166,6 +181,8 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       browserOrigins([client.metadata() as Parameters<typeof browserOrigins>[0][number]]).has(origin),
     renderError: (ctx, out, error) => {
       const { client, params, route } = ctx.oidc ?? {};
+      // Of an e-service that was taken out: who wants to sign out is asked, without its name.
+      if (route === 'end_session' && error.name === 'InvalidClient') return seeOther(ctx, '/session/end');
       const given = (name: string): string | undefined => {
         const value = params?.[name];
         return typeof value === 'string' ? value : undefined;
@@ -192,6 +209,11 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
   };
 }
 
+function seeOther(ctx: KoaContextWithOIDC, to: string): void {
+  ctx.redirect(to);
+  ctx.status = 303;
+}
+
 /** The library's own page for `response_mode=form_post` is English, with an inline script and without any policy. */
 function providerWithOwnPages(pages: ProviderPages): typeof Provider {
   return class extends Provider {
@@ -210,7 +232,7 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
   const OwnProvider = providerWithOwnPages(parts.pages);
   const build = (keys: JWKS): { provider: Provider; middleware: Middleware } => {
     const provider = new OwnProvider(parts.config.issuer, configuration(parts, people, keys));
-    acceptEverySecret(provider);
+    proveClients(provider, parts);
     alwaysNameTheSession(provider);
     queueLogouts(provider, parts);
     noteAnswered(provider);

@@ -12,7 +12,7 @@ import { DatabaseUnavailable, type Database, type Sql } from '../platform/databa
 import type { Log } from '../platform/telemetry.ts';
 import type { AccountRow, ReadSession } from '../records/artifacts.ts';
 import { dropAnswer, lostAnswer, outageAnswer, type LostAnswer } from './answers.ts';
-import { Change, Lost } from './change.ts';
+import { Change, Lost, type LostReason } from './change.ts';
 
 const units = new AsyncLocalStorage<UnitOfWork>();
 
@@ -47,8 +47,8 @@ export class UnitOfWork {
   }
 
   /** Another record's write in the same statement; it is taken back with the rest when the answer is lost. */
-  also(fragment: Sql): void {
-    this.change.also(fragment);
+  also(fragment: Sql, must?: LostReason): void {
+    this.change.also(fragment, must);
   }
 
   /** An account read on the way, as JSON without its password hash. */

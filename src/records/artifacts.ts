@@ -155,6 +155,16 @@ export function removedArtifacts(ids: readonly Buffer[], grants: readonly Buffer
   return sql`delete from artifacts where id = any(${ids}::bytea[]) or grant_hash = any(${grants}::bytea[])`;
 }
 
+/** Ends all that an e-service was given of an account: grants, and what was issued under them. */
+export async function endGrantsOf(
+  tx: Queryable,
+  { accountId, clientId }: { accountId: string; clientId: string },
+): Promise<void> {
+  const grants = sql`select id from artifacts
+    where model = 'Grant' and account_id = ${accountId} and client_id = ${clientId}`;
+  await tx.query(sql`delete from artifacts where id in (${grants}) or grant_hash in (${grants})`);
+}
+
 /** A row for each account that still stands behind its proof. */
 export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
   return sql`select account.id from accounts account

@@ -19,7 +19,9 @@ export type AuditKind =
   | 'legacy_id_linked'
   | 'legacy_id_unlinked'
   | 'list_imported'
-  | 'keys_replaced';
+  | 'keys_replaced'
+  | 'agreement_given'
+  | 'agreement_withdrawn';
 
 export interface AuditEvent {
   kind: AuditKind;

@@ -5,6 +5,7 @@
 import type { Context } from 'koa';
 import type { ClientConfig, Config, Language, TextByLanguage } from '../config.ts';
 import type { AccountChanges } from '../journeys/account-changes.ts';
+import type { Agreements } from '../journeys/agreements.ts';
 import type { PasswordLink } from '../journeys/password-link.ts';
 import type { SignIn } from '../journeys/sign-in.ts';
 import type { Consent } from '../oidc/consent.ts';
@@ -30,6 +31,7 @@ export interface ScreenParts {
   signIn: SignIn;
   passwordLink: PasswordLink;
   accountChanges: AccountChanges;
+  agreements: Agreements;
   /** The e-services as they are now: a reload changes them. */
   client: (id: string | undefined) => ClientConfig | undefined;
 }

@@ -14,6 +14,7 @@ import type { FormGuard } from './form.ts';
 import { pageOf } from './page.ts';
 import type { ScreenParts } from './screen.ts';
 import { accountPasswordScreen } from './screens/account-password.ts';
+import { accountServicesScreen } from './screens/account-services.ts';
 import { accountScreen } from './screens/account.ts';
 import { addressLostScreen } from './screens/address-lost.ts';
 import { consentScreen } from './screens/consent.ts';
@@ -58,6 +59,7 @@ const SCREENS = [
   passwordSetScreen,
   accountScreen,
   accountPasswordScreen,
+  accountServicesScreen,
   signedOutScreen,
   signedInReturn,
   changePasswordReturn,

@@ -65,7 +65,8 @@ export async function formPlaces(world: World): Promise<Place[]> {
   const expired = world.browser();
   await expired.get(await world.mailbox.nextLink('vanha@example.com'));
   note('the page of an expired link', expired);
-  note('the question of consent', await signIn('matti@example.com', { client: 'stranger' }));
+  const stranger = await signIn('matti@example.com', { client: 'stranger' });
+  note('the question of consent', stranger);
   note('a tie in doubt', await signIn('epaselva@example.com'));
   const resident = await signIn('maija@example.com', { client: 'bare' });
   const own = resident.newTab();
@@ -73,6 +74,9 @@ export async function formPlaces(world: World): Promise<Place[]> {
   note('the choice of language', own);
   await own.get(`${world.issuer}/account/password`);
   note('the change of the password', own);
+  await stranger.submit();
+  await stranger.get(`${world.issuer}/account/services`);
+  note('the withdrawal of an agreement', stranger);
   await own.get(`${world.issuer}/session/end`);
   note('the question before signing out', own);
   note('the question of another person', await signIn('matti@example.com', { browser: resident }));
@@ -198,6 +202,7 @@ export const PATHS: readonly string[] = [
   `/password-set/${TOKEN}`,
   '/account',
   '/account/password',
+  '/account/services',
   '/account/signed-in',
   '/signed-out',
   '/assets/page.css',
