@@ -36,6 +36,7 @@ create table artifacts (
   uid_hash bytea,
   consumed_at timestamp with time zone,
   expires_at timestamp with time zone not null,
+  retries integer not null default 0,
   constraint artifacts_pkey PRIMARY KEY (id)
 );
 CREATE INDEX artifacts_account ON public.artifacts USING btree (account_id) WHERE (model = ANY (ARRAY['Session'::text, 'Grant'::text]));

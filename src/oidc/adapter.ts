@@ -11,7 +11,8 @@ import type { Sealer } from '../platform/secrets.ts';
 import * as artifacts from '../records/artifacts.ts';
 import { findInteraction, interactionHash } from '../records/interactions.ts';
 import type { Told } from '../records/logouts.ts';
-import { Change } from './change.ts';
+import { Change, type Consumable } from './change.ts';
+import { isRetry, retriesFrom } from './refresh.ts';
 import { openInteraction } from './sign-in-cookies.ts';
 import { current, type UnitOfWork } from './unit-of-work.ts';
 
@@ -50,6 +51,11 @@ export interface Adapter {
 }
 
 const tokens = new Set(['AuthorizationCode', 'RefreshToken', 'AccessToken', 'BackchannelAuthenticationRequest']);
+const consumables: Readonly<Record<string, Consumable>> = {
+  AuthorizationCode: 'code',
+  PushedAuthorizationRequest: 'request',
+  RefreshToken: 'refresh',
+};
 const never = new Date('9999-12-31T00:00:00Z');
 
 export function makeAdapter(deps: AdapterDeps): (model: string) => Adapter {
@@ -109,7 +115,7 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       const known = current()?.recall(name(id));
       if (known !== undefined) return known === null ? undefined : ofThePresent(deps, restored(known, id));
       const found = await read(lookUp(deps.db, artifacts.artifactId(model, id)));
-      const payload = found && withConsumption(found);
+      const payload = found && withConsumption(found, isRetryOf(model, found, deps.clock()));
       current()?.remember(name(id), payload ?? null);
       if (!found || !payload) return undefined;
       if (current()) rememberFound(current()!, found);
@@ -145,9 +151,11 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       await write(deps, (change, unit) => {
         const known = unit?.recall(name(id));
         const payload = known ? (JSON.parse(known) as Payload) : undefined;
-        change.consume(artifacts.artifactId(model, id), {
-          request: model === 'PushedAuthorizationRequest',
+        change.consume({
+          id: artifacts.artifactId(model, id),
+          what: consumables[model]!,
           grantHash: payload?.grantId ? artifacts.artifactId('Grant', payload.grantId) : undefined,
+          again: model === 'RefreshToken' ? retriesFrom(deps.clock()) : undefined,
         });
         if (payload) unit!.remember(name(id), JSON.stringify({ ...payload, consumed: seconds(deps.clock()) }));
       });
@@ -222,8 +230,14 @@ function rememberFound(unit: UnitOfWork, found: artifacts.FoundArtifact): void {
   }
 }
 
-function withConsumption(found: artifacts.FoundArtifact): string {
-  if (!found.consumedAt) return found.payload;
+/** A spent refresh token that is presented again in time is shown as unspent where it is used, and only there. */
+function isRetryOf(model: string, { consumedAt }: artifacts.FoundArtifact, now: Date): boolean {
+  if (model !== 'RefreshToken' || !consumedAt || !isRetry(consumedAt, now)) return false;
+  return (current()?.ctx.oidc as { route?: string } | undefined)?.route === 'token';
+}
+
+function withConsumption(found: artifacts.FoundArtifact, retry: boolean): string {
+  if (!found.consumedAt || retry) return found.payload;
   return JSON.stringify({ ...(JSON.parse(found.payload) as Payload), consumed: seconds(found.consumedAt) });
 }
 

@@ -8,7 +8,7 @@
  */
 import { sql, type Database, type Sql } from '../platform/database.ts';
 import {
-  consumedArtifacts,
+  consumedArtifact,
   continuedSession,
   endedSessions,
   firstArtifacts,
@@ -26,8 +26,11 @@ import {
 } from '../records/interactions.ts';
 import { logoutsOf, type Told } from '../records/logouts.ts';
 
-/** Why an answer was lost; `token` covers codes and refresh tokens, `request` a pushed authorization request. */
-export type LostReason = 'token' | 'request' | 'replay' | 'interaction' | 'session' | 'proof';
+/** What can be used once: a code, a pushed authorization request, a refresh token. */
+export type Consumable = 'code' | 'request' | 'refresh';
+
+/** Why an answer was lost. */
+export type LostReason = Consumable | 'replay' | 'interaction' | 'session' | 'proof';
 
 export class Lost extends Error {
   readonly reason: LostReason;
@@ -37,6 +40,14 @@ export class Lost extends Error {
     this.name = 'Lost';
     this.reason = reason;
   }
+}
+
+interface Consumption {
+  id: Buffer;
+  what: Consumable;
+  grantHash?: Buffer;
+  /** What was consumed after this time may come again, so many times. */
+  again?: { since: Date; most: number };
 }
 
 interface Part {
@@ -51,7 +62,7 @@ export class Change {
   readonly #saved = new Map<string, Artifact>();
   readonly #once = new Map<string, Artifact>();
   readonly #continued = new Map<string, { session: Artifact; read: ReadSession }>();
-  readonly #consumed = new Map<string, { id: Buffer; request: boolean; grantHash?: Buffer }>();
+  readonly #consumed = new Map<string, Consumption>();
   readonly #removed = new Map<string, Buffer>();
   readonly #ended = new Map<string, { id: Buffer; told: readonly Told[] }>();
   readonly #grants = new Map<string, Buffer>();
@@ -75,8 +86,8 @@ export class Change {
     this.#continued.set(key(session.uidHash!), { session, read });
   }
 
-  consume(id: Buffer, options: { request: boolean; grantHash?: Buffer }): void {
-    this.#consumed.set(key(id), { id, ...options });
+  consume(consumption: Consumption): void {
+    this.#consumed.set(key(consumption.id), consumption);
   }
 
   remove(id: Buffer): void {
@@ -125,9 +136,9 @@ export class Change {
     this.#proofs.set(accountId, known === undefined ? epoch : Math.min(known, epoch));
   }
 
-  /** What to revoke when a code or token of this change turned out to be spent. */
-  grantsConsumed(): Buffer[] {
-    return [...this.#consumed.values()].flatMap((c) => c.grantHash ?? []);
+  /** What to revoke when a code of this change turned out to be spent. */
+  grantsOfCodes(): Buffer[] {
+    return [...this.#consumed.values()].flatMap(({ what, grantHash }) => (what === 'code' && grantHash) || []);
   }
 
   async write(db: Database, now: Date): Promise<void> {
@@ -148,19 +159,8 @@ export class Change {
 
   #parts(now: Date): Part[] {
     const parts: Part[] = [];
-    const consumed = [...this.#consumed.values()];
-    for (const [these, or] of [
-      [consumed.filter((c) => !c.request), 'token'],
-      [consumed.filter((c) => c.request), 'request'],
-    ] as const) {
-      if (these.length === 0) continue;
-      parts.push({
-        sql: consumedArtifacts(
-          these.map((c) => c.id),
-          now,
-        ),
-        must: { rows: these.length, or },
-      });
+    for (const { id, what, again } of this.#consumed.values()) {
+      parts.push({ sql: consumedArtifact(id, now, again), must: { rows: 1, or: what } });
     }
     if (this.#once.size > 0) {
       parts.push({ sql: firstArtifacts([...this.#once.values()], now), must: { rows: this.#once.size, or: 'replay' } });

@@ -19,6 +19,7 @@ import { assertJwtClientAuthClaimsAndHeader, fapi, requireNonce } from './fapi.t
 import { grantsOf, PROMPT_PAGE, signInPolicy } from './policy.ts';
 import { published } from './published.ts';
 import { signingHere } from './signing.ts';
+import { refreshTokens, tellOfReuse } from './refresh.ts';
 import { current } from './unit-of-work.ts';
 import {
   alwaysNameTheSession,
@@ -94,6 +95,7 @@ type People = ReturnType<typeof residents>;
 function configuration(parts: ProviderParts, people: People, jwks: JWKS): Configuration {
   const { config, clock } = parts;
   const secure = config.issuer.startsWith('https:');
+  const { ttl: refreshTtl, ...refreshRule } = refreshTokens(config.session.absolute / SECOND);
   const cookie = { httpOnly: true, sameSite: 'lax', secure, signed: true, overwrite: true } as const;
   return {
     adapter: parts.adapter,
@@ -119,12 +121,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     },
     assertJwtClientAuthClaimsAndHeader,
     pkce: { required: (_ctx, client) => client['require_pkce'] !== false },
-    // An e-service registered for refresh_token gets one with every code…
-    issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
-    // …which without offline_access ends with the session.
-    expiresWithSession: async (_ctx, token) => !token.scopes.has('offline_access'),
-    // RFC 9700, 2.2.2: public clients' refresh tokens are rotated; a confidential client's is bound to its authentication.
-    rotateRefreshToken: (ctx) => ctx.oidc.client?.clientAuthMethod === 'none',
+    ...refreshRule,
     enabledJWA: {
       idTokenSigningAlgValues: [...config.keys.algorithms],
       userinfoSigningAlgValues: [...config.keys.algorithms],
@@ -169,7 +166,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       Interaction: INTERACTION_TTL,
       PushedAuthorizationRequest: 60,
       Grant: config.session.absolute / SECOND,
-      RefreshToken: config.session.absolute / SECOND,
+      RefreshToken: refreshTtl,
       // The library's lifetimes slide; this one ends at the absolute limit whatever happens.
       Session: (_ctx, session) => {
         const absolute = config.session.absolute / SECOND;
@@ -236,6 +233,7 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
     alwaysNameTheSession(provider);
     queueLogouts(provider, parts);
     noteAnswered(provider);
+    tellOfReuse(provider, parts);
     provider.proxy = parts.config.listen.proxies > 0;
     for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {
       provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {

@@ -143,9 +143,13 @@ export function continuedSession(session: Artifact, read: ReadSession): Sql {
       and payload::jsonb -> 'authorizations' is not distinct from ${read.authorizations}::jsonb returning id`;
 }
 
-/** A row for each that nobody had consumed before. */
-export function consumedArtifacts(ids: readonly Buffer[], now: Date): Sql {
-  return sql`update artifacts set consumed_at = ${now} where id = any(${ids}::bytea[]) and consumed_at is null
+/** A row when nobody had consumed it before; with `again`, also when that was after `since` and came no more than `most` times. */
+export function consumedArtifact(id: Buffer, now: Date, again?: { since: Date; most: number }): Sql {
+  if (!again)
+    return sql`update artifacts set consumed_at = ${now} where id = ${id} and consumed_at is null returning id`;
+  return sql`update artifacts set consumed_at = coalesce(consumed_at, ${now}),
+      retries = retries + (consumed_at is not null)::integer
+    where id = ${id} and (consumed_at is null or (consumed_at > ${again.since} and retries < ${again.most}::integer))
     returning id`;
 }
 

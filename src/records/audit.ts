@@ -21,7 +21,8 @@ export type AuditKind =
   | 'list_imported'
   | 'keys_replaced'
   | 'agreement_given'
-  | 'agreement_withdrawn';
+  | 'agreement_withdrawn'
+  | 'token_reused';
 
 export interface AuditEvent {
   kind: AuditKind;
