@@ -7,7 +7,7 @@
  */
 import { join, resolve } from 'node:path';
 import { readClientFiles } from './config/clients.ts';
-import { algorithmFaults, readSettings } from './config/settings.ts';
+import { faultsBetween, readSettings } from './config/settings.ts';
 import type { Language } from './platform/i18n.ts';
 
 export type { Language } from './platform/i18n.ts';
@@ -47,6 +47,7 @@ export interface Settings {
   readonly links: { readonly lifetime: number };
   readonly session: { readonly idle: number; readonly absolute: number };
   readonly keys: { readonly algorithms: readonly SigningAlgorithm[]; readonly rotation: number };
+  readonly resources: readonly ResourceConfig[];
   /** All per hour. */
   readonly limits: {
     readonly passwordPerAddress: number;
@@ -54,6 +55,22 @@ export interface Settings {
     readonly addressesPerPlace: number;
     readonly linksPerAddress: number;
   };
+}
+
+/** An API of the city's: for whom tokens are meant (RFC 8707). */
+export interface ResourceConfig {
+  /** Of tunnus.yaml. */
+  readonly line: number;
+  readonly audience: string;
+  readonly name: TextByLanguage;
+  readonly scopes: readonly string[];
+  /** Of its access tokens, in milliseconds. */
+  readonly lifetime: number;
+  readonly format: 'jwt' | 'opaque';
+  /** Left out: the first of `keys.algorithms`. */
+  readonly algorithm?: SigningAlgorithm;
+  /** As which e-service the API itself may look up tokens that are meant for it. */
+  readonly client?: string;
 }
 
 export type AuthMethod =
@@ -130,7 +147,7 @@ export function configFolder(env: NodeJS.ProcessEnv = process.env): string {
 export function readConfig(folder: string, env: NodeJS.ProcessEnv = process.env): ConfigReading {
   const { settings, faults: inSettings } = readSettings(folder, env);
   const { clients, faults: inClients } = readClientFiles(folder, env);
-  const between = settings ? algorithmFaults(settings, clients) : [];
+  const between = settings ? faultsBetween(settings, clients) : [];
   const faults = [...inSettings, ...inClients, ...between];
   if (!settings || faults.length) return { faults };
   return { config: freeze({ ...settings, clients }), faults: [] };
@@ -138,11 +155,11 @@ export function readConfig(folder: string, env: NodeJS.ProcessEnv = process.env)
 
 /** The clients alone, for a reload beside the settings that stay: all of the new set, or none of it. */
 export function readClients(
-  settings: Pick<Settings, 'folder' | 'keys'>,
+  settings: Pick<Settings, 'folder' | 'keys' | 'resources'>,
   env: NodeJS.ProcessEnv = process.env,
 ): ClientsReading {
   const { clients, faults: inClients } = readClientFiles(settings.folder, env);
-  const faults = [...inClients, ...algorithmFaults(settings, clients)];
+  const faults = [...inClients, ...faultsBetween(settings, clients)];
   return faults.length ? { faults } : { clients: freeze(clients), faults: [] };
 }
 

@@ -31,6 +31,13 @@ export const SECRET_ALGORITHM = 'HS256';
 export const SCOPES: readonly string[] = ['openid', 'email', 'profile', 'phone', 'legacy', 'offline_access'];
 // RFC 6749, 3.3.
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/;
+export const scopeToken = text('a name without spaces, quotes and backslashes', (given) => SCOPE_TOKEN.test(given));
+
+/** An API, as tokens name it (RFC 8707, 2). */
+export const resourceUri = text(`${WEB_URI_EXPECTED} without #fragment, or a urn:`, (given) => {
+  const url = parseUri(given);
+  return url !== undefined && (isWebUri(url) || url.protocol === 'urn:') && !given.includes('#');
+});
 
 // Web and native together; which of the two a URI may be is judged with application_type.
 const redirectUri = text('a whole address without #fragment, wildcard or password', (given) => {
@@ -96,14 +103,7 @@ export const CLIENT = {
   ),
   response_types: list(oneOf('code'), 'code (and nothing else is offered)'),
   scope: text('names separated by single spaces', (given) => given.split(' ').every((name) => SCOPE_TOKEN.test(name))),
-  // RFC 8707, 2.
-  resources: list(
-    text(`${WEB_URI_EXPECTED} without #fragment, or a urn:`, (given) => {
-      const url = parseUri(given);
-      return url !== undefined && (isWebUri(url) || url.protocol === 'urn:') && !given.includes('#');
-    }),
-    'a list of addresses of APIs',
-  ),
+  resources: list(resourceUri, 'a list of addresses of APIs'),
   initiate_login_uri: webUri,
   client_uri: webUri,
   logo_uri: webUri,

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import type { ClientConfig, Fault, Settings } from '../config.ts';
 import { LANGUAGES } from '../platform/i18n.ts';
+import { resourceFaults, resources } from './resources.ts';
 import { check, inOrder, type Checked } from './shape.ts';
 import { readSource } from './source.ts';
 import {
@@ -86,6 +87,7 @@ export const SETTINGS = {
     algorithms: list(oneOf('RS256', 'ES256'), 'a list of RS256, ES256 or both'),
     rotation: duration('1d', '730d'),
   },
+  resources,
   limits: {
     passwordPerAddress: whole(10, 40),
     passwordPerPlace: whole(3, 15),
@@ -117,7 +119,8 @@ const FROM_ENVIRONMENT = [
 ] as const;
 
 export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings?: Settings; faults: Fault[] } {
-  const checked = check(readSource(settingsFile(folder), folder, env), SETTINGS);
+  const source = readSource(settingsFile(folder), folder, env);
+  const checked = check(source, SETTINGS);
   const { values, faults, given } = checked;
   for (const { path, variable, schema } of FROM_ENVIRONMENT) {
     if (given(...path) || !env[variable]) continue;
@@ -148,6 +151,7 @@ export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings
     links: filled(values.links, DEFAULTS.links),
     session: filled(values.session, DEFAULTS.session),
     keys: filled(values.keys, DEFAULTS.keys),
+    resources: (values.resources ?? []).map((api, index) => ({ ...api, line: source.lineOf(['resources', index]) })),
     limits: filled(values.limits, DEFAULTS.limits),
   };
   return { settings, faults };
@@ -182,8 +186,17 @@ const SIGNED_FOR_CLIENTS = [
   'introspection_signed_response_alg',
 ] as const;
 
+/** What the settings and the e-services say of each other. */
+export function faultsBetween(
+  settings: Pick<Settings, 'folder' | 'keys' | 'resources'>,
+  clients: readonly ClientConfig[],
+): Fault[] {
+  const file = settingsFile(settings.folder);
+  return [...algorithmFaults(settings, clients), ...resourceFaults({ ...settings, file }, clients)];
+}
+
 /** An e-service can only be promised an algorithm that there are keys for. */
-export function algorithmFaults({ keys }: Pick<Settings, 'keys'>, clients: readonly ClientConfig[]): Fault[] {
+function algorithmFaults({ keys }: Pick<Settings, 'keys'>, clients: readonly ClientConfig[]): Fault[] {
   return clients.flatMap((client) =>
     SIGNED_FOR_CLIENTS.flatMap((key): Fault[] => {
       const wanted = client[key];

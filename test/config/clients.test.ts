@@ -10,7 +10,7 @@ import { clientFile, configFolder, configOf, faultsOf, ISSUER, SECRET } from './
 
 const SAMPLES = fileURLToPath(new URL('../../config/clients/', import.meta.url));
 const ADDRESS = 'a whole address without #fragment, wildcard or password';
-const KEYS = { algorithms: ['RS256', 'ES256'], rotation: 1 } as const;
+const SETTINGS = { keys: { algorithms: ['RS256', 'ES256'], rotation: 1 }, resources: [] } as const;
 const JWKS = 'keys: with a list of public JSON Web Keys (kty RSA, EC or OKP, nothing private)';
 const JWK = 'a public key that can be read (kty RSA of 2048 bits or more, EC or OKP, nothing private)';
 const WEAK_KEY = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' });
@@ -24,13 +24,13 @@ describe('the samples', () => {
 
   test('are none of them active', () => {
     expect(samples.length).toBeGreaterThan(2);
-    expect(readClients({ folder: join(SAMPLES, '..'), keys: KEYS }, {})).toEqual({ clients: [], faults: [] });
+    expect(readClients({ folder: join(SAMPLES, '..'), ...SETTINGS }, {})).toEqual({ clients: [], faults: [] });
   });
 
   test.each(samples)('%s is right when its name ends in .yaml', (name) => {
     const folder = configFolder({ 'clients/sample.yaml': readFileSync(join(SAMPLES, name), 'utf8') });
     const { clients, faults } = readClients(
-      { folder, keys: KEYS },
+      { folder, ...SETTINGS },
       { LIBRARY_CLIENT_SECRET: SECRET, PARKING_LOADER_SECRET: SECRET },
     );
     expect(faults).toEqual([]);
@@ -118,7 +118,8 @@ describe('a machine', () => {
 
   test('needs no address, and asks for what APIs offer', () => {
     const yaml = machine('resources: ["https://api.example.fi/parking"]\nscope: parking:read parking:write\n');
-    const [loader] = configOf({ 'tunnus.yaml': ISSUER, 'clients/a.yaml': yaml }).clients;
+    const api = 'resources: [{ audience: "https://api.example.fi/parking", scopes: [parking:read, parking:write] }]\n';
+    const [loader] = configOf({ 'tunnus.yaml': ISSUER + api, 'clients/a.yaml': yaml }).clients;
     expect(loader).toMatchObject({
       redirect_uris: [],
       response_types: [],
@@ -412,13 +413,13 @@ describe('a fault is told with file, line, what is wrong and what is expected', 
 test('a reload takes all of the new set, or none of it', () => {
   const folder = configFolder({ 'clients/a.yaml': clientFile() });
   writeFileSync(join(folder, 'clients/b.yaml'), clientFile('', 'archive'));
-  expect(readClients({ folder, keys: KEYS }, {}).clients?.map((each) => each.client_id)).toEqual([
+  expect(readClients({ folder, ...SETTINGS }, {}).clients?.map((each) => each.client_id)).toEqual([
     'library',
     'archive',
   ]);
 
   writeFileSync(join(folder, 'clients/c.yaml'), 'client_id: c');
-  const { clients, faults } = readClients({ folder, keys: KEYS }, {});
+  const { clients, faults } = readClients({ folder, ...SETTINGS }, {});
   expect(clients).toBeUndefined();
   expect(describeFaults(faults)).toContain(join(folder, 'clients/c.yaml:1: '));
 });
