@@ -11,7 +11,7 @@ import type { Sealer } from '../platform/secrets.ts';
 import * as artifacts from '../records/artifacts.ts';
 import { findInteraction, interactionHash } from '../records/interactions.ts';
 import type { Told } from '../records/logouts.ts';
-import { Change, type Consumable } from './change.ts';
+import { Change, type Consumable, type Shown } from './change.ts';
 import { isRetry, retriesFrom } from './refresh.ts';
 import { openInteraction } from './sign-in-cookies.ts';
 import { current, type UnitOfWork } from './unit-of-work.ts';
@@ -112,6 +112,8 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
 
   return {
     async find(id) {
+      // Whether an id is new is decided by the write alone: asking before would only cost a statement.
+      if (model === 'ReplayDetection') return undefined;
       const known = current()?.recall(name(id));
       if (known !== undefined) return known === null ? undefined : ofThePresent(deps, restored(known, id));
       const found = await read(lookUp(deps.db, artifacts.artifactId(model, id)));
@@ -141,7 +143,7 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       await write(deps, (change, unit) => {
         const artifact = toArtifact({ model, id, payload, expiresIn }, unit, deps.clock());
         unit?.remember(name(id), artifact.payload);
-        if (model === 'ReplayDetection') return change.saveOnce(artifact);
+        if (model === 'ReplayDetection') return change.saveOnce(keptLonger(artifact), shownIn(change));
         if (model !== 'Session' || !unit) return change.save(artifact);
         saveSession(unit, artifact, payload.uid!);
       });
@@ -276,6 +278,18 @@ function toArtifact(
     uidHash: model === 'Session' && payload.uid ? artifacts.sessionUidHash(payload.uid) : undefined,
     expiresAt,
   };
+}
+
+/** A DPoP proof from a minute ahead (fapi.ts) is good for longer than the library keeps its id (RFC 9449, 11.1). */
+const AHEAD = 60_000;
+function keptLonger(artifact: artifacts.Artifact): artifacts.Artifact {
+  return { ...artifact, expiresAt: new Date(artifact.expiresAt.getTime() + AHEAD) };
+}
+
+/** Of a request that shows both, the assertion comes first: the client is known before anything else is looked at. */
+function shownIn(change: Change): Shown {
+  const { body } = (current()?.ctx.oidc ?? {}) as { body?: { client_assertion?: string } };
+  return body?.client_assertion && !change.shows('assertion') ? 'assertion' : 'dpop';
 }
 
 /** What is written rests on a proof of this request, and is written only while that proof stands. */

@@ -11,7 +11,7 @@ import {
   consumedArtifact,
   continuedSession,
   endedSessions,
-  firstArtifacts,
+  firstArtifact,
   removedArtifacts,
   savedArtifacts,
   standingProofs,
@@ -29,8 +29,11 @@ import { logoutsOf, type Told } from '../records/logouts.ts';
 /** What can be used once: a code, a pushed authorization request, a refresh token. */
 export type Consumable = 'code' | 'request' | 'refresh';
 
+/** What serves once, by an id of its own: a client's assertion, a DPoP proof. */
+export type Shown = 'assertion' | 'dpop';
+
 /** Why an answer was lost. */
-export type LostReason = Consumable | 'replay' | 'interaction' | 'session' | 'proof';
+export type LostReason = Consumable | Shown | 'interaction' | 'session' | 'proof';
 
 export class Lost extends Error {
   readonly reason: LostReason;
@@ -60,7 +63,7 @@ interface Part {
 
 export class Change {
   readonly #saved = new Map<string, Artifact>();
-  readonly #once = new Map<string, Artifact>();
+  readonly #once = new Map<string, { artifact: Artifact; what: Shown }>();
   readonly #continued = new Map<string, { session: Artifact; read: ReadSession }>();
   readonly #consumed = new Map<string, Consumption>();
   readonly #removed = new Map<string, Buffer>();
@@ -76,8 +79,12 @@ export class Change {
     this.#saved.set(key(artifact.id), artifact);
   }
 
-  saveOnce(artifact: Artifact): void {
-    this.#once.set(key(artifact.id), artifact);
+  saveOnce(artifact: Artifact, what: Shown): void {
+    this.#once.set(key(artifact.id), { artifact, what });
+  }
+
+  shows(what: Shown): boolean {
+    return [...this.#once.values()].some((shown) => shown.what === what);
   }
 
   /** The session stays one row through changes of its id: two requests at once leave one session, not two. */
@@ -162,8 +169,8 @@ export class Change {
     for (const { id, what, again } of this.#consumed.values()) {
       parts.push({ sql: consumedArtifact(id, now, again), must: { rows: 1, or: what } });
     }
-    if (this.#once.size > 0) {
-      parts.push({ sql: firstArtifacts([...this.#once.values()], now), must: { rows: this.#once.size, or: 'replay' } });
+    for (const { artifact, what } of this.#once.values()) {
+      parts.push({ sql: firstArtifact(artifact, now), must: { rows: 1, or: what } });
     }
     for (const uidHash of this.#resumed.values()) {
       parts.push({ sql: removedInteraction(uidHash), must: { rows: 1, or: 'interaction' } });

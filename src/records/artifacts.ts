@@ -119,9 +119,9 @@ export function savedArtifacts(artifacts: readonly Artifact[]): Sql {
       epoch = excluded.epoch, expires_at = excluded.expires_at`;
 }
 
-/** What may exist once only (replay ids): a row for each that is new or whose former use has expired. */
-export function firstArtifacts(artifacts: readonly Artifact[], now: Date): Sql {
-  return sql`insert into artifacts (${columns}) ${rowsOf(artifacts)}
+/** What may exist once only (replay ids): a row when it is new or its former use has expired. */
+export function firstArtifact(artifact: Artifact, now: Date): Sql {
+  return sql`insert into artifacts (${columns}) ${rowsOf([artifact])}
     on conflict (id) do update set payload = excluded.payload, expires_at = excluded.expires_at
       where artifacts.expires_at < ${now} returning id`;
 }

@@ -101,9 +101,9 @@ test('saving a consumed row again does not bring it back', async () => {
 test('what may be once is new again only after its former use has expired', async () => {
   const replay = artifact('ReplayDetection', 'proof');
   const again = { ...replay, expiresAt: later(30) };
-  expect(await db.query(artifacts.firstArtifacts([replay], now))).toHaveLength(1);
-  expect(await db.query(artifacts.firstArtifacts([again], later(5)))).toHaveLength(0);
-  expect(await db.query(artifacts.firstArtifacts([again], later(15)))).toHaveLength(1);
+  expect(await db.query(artifacts.firstArtifact(replay, now))).toHaveLength(1);
+  expect(await db.query(artifacts.firstArtifact(again, later(5)))).toHaveLength(0);
+  expect(await db.query(artifacts.firstArtifact(again, later(15)))).toHaveLength(1);
 });
 
 test('ending a grant ends all that was issued under it, and nothing else', async () => {
