@@ -138,6 +138,7 @@ export async function startTunnus({
         clock,
         log,
         cookieKeys: sealer.cookieKeys,
+        dpopSecret: sealer.digest('nonce', 'dpop'),
         adapter: makeAdapter(store),
         told,
         browserOrigins: registered.browserOrigins,

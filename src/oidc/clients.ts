@@ -6,6 +6,7 @@
  */
 import { errors, type Client, type ClientMetadata, type Provider } from 'oidc-provider';
 import type { ClientConfig, Config, Fault } from '../config.ts';
+import { SCOPES } from '../config/client-keys.ts';
 import { OWN_CLIENT_ID } from '../config/client-rules.ts';
 import type { Told } from '../records/logouts.ts';
 
@@ -17,6 +18,7 @@ export const OWN_CLIENT_METADATA = [
   'sector',
   'subject_type_own',
   'resources',
+  'api_scopes',
   'profile',
   'legacy_source',
   'require_pkce',
@@ -112,6 +114,7 @@ export function libraryMetadata(
   } = client;
   const { initiate_login_uri: _ours, sector_identifier_uri: _sector, ...metadata } = same;
   const sector = sectorOf(client);
+  const scopes = client.scope.split(' ').filter(Boolean);
   // A copy without what is undefined: the library sorts and fills the lists that it is given.
   return JSON.parse(
     JSON.stringify({
@@ -119,7 +122,9 @@ export function libraryMetadata(
       client_name: names[languages[0] ?? 'fi'],
       client_secret: secrets?.[0],
       client_secrets: secrets,
-      scope: client.scope || undefined,
+      // The library's own check knows the scopes of residents only; those of APIs are resources.ts's.
+      scope: scopes.filter((name) => SCOPES.includes(name)).join(' ') || undefined,
+      api_scopes: scopes.filter((name) => !SCOPES.includes(name)),
       id_token_signed_response_alg: client.id_token_signed_response_alg ?? keys.algorithms[0],
       introspection_signed_response_alg: client.introspection_signed_response_alg ?? keys.algorithms[0],
       subject_type: subjectType === 'public' ? 'public' : 'pairwise',

@@ -111,6 +111,12 @@ export async function grantByAgreement(
 export function noteUse(ctx: KoaContextWithOIDC, grant: Grant, now: Date): void {
   const of = { accountId: ctx.oidc.account!.accountId, clientId: ctx.oidc.client!.clientId };
   if (of.clientId === OWN_CLIENT_ID) return;
-  const scopes = grant.getOIDCScope().split(' ').filter(Boolean);
-  current()?.also(usedService({ ...of, given: { scopes, claims: [], resources: {} } }, now));
+  const words = (scope: string): string[] => scope.split(' ').filter(Boolean);
+  const apis = Object.entries((grant as { resources?: Record<string, string> }).resources ?? {});
+  const given = {
+    scopes: words(grant.getOIDCScope()),
+    claims: grant.getOIDCClaims(),
+    resources: Object.fromEntries(apis.map(([api, scope]) => [api, words(scope)])),
+  };
+  current()?.also(usedService({ ...of, given }, now));
 }

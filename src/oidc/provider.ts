@@ -4,22 +4,33 @@
  */
 import type { Middleware, ParameterizedContext } from 'koa';
 import mount from 'koa-mount';
-import Provider, { type AdapterFactory, type Configuration, type JWKS, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, {
+  errors,
+  type AdapterFactory,
+  type Configuration,
+  type JWKS,
+  type KoaContextWithOIDC,
+} from 'oidc-provider';
 import type { Config } from '../config.ts';
-import { CLIENT_ALGORITHMS } from '../config/client-keys.ts';
 import type { Queryable } from '../platform/database.ts';
 import type { Log } from '../platform/telemetry.ts';
 import { auditRow } from '../records/audit.ts';
 import type { Told } from '../records/logouts.ts';
+import { isForPrograms } from './answers.ts';
 import { PATIENCE } from './back-channel.ts';
-import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
+import { ACR_VALUES, CLAIMS, residents, SCOPES } from './claims.ts';
+import { onlyRegisteredClaims } from './claims-parameter.ts';
+import { CLIENT_JWA, clientAssertion, requestObject } from './client-jwts.ts';
 import { proveClients } from './client-secrets.ts';
 import { browserOrigins, CLIENT_OPTIONS } from './clients.ts';
-import { assertJwtClientAuthClaimsAndHeader, fapi, requireNonce } from './fapi.ts';
-import { grantsOf, PROMPT_PAGE, signInPolicy } from './policy.ts';
+import { fapi, requireNonce } from './fapi.ts';
+import { grantsOf } from './grants.ts';
+import { PROMPT_PAGE, signInPolicy } from './policy.ts';
+import { programAnswers } from './program-answers.ts';
 import { published } from './published.ts';
-import { signingHere } from './signing.ts';
 import { refreshTokens, tellOfReuse } from './refresh.ts';
+import { mayLookUp, resourceIndicators, tellOfSignIn } from './resources.ts';
+import { signingHere } from './signing.ts';
 import { current } from './unit-of-work.ts';
 import {
   alwaysNameTheSession,
@@ -62,6 +73,8 @@ export interface ProviderParts {
   clock: () => Date;
   log: Log;
   cookieKeys: string[];
+  /** 32 bytes, the same on all nodes. */
+  dpopSecret: Buffer;
   adapter: AdapterFactory;
   told: () => readonly Told[];
   browserOrigins: () => ReadonlySet<string>;
@@ -69,6 +82,8 @@ export interface ProviderParts {
 }
 
 const SECOND = 1000;
+/** Of a token for the userinfo endpoint, in seconds. */
+const ACCESS_TOKEN_TTL = 600;
 /** How long a sign-in page may stay open, in seconds. */
 export const INTERACTION_TTL = 3600;
 
@@ -105,7 +120,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     subjectTypes: ['public', 'pairwise'],
     scopes: SCOPES,
     claims: CLAIMS,
-    acrValues: [PASSWORD_ACR],
+    acrValues: [...ACR_VALUES],
     responseTypes: ['code', 'none'],
     ...CLIENT_OPTIONS,
     loadExistingGrant: grantsOf(parts),
@@ -119,38 +134,40 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       long: { ...cookie, path: '/' },
       short: cookie,
     },
-    assertJwtClientAuthClaimsAndHeader,
+    assertJwtClientAuthClaimsAndHeader: clientAssertion,
     pkce: { required: (_ctx, client) => client['require_pkce'] !== false },
     ...refreshRule,
     enabledJWA: {
+      ...CLIENT_JWA,
       idTokenSigningAlgValues: [...config.keys.algorithms],
       userinfoSigningAlgValues: [...config.keys.algorithms],
       introspectionSigningAlgValues: [...config.keys.algorithms],
-      requestObjectSigningAlgValues: [...CLIENT_ALGORITHMS],
     },
+    formats: { customizers: { jwt: tellOfSignIn } },
     features: {
       devInteractions: { enabled: false },
-      // There is one resource server, userinfo; the library's default prints a warning for each stranger's `resource`.
-      resourceIndicators: { enabled: false },
-      userinfo: { enabled: true },
-      revocation: { enabled: true },
-      introspection: {
-        enabled: true,
-        // RFC 7662, 2.1: nobody fishes for other e-services' tokens.
-        allowedPolicy: (_ctx, client, token) =>
-          client.clientAuthMethod !== 'none' && 'clientId' in token && token.clientId === client.clientId,
-      },
-      pushedAuthorizationRequests: { enabled: true },
       externalSigningSupport: { enabled: true, ack: 'experimental-01' },
-      fapi,
-      dPoP: { enabled: true, requireNonce },
-      requestObjects: { enabled: true },
       clientCredentials: { enabled: true },
+      resourceIndicators: resourceIndicators(config),
+      // A nonce is offered, not asked for: each proof serves once anyway, and a client whose clock is wrong gets one.
+      dPoP: { enabled: true, nonceSecret: parts.dpopSecret, requireNonce },
+      requestObjects: { enabled: true, assertJwtClaimsAndHeader: requestObject },
+      fapi,
+      userinfo: { enabled: true },
       jwtUserinfo: { enabled: true },
+      revocation: {
+        enabled: true,
+        // RFC 7009, 2.1: also a public client is told that the token is not its own.
+        allowedPolicy: (_ctx, client, token) => {
+          if (token.clientId === client.clientId) return true;
+          throw new errors.InvalidRequest('the token was issued to another client');
+        },
+      },
+      introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => mayLookUp(config, client, token) },
       jwtIntrospection: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true },
       backchannelLogout: { enabled: true },
-      // By `claims` an e-service would get past the scopes that it is registered for.
-      claimsParameter: { enabled: false },
+      claimsParameter: { enabled: true, assertClaimsParameter: onlyRegisteredClaims },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource,
@@ -160,7 +177,8 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     },
     discovery: { account_management_uri: `${config.issuer}/account`, ui_locales_supported: [...config.languages] },
     ttl: {
-      AccessToken: 600,
+      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? ACCESS_TOKEN_TTL,
+      ClientCredentials: (_ctx, token) => token.resourceServer!.accessTokenTTL!,
       AuthorizationCode: 60,
       IdToken: 3600,
       Interaction: INTERACTION_TTL,
@@ -176,7 +194,9 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     },
     clientBasedCORS: (_ctx, origin, client) =>
       browserOrigins([client.metadata() as Parameters<typeof browserOrigins>[0][number]]).has(origin),
-    renderError: (ctx, out, error) => {
+    renderError(ctx, out, error) {
+      // The library would show a page to whoever says Accept: text/html, also at the token endpoint.
+      if (isForPrograms(ctx)) return void (ctx.body = out);
       const { client, params, route } = ctx.oidc ?? {};
       // Of an e-service that was taken out: who wants to sign out is asked, without its name.
       if (route === 'end_session' && error.name === 'InvalidClient') return seeOther(ctx, '/session/end');
@@ -229,6 +249,7 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
   const OwnProvider = providerWithOwnPages(parts.pages);
   const build = (keys: JWKS): { provider: Provider; middleware: Middleware } => {
     const provider = new OwnProvider(parts.config.issuer, configuration(parts, people, keys));
+    provider.use(programAnswers as never);
     proveClients(provider, parts);
     alwaysNameTheSession(provider);
     queueLogouts(provider, parts);

@@ -6,8 +6,9 @@ import { artifactId } from '../../src/records/artifacts.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import {
+  authorizationUrl,
   basic,
-  codeFor,
+  codeFrom,
   dpopProof,
   exchange,
   makeKey,
@@ -41,7 +42,7 @@ beforeAll(async () => {
   });
   other = await startTunnus({
     config: { ...world.config, listen: { ...world.config.listen, port: 0 } },
-    clock: world.clock.now,
+    clock: () => world.clock.now(),
     log: makeLog({ level: 'silent' }),
   });
   await world.account({ email: 'maija@example.com', password: PASSWORD });
@@ -52,19 +53,23 @@ afterAll(async () => {
   await world.close();
 });
 
-const refresh = (
-  token: unknown,
-  { client = 'app', node = world.issuer, headers = {}, ...more } = {},
-): Promise<Answer> =>
-  send(`${node}/token`, {
-    headers: { ...(client === 'service' ? basic(client) : {}), ...headers },
+interface Use {
+  client?: string;
+  node?: string;
+  headers?: Record<string, string>;
+}
+
+function refresh(token: unknown, { client = 'app', node = world.issuer, headers = {} }: Use = {}): Promise<Answer> {
+  const secret = client === 'service';
+  return send(`${node}/token`, {
+    headers: { ...(secret ? basic(client) : {}), ...headers },
     fields: {
       grant_type: 'refresh_token',
       refresh_token: String(token),
-      ...(client === 'service' ? {} : { client_id: client }),
-      ...more,
+      client_id: secret ? undefined : client,
     },
   });
+}
 
 /** Makes the refresh tokens of a client as old as this; the library judges by their payload. */
 async function age(client: string, times: { iat?: number; exp: number }): Promise<void> {
@@ -76,9 +81,10 @@ async function age(client: string, times: { iat?: number; exp: number }): Promis
   }
 }
 
+const code = (client: string, by = browser): Promise<string> => codeFrom(by, authorizationUrl(world, client));
+
 const family = async (client = 'app'): Promise<Record<string, unknown>> => {
-  const code = await codeFor(world, browser, client);
-  const { body } = await exchange(world, client, code, client === 'service' ? {} : publicly(client));
+  const { body } = await exchange(world, await code(client), client === 'service' ? { client } : publicly(client));
   return body;
 };
 const userinfo = async (token: unknown): Promise<number> =>
@@ -90,13 +96,13 @@ const refused = { status: 400, body: { error: 'invalid_grant' } };
 describe('who gets one', () => {
   test('an e-service registered for refresh_token, with every code, and nobody else', async () => {
     expect(await family('service')).toHaveProperty('refresh_token');
-    const { body } = await exchange(world, 'bare', await codeFor(world, browser, 'bare'));
+    const { body } = await exchange(world, await code('bare'), { client: 'bare' });
     expect(body).not.toHaveProperty('refresh_token');
   });
 
   test('without offline_access it ends with the session', async () => {
     const resident = await signedIn(world, 'service', 'maija@example.com');
-    const { body } = await exchange(world, 'service', await codeFor(world, resident, 'service'));
+    const { body } = await exchange(world, await code('service', resident), { client: 'service' });
     const granted = await refresh(body['refresh_token'], { client: 'service' });
     expect(granted.status).toBe(200);
     await resident.get(`${world.issuer}/session/end`);
@@ -240,9 +246,8 @@ describe('bound to a key (RFC 9449, 5)', () => {
 
   test("a public client's is not rotated, works with its own key only, and stays with it", async () => {
     const key = await makeKey();
-    const code = await codeFor(world, browser, 'app');
     const proved = async (by = key) => ({ dpop: await dpopProof(by, { htu: htu() }) });
-    const { body } = await exchange(world, 'app', code, { ...publicly('app'), headers: await proved() });
+    const { body } = await exchange(world, await code('app'), { ...publicly('app'), headers: await proved() });
     expect(body).toMatchObject({ token_type: 'DPoP' });
     const token = body['refresh_token'];
     for (let use = 0; use < 2; use++) {

@@ -66,13 +66,9 @@ export async function authorized(
   return { ...Object.fromEntries([...searchParams, ...new URLSearchParams(hash.slice(1))]), to: origin + pathname };
 }
 
-export async function codeFor(
-  world: World,
-  browser: HttpBrowser,
-  client: string,
-  wishes: Record<string, string | undefined> = {},
-): Promise<string> {
-  const answer = await authorized(browser, authorizationUrl(world, client, wishes));
+/** A code for the resident who is signed in in this browser. */
+export async function codeFrom(browser: HttpBrowser, url: URL): Promise<string> {
+  const answer = await authorized(browser, url);
   if (!answer['code']) throw new Error(`no code: ${JSON.stringify(answer)}`);
   return answer['code'];
 }
@@ -101,12 +97,8 @@ export async function send(
 /** The code's exchange, as a client with a secret; `fields` add to it or take away. */
 export function exchange(
   world: World,
-  client: string,
   code: string,
-  {
-    fields = {},
-    headers = basic(client),
-  }: { fields?: Record<string, string | undefined>; headers?: Record<string, string> } = {},
+  { client, fields = {}, headers = basic(client) }: As,
 ): Promise<Answer> {
   return send(`${world.issuer}/token`, {
     headers,
@@ -120,8 +112,15 @@ export function exchange(
   });
 }
 
+interface As {
+  client: string;
+  fields?: Record<string, string | undefined>;
+  headers?: Record<string, string>;
+}
+
 /** As a client that has no secret. */
-export const publicly = (client: string, fields: Record<string, string | undefined> = {}) => ({
+export const publicly = (client: string, fields: Record<string, string | undefined> = {}): As => ({
+  client,
   headers: {},
   fields: { client_id: client, ...fields },
 });

@@ -14,7 +14,7 @@ export function accountServicesScreen(parts: ScreenParts): Screen {
         const client = parts.client(used.clientId);
         // One that was taken out has no name and gets nothing; it is back with its file.
         if (!client) return [];
-        const details = detailsOf(used.given, page.t);
+        const details = detailsOf(used.given, page, parts.config.resources);
         return [{ ...used, details, name: client.client_name[page.language], asks: client.consent === 'ask' }];
       });
       services.sort((a, b) => a.name.localeCompare(b.name, page.language));

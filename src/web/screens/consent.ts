@@ -11,12 +11,13 @@ export function consentScreen(parts: ScreenParts): Screen {
     path: '/sign-in/:uid/consent',
     get: inPrompt(async (ctx, { underWay, service }) => {
       const page = pageOf(ctx);
+      const { resources } = parts.config;
       const { asked, before } = await parts.consent.question(underWay);
       const { policy_uri: policy, tos_uri: terms } = parts.client(underWay.clientId)!;
       await page.render('consent', {
         service,
-        asked: detailsOf(asked, page.t),
-        before: before && detailsOf(before, page.t),
+        asked: detailsOf(asked, page, resources),
+        before: before && detailsOf(before, page, resources),
         // A name is easily another's; the host that the details go to is not.
         host: new URL(String(underWay.params['redirect_uri'])).host,
         links: { policy, terms },
