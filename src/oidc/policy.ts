@@ -29,6 +29,12 @@ export function signInPolicy(questions: PolicyQuestions): interactionPolicy.Defa
       throw new errors.UnmetAuthenticationRequirements('none of the essential acr values can be met');
     }),
   );
+  login.checks.add(
+    new Check('scope_unknown', 'the request names no scope that there is', 'login_required', (ctx) => {
+      if (asksForSomething(ctx)) return Check.NO_NEED_TO_PROMPT;
+      throw new errors.InvalidScope('the request names no scope that there is', '');
+    }),
+  );
   // The sign-in page asks for the address anyway: that is the choice of an account.
   login.checks.add(
     new Check('account_selection', 'the resident chooses the account', 'account_selection_required', ({ oidc }) =>
@@ -63,6 +69,15 @@ function appIsUnsure({ oidc }: KoaContextWithOIDC): boolean {
   const { client, params, result } = oidc;
   const claimed = String(params?.['redirect_uri']).startsWith('https:');
   return client?.applicationType === 'native' && !claimed && !result?.login && !result?.consent;
+}
+
+/** RFC 6749, 3.3. The library would let the resident sign in first, and then call it access_denied. */
+function asksForSomething({ oidc }: KoaContextWithOIDC): boolean {
+  const apis = Object.values(oidc.resourceServers ?? {});
+  return (
+    oidc.requestParamOIDCScopes.size > 0 ||
+    [...oidc.requestParamScopes].some((scope) => apis.some((api) => api.scopes.has(scope)))
+  );
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   authorizationUrl,
   basic,
   codeFrom,
+  dpopProof,
   exchange,
   makeKey,
   PASSWORD,
@@ -418,6 +419,16 @@ test('what each grant and endpoint costs in SQL', async () => {
   const headers = { authorization: `Bearer ${String(body['access_token'])}` };
   await cost('userinfo', () => send(`${world.issuer}/me`, { method: 'GET', headers }));
   const asked = { headers: basic('portal'), fields: { token: String(body['access_token']) } };
+  const pushed = Object.fromEntries(authorizationUrl(world, 'portal').searchParams);
+  await cost('pushed request', () => send(`${world.issuer}/request`, { headers: basic('portal'), fields: pushed }));
+  const key = await makeKey();
+  const proved = { ...basic('portal'), dpop: await dpopProof(key, { htu: `${world.issuer}/token` }) };
+  const other = await codeOf('portal');
+  const bound = await cost('code with DPoP', () => exchange(world, other, { client: 'portal', headers: proved }));
+  const access = String(bound.body['access_token']);
+  const dpop = await dpopProof(key, { htu: `${world.issuer}/me`, htm: 'GET', token: access });
+  const proving = { authorization: `DPoP ${access}`, dpop };
+  await cost('userinfo with DPoP', () => send(`${world.issuer}/me`, { method: 'GET', headers: proving }));
   await cost('introspection', () => send(`${world.issuer}/token/introspection`, asked));
   await cost('revocation', () => send(`${world.issuer}/token/revocation`, asked));
   await cost('client credentials', () => machine('loader'));
@@ -431,6 +442,10 @@ test('what each grant and endpoint costs in SQL', async () => {
     refresh: 3,
     'refresh for an API': 3,
     userinfo: 2,
+    'pushed request': 1,
+    'code with DPoP': 3,
+    // The id of the proof is kept.
+    'userinfo with DPoP': 3,
     // What kind of token it is shows only where it is found.
     introspection: 4,
     revocation: 4,
