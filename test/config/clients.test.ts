@@ -386,6 +386,25 @@ describe('a fault is told with file, line, what is wrong and what is expected', 
     expect(faults).toEqual([expect.stringMatching(message)]);
   });
 
+  test('whatever is wrong in the whole set is told at once', () => {
+    const files = {
+      'tunnus.yaml': ISSUER,
+      'clients/a.yaml': clientFile('tls_client_auth_san_dns: a.fi\nclient_ur: x\nclient_uri: http://a.fi/\n'),
+      'clients/b.yaml': clientFile('id_token_signed_response_alg: HS256\n').replace(SECRET, 'short'),
+      'clients/c.yaml': clientFile('redirect_uri: x\n', 'map').replace('https:', 'ftp:'),
+    };
+    expect(faultsOf(files).map((fault) => fault.replace(/ (is|as) .*/, ''))).toEqual([
+      'clients/a.yaml:5: tls_client_auth_san_dns',
+      'clients/a.yaml:6: client_ur',
+      'clients/a.yaml:7: client_uri',
+      'clients/b.yaml:1: client_id',
+      'clients/b.yaml:3: client_secret',
+      'clients/b.yaml:5: id_token_signed_response_alg',
+      'clients/c.yaml:4: redirect_uris[0]',
+      'clients/c.yaml:5: redirect_uri',
+    ]);
+  });
+
   test('an id that stands in two files names both', () => {
     const files = { 'tunnus.yaml': ISSUER, 'clients/a.yaml': clientFile(), 'clients/b.yaml': clientFile() };
     const [fault, ...others] = faultsOf(files);

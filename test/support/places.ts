@@ -65,8 +65,7 @@ export async function formPlaces(world: World): Promise<Place[]> {
   const expired = world.browser();
   await expired.get(await world.mailbox.nextLink('vanha@example.com'));
   note('the page of an expired link', expired);
-  const stranger = await signIn('matti@example.com', { client: 'stranger' });
-  note('the question of consent', stranger);
+  note('the question of consent', await signIn('matti@example.com', { client: 'stranger' }));
   note('a tie in doubt', await signIn('epaselva@example.com'));
   const resident = await signIn('maija@example.com', { client: 'bare' });
   const own = resident.newTab();
@@ -74,9 +73,10 @@ export async function formPlaces(world: World): Promise<Place[]> {
   note('the choice of language', own);
   await own.get(`${world.issuer}/account/password`);
   note('the change of the password', own);
-  await stranger.submit();
-  await stranger.get(`${world.issuer}/account/services`);
-  note('the withdrawal of an agreement', stranger);
+  const agreed = await signIn('maija@example.com', { client: 'stranger' });
+  await agreed.submit();
+  await agreed.get(`${world.issuer}/account/services`);
+  note('the withdrawal of an agreement', agreed);
   await own.get(`${world.issuer}/session/end`);
   note('the question before signing out', own);
   note('the question of another person', await signIn('matti@example.com', { browser: resident }));
