@@ -150,7 +150,9 @@ interface Imported {
   peak: number;
 }
 
-const rate = ({ seconds }: Imported): number => rows / seconds;
+function rate({ seconds }: Imported): number {
+  return rows / seconds;
+}
 
 /** The command itself, from its start to its end. */
 async function importList(list: string, created: number): Promise<Imported> {
