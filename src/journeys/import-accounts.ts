@@ -91,7 +91,7 @@ export async function importAccounts(
       const told = await tellComplaints(complaints(session), options.report);
       if (!dryRun) {
         const { rows, last } = await extentOfChanges(session);
-        const merged = await mergeAll({ database, sealer, erased, last, ...options }, now);
+        const merged = await mergeAll({ database, sealer, erased, last, joins: counts.joined > 0, ...options }, now);
         if (merged < rows)
           log.warn({ source, rows: rows - merged }, 'accounts changed meanwhile: run the import again');
         const { rows: all, created, joined } = counts;
@@ -180,19 +180,27 @@ function timeOf(text: string, now: Date): string | undefined {
   return time >= FIRST_DAY && time <= now.getTime() + DAY ? new Date(time).toISOString() : undefined;
 }
 
-const BATCH = 2_000;
+/** Rows of one transaction. A resident whose account is being joined waits for its end; for new ones nobody does. */
+const BATCH = { joining: 2_000, new: 10_000 };
 const AT_ONCE = 2;
 
-/** Small transactions, two at a time: a resident whose row is being joined waits for one of them at most. */
 async function mergeAll(
-  { database, source, last, onProgress, ...rest }: Staging & { database: Database; last: number },
+  {
+    database,
+    source,
+    last,
+    joins,
+    onProgress,
+    ...rest
+  }: Staging & { database: Database; last: number; joins: boolean },
   now: Date,
 ): Promise<number> {
+  const size = joins ? BATCH.joining : BATCH.new;
   let [begun, done, merged] = [0, 0, 0];
   let failed = false;
   async function mergeNext(): Promise<void> {
     while (begun < last && !failed) {
-      const batch = { source, after: begun, upTo: (begun += BATCH) };
+      const batch = { source, after: begun, upTo: (begun += size) };
       const merge = (yielding: boolean): Promise<number> =>
         database.transaction(async (tx) => {
           await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
@@ -204,7 +212,7 @@ async function mergeAll(
         return merge(true);
       });
       merged += ties;
-      done = Math.min(done + BATCH, last);
+      done = Math.min(done + size, last);
       onProgress?.({ step: 'merging', done, total: last, rows: merged });
     }
   }
