@@ -19,7 +19,7 @@ import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
 import { makeAdapter } from './oidc/adapter.ts';
 import { backChannel } from './oidc/back-channel.ts';
-import { sectorOf } from './oidc/clients.ts';
+import { sectorOf, toldOf } from './oidc/clients.ts';
 import { consent } from './oidc/consent.ts';
 import { makeSignInGate } from './oidc/interaction.ts';
 import { scheduleKeys } from './oidc/key-schedule.ts';
@@ -251,6 +251,7 @@ export function supportFor(
     config,
     actor,
     sectorOf,
+    told: toldOf(config.clients),
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits: config.limits }),
   };
