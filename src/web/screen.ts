@@ -8,6 +8,7 @@ import type { AccountChanges } from '../journeys/account-changes.ts';
 import type { Agreements } from '../journeys/agreements.ts';
 import type { PasswordLink } from '../journeys/password-link.ts';
 import type { SignIn } from '../journeys/sign-in.ts';
+import type { SupportRequests } from '../journeys/support-request.ts';
 import type { Consent } from '../oidc/consent.ts';
 import type { SignInGate } from '../oidc/interaction.ts';
 import type { OwnSession } from '../oidc/own-session.ts';
@@ -32,6 +33,7 @@ export interface ScreenParts {
   passwordLink: PasswordLink;
   accountChanges: AccountChanges;
   agreements: Agreements;
+  supportRequests: SupportRequests;
   /** The e-services as they are now: a reload changes them. */
   client: (id: string | undefined) => ClientConfig | undefined;
 }
