@@ -13,7 +13,10 @@ const ENDPOINTS = ['/auth', '/session/end'];
 const LONGEST = 16_384;
 
 export const postedRequests: Middleware = async (ctx, next) => {
-  if (ctx.method !== 'POST' || !ENDPOINTS.includes(ctx.path)) return next();
+  if (ctx.method !== 'POST' || !ENDPOINTS.includes(ctx.path)) {
+    await next();
+    return;
+  }
   const query = (await readForeignForm(ctx)).toString();
   if (query.length > LONGEST)
     throw new Problem('form_too_large', 413, { detail: `a request over ${LONGEST} characters` });

@@ -32,7 +32,7 @@ export function parameters(base: Record<string, string>, changes: Changes = {}):
   const result = new URLSearchParams(base);
   for (const [name, value] of Object.entries(changes)) {
     result.delete(name);
-    for (const each of value === undefined ? [] : ([value].flat() as string[])) result.append(name, each);
+    for (const each of value === undefined ? [] : [value].flat()) result.append(name, each);
   }
   return result;
 }
