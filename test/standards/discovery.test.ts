@@ -142,7 +142,9 @@ describe('CORS', () => {
   test('discovery and JWKS can be read from the origin of a registered browser client, and from no other', async () => {
     for (const path of ['/.well-known/openid-configuration', '/jwks']) {
       const read = async (origin: string) =>
-        (await send(`${world.issuer}${path}`, { headers: { Origin: origin } })).headers.get('access-control-allow-origin');
+        (await send(`${world.issuer}${path}`, { headers: { Origin: origin } })).headers.get(
+          'access-control-allow-origin',
+        );
       expect([path, await read('https://app.example')]).toEqual([path, 'https://app.example']);
       expect([path, await read('https://anybody.example')]).toEqual([path, null]);
     }
