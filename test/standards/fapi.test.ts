@@ -72,7 +72,7 @@ const proofOf = (path: string, claims: JWTPayload & { key?: Key; header?: object
 const ath = (token: string): string => createHash('sha256').update(token).digest('base64url');
 
 /** A pushed request of a FAPI client. */
-async function push(changes: Changes = {}, { id = 'one' as 'one' | 'two', jwt = '', dpop = '' } = {}): Promise<Answer> {
+async function push(changes: Changes = {}, { id = 'one', jwt = '', dpop = '' } = {}): Promise<Answer> {
   const proof = { client_assertion_type: TYPE, client_assertion: jwt || (await assertion(id)) };
   return new RawClient(world, id).push({ ...proof, ...changes }, { ...NO_HEADER, ...(dpop ? { DPoP: dpop } : {}) });
 }
@@ -86,7 +86,7 @@ async function code(changes: Changes = {}, how: Parameters<typeof push>[1] = {})
 }
 async function redeem(
   given: string,
-  { id = 'one' as 'one' | 'two', dpop = undefined as string | undefined | null, changes = {} as Changes } = {},
+  { id = 'one', dpop = undefined as string | undefined | null, changes = {} } = {},
 ): Promise<Answer> {
   const proof = { client_assertion_type: TYPE, client_assertion: await assertion(id), ...changes };
   const shown = dpop === null ? undefined : (dpop ?? (await proofOf('/token')));
