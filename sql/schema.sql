@@ -134,6 +134,7 @@ create table legacy_ids (
   constraint legacy_ids_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
   constraint legacy_ids_doubt_check CHECK ((doubt = ANY (ARRAY['shared_email'::text, 'unusable_legacy_id'::text, 'mixed_script'::text, 'unlinked'::text])))
 );
+CREATE INDEX legacy_ids_doubts ON public.legacy_ids USING btree (source, legacy_id) WHERE (doubt IS NOT NULL);
 CREATE UNIQUE INDEX legacy_ids_one_id ON public.legacy_ids USING btree (source, account_id) WHERE (doubt IS NULL);
 CREATE UNIQUE INDEX legacy_ids_one_owner ON public.legacy_ids USING btree (source, legacy_id) WHERE (doubt IS NULL);
 

@@ -103,10 +103,10 @@ export function identityChanges(parts: SupportParts) {
     const sources = [
       ...new Set([...(await knownSources(tx)), ...config.clients.flatMap((c) => c.legacy_source ?? [])]),
     ];
-    if (!sources.includes(source)) return { refused: 'unknown_source', sources };
     const at = await erasedAt(tx, 'legacy_id', erasureDigests.legacyId(sealer, source, id));
     if (at) return { refused: 'erased_id', at };
-    const { accountId: owner } = await ownerOfLegacyId(tx, { source, id });
+    const { known, accountId: owner } = await ownerOfLegacyId(tx, { source, id });
+    if (!known && !sources.includes(source)) return { refused: 'unknown_source', sources };
     if (owner !== undefined && owner !== account.id) return { refused: 'id_taken' };
     const ties = await tiesOfAccount(tx, account.id);
     if (ties.some((tie) => tie.source === source && !tie.doubt && tie.id !== id)) return { refused: 'other_id' };

@@ -63,10 +63,17 @@ export async function accountsOfLegacyId(
   db: Queryable,
   { source, id }: { source: string; id: string },
 ): Promise<string[]> {
-  const rows = await db.query<{ id: string }>(sql`
-    select account_id as id from legacy_ids
-    where source = ${source} and legacy_id = ${id} and doubt is distinct from 'unlinked' order by doubt nulls first`);
-  return rows.map((row) => row.id);
+  const rows = await rowsOf(db, { source, id });
+  return rows.filter(({ doubt }) => doubt !== 'unlinked').map(({ accountId }) => accountId);
+}
+
+/** In two halves, as each has its index: the one tie, then doubts and what an admin took away. */
+function rowsOf(
+  db: Queryable,
+  { source, id }: { source: string; id: string },
+): Promise<{ accountId: string; doubt: Doubt | null }[]> {
+  const those = sql`select account_id as "accountId", doubt from legacy_ids where source = ${source} and legacy_id = ${id}`;
+  return db.query(sql`${those} and doubt is null union all ${those} and doubt is not null`);
 }
 
 /** Who has this old id: the account that it is tied to, and whether any list, or an admin, ever named it. */
@@ -74,10 +81,8 @@ export async function ownerOfLegacyId(
   db: Queryable,
   { source, id }: { source: string; id: string },
 ): Promise<{ known: boolean; accountId?: string }> {
-  const rows = await db.query<{ accountId: string; tied: boolean }>(sql`
-    select account_id as "accountId", doubt is null as tied from legacy_ids
-    where source = ${source} and legacy_id = ${id}`);
-  return { known: rows.length > 0, accountId: rows.find(({ tied }) => tied)?.accountId };
+  const rows = await rowsOf(db, { source, id });
+  return { known: rows.length > 0, accountId: rows.find(({ doubt }) => doubt === null)?.accountId };
 }
 
 /**
@@ -92,7 +97,8 @@ export async function tieLegacyId(
   if (!isUsable(id)) throw new Error('an id that cannot be tied');
   const [other] = await tx.query<{ sameId: boolean }>(sql`
     select legacy_id = ${id} as "sameId" from legacy_ids
-    where source = ${source} and doubt is null and (legacy_id = ${id}) <> (account_id = ${accountId})
+    where source = ${source} and doubt is null and (legacy_id = ${id} or account_id = ${accountId})
+      and not (legacy_id = ${id} and account_id = ${accountId})
     order by 1 desc limit 1`);
   if (other) return other.sameId ? 'taken' : 'other_id';
   await tx.query(sql`
