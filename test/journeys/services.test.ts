@@ -1,9 +1,7 @@
 /** What e-services get of a resident: agreeing, being remembered, seeing it, and taking it back. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import * as client from 'openid-client';
-import { Change, Lost } from '../../src/oidc/change.ts';
 import { sql } from '../../src/platform/database.ts';
-import { usedAgreement } from '../../src/records/services.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { startWorld, type World } from '../support/world.ts';
 
@@ -212,9 +210,21 @@ describe('/account/services', () => {
   });
 
   test('an agreement withdrawn at the very moment carries no sign-in any more', async () => {
-    const change = new Change();
-    change.also(usedAgreement({ accountId, clientId: 'stranger' }, new Date()), 'proof');
-    await expect(change.write(world.database, new Date())).rejects.toThrow(new Lost('proof'));
+    await agreeing();
+    const late = await world.database.transaction(async (tx) => {
+      await tx.query(sql`delete from services where account_id = ${accountId}`);
+      const visiting = visit('stranger', { scope: 'openid email' });
+      // The sign-in has read the agreement and waits for its row.
+      const waiting = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      while (!(await world.database.query(waiting)).length);
+      return { visiting };
+    });
+    const { browser } = await late.visiting;
+    // Nothing of that sign-in was written: it begins again, and now it asks.
+    expect(browser.page.h1).toBe('Kirjaudu sisään');
+    await browser.submit({ username: email });
+    await browser.submit({ 'current-password': PASSWORD });
+    expect(browser.page.h1).toBe(AGREE);
   });
 });
 

@@ -95,6 +95,22 @@ describe('other models', () => {
     expect((await ask(world, '/token/introspection', { token: body.access_token! })).body.active).toBe(false);
   });
 
+  test('what an e-service was given is not found while that e-service is not registered', async () => {
+    const { access_token: token = '', refresh_token: older = '' } = await tokens();
+    const seenByAnother = async () => {
+      const { status, body } = await ask(world, '/token/introspection', { token, as: 'other-service' });
+      return { status, active: body.active };
+    };
+    expect(await seenByAnother()).toEqual({ status: 200, active: true });
+    const service = world.clients.get('service')!;
+    world.clients.delete('service');
+    expect(await seenByAnother()).toEqual({ status: 200, active: false });
+    expect(await userinfo(world, token)).toBe(401);
+    world.clients.set('service', service);
+    expect(await seenByAnother()).toEqual({ status: 200, active: true });
+    expect((await refresh(world, older)).status).toBe(200);
+  });
+
   test('revoking a refresh token ends its access token too', async () => {
     const { access_token: access, refresh_token: token } = await tokens();
     await ask(world, '/token/revocation', { token: token! });

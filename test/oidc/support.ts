@@ -24,6 +24,8 @@ export interface World {
   provider: Provider;
   gate: SignInGate;
   keys: Keys;
+  /** The registered e-services. */
+  clients: Map<string, Payload>;
   origin: string;
   /** What the sign-in page last found. */
   opened: Opened | undefined;
@@ -72,7 +74,7 @@ export async function openWorld(overrides: Partial<Configuration> = {}): Promise
       },
     ]),
   );
-  const world = { db, keys, origin, now, opened: undefined } as unknown as World;
+  const world = { db, keys, clients, origin, now, opened: undefined } as unknown as World;
   const clock = () => world.now;
   const deps = { db, clock, sealer, issuer: origin, client: (id: string) => clients.get(id), told: () => [] };
   world.gate = makeSignInGate({ ...deps, sessionCookie: { name: '_session', signed: true } });
