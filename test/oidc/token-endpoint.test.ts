@@ -437,18 +437,17 @@ test('what each grant and endpoint costs in SQL', async () => {
   await cost('a wrong secret', () => token({ grant_type: 'client_credentials' }, basic('loader', 'wrong')));
   expect(costs).toEqual({
     'authorization, signed in': 2,
-    // One of these looks up the sub that the e-service knows the resident by.
-    code: 3,
-    refresh: 3,
-    'refresh for an API': 3,
-    userinfo: 2,
     'pushed request': 1,
-    'code with DPoP': 3,
+    code: 2,
+    'code with DPoP': 2,
+    refresh: 2,
+    // What is signed is kept nowhere.
+    'refresh for an API': 1,
+    userinfo: 1,
     // The id of the proof is kept.
-    'userinfo with DPoP': 3,
-    // What kind of token it is shows only where it is found.
-    introspection: 4,
-    revocation: 4,
+    'userinfo with DPoP': 2,
+    introspection: 2,
+    revocation: 3,
     'client credentials': 0,
     'client credentials by assertion': 1,
     'a wrong secret': 0,
