@@ -102,3 +102,37 @@ describe('rp-initiated-logout', () => {
     await module.close();
   });
 });
+
+describe('fapi2-security-profile', () => {
+  const plan = 'fapi2-security-profile';
+  const name = (module: string): string => `fapi2-security-profile-final-${module}`;
+
+  test('happy-flow: a pushed request, address, password, and back with a code', async () => {
+    const module = await suite.module(plan, name('happy-flow'));
+    expect((await module.authorize(await module.push()))?.get('code')).toBeTruthy();
+    await module.close();
+  });
+
+  test('user-rejects-authentication: the resident says no to the question, and access_denied comes back', async () => {
+    const module = await suite.module(plan, name('user-rejects-authentication'));
+    for (const _client of [1, 2])
+      expect((await module.authorize(await module.push()))?.get('error')).toBe('access_denied');
+    await module.close();
+  });
+
+  test('par-ensure-reused-request-uri-prior-to-auth-completion-succeeds: looked at once, then signed in', async () => {
+    const module = await suite.module(plan, name('par-ensure-reused-request-uri-prior-to-auth-completion-succeeds'));
+    const pushed = await module.push();
+    expect(await module.authorize(pushed)).toBeUndefined();
+    expect((await module.authorize(pushed))?.get('code')).toBeTruthy();
+    await module.close();
+  });
+
+  test('par-attempt-reuse-request_uri: an error page is pictured the second time', async () => {
+    const module = await suite.module(plan, name('par-attempt-reuse-request_uri'));
+    const pushed = await module.push();
+    expect((await module.authorize(pushed))?.get('code')).toBeTruthy();
+    expect((await module.authorize(pushed))?.get('code')).toBeFalsy();
+    await module.close();
+  });
+});

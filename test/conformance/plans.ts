@@ -6,6 +6,9 @@
  * fields carry the standard autocomplete tokens. test/browser/conformance.test.ts walks every step on live pages.
  */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 export interface Place {
   /** Without a slash at its end. */
   issuer: string;
@@ -37,6 +40,8 @@ export interface Task {
 export interface Visit {
   comment?: string;
   match: string;
+  /** How often; later requests go by the next visit that matches. */
+  'match-limit'?: number;
   tasks: Task[];
 }
 
@@ -47,8 +52,9 @@ export interface Configuration {
   client: object;
   client2: object;
   client_secret_post?: object;
+  resource?: { resourceUrl: string };
   browser: Visit[];
-  override: Record<string, { browser: Visit[] }>;
+  override: Record<string, { browser: Visit[]; client?: object; client2?: object }>;
 }
 
 export interface Plan {
@@ -61,6 +67,7 @@ const SECONDS = 10;
 const ADDRESS = 'main input[autocomplete~="username"]';
 const PASSWORD = 'main input[autocomplete~="current-password"]';
 const GO_ON = "((//main//form[@method='post'])[1]//button[@type='submit'])[1]";
+const REFUSE = 'main button[value="no"]';
 const SIGN_IN_PAGE = 'Sign in|Kirjaudu sisään|Logga in';
 const ERROR_PAGE = 'Reference number|Viitenumero|Referensnummer';
 const SIGN_OUT_QUESTION = 'Do you want to sign out|Haluatko kirjautua ulos|Vill du logga ut';
@@ -85,30 +92,52 @@ function visits({ issuer, suite }: Place, alias: string) {
     match: `${home}/callback*`,
     commands: [['wait', 'id', 'submission_complete', SECONDS]],
   };
+  const agreed: Task = {
+    task: 'Consent',
+    match: `${issuer}/sign-in/*/consent*`,
+    optional: true,
+    commands: [goOn],
+  };
+  const steps = ({ pictured = false, consent = agreed } = {}): Task[] => [
+    // Whoever is signed in already comes to the question at once; the next step would take its page for its own.
+    consent,
+    {
+      task: 'Address',
+      match: `${issuer}/sign-in/*`,
+      optional: true,
+      commands: [...(pictured ? [picture(SIGN_IN_PAGE, true)] : []), ['text', 'css', ADDRESS, RESIDENT.email], goOn],
+    },
+    {
+      task: 'Password',
+      match: `${issuer}/sign-in/*/password*`,
+      optional: true,
+      commands: [['text', 'css', PASSWORD, RESIDENT.password], goOn],
+    },
+    consent,
+  ];
   const signIn = (pictured = false): Visit => ({
     match: `${issuer}/auth*`,
-    tasks: [
-      {
-        // The question of consent stands below the same path: there no field is found, and the first button agrees.
-        task: 'Address',
-        match: `${issuer}/sign-in/*`,
-        optional: true,
-        commands: [
-          ...(pictured ? [picture(SIGN_IN_PAGE, true)] : []),
-          ['text', 'css', ADDRESS, RESIDENT.email, 'optional'],
-          goOn,
-        ],
-      },
-      {
-        task: 'Password',
-        match: `${issuer}/sign-in/*/password*`,
-        optional: true,
-        commands: [['text', 'css', PASSWORD, RESIDENT.password], goOn],
-      },
-      { task: 'Consent', match: `${issuer}/sign-in/*/consent*`, optional: true, commands: [goOn] },
-      arrived,
-    ],
+    tasks: [...steps({ pictured }), arrived],
   });
+  const refuse: Visit = {
+    match: `${issuer}/auth*`,
+    tasks: [...steps({ consent: { ...agreed, commands: [['click', 'css', REFUSE]] } }), arrived],
+  };
+  /** A request that may not be good any more: back with whatever answer, or an error page. */
+  const signInOrError: Visit = {
+    match: `${issuer}/auth*`,
+    tasks: [
+      ...steps(),
+      { ...arrived, optional: true },
+      { task: 'Error page', match: `${issuer}/auth*`, optional: true, commands: [picture(ERROR_PAGE, true)] },
+    ],
+  };
+  const lookOnly: Visit = {
+    comment: 'the first time only looks at the page',
+    match: `${issuer}/auth*`,
+    'match-limit': 1,
+    tasks: [{ task: 'Look', match: `${issuer}/sign-in/*`, commands: [picture(SIGN_IN_PAGE, true)] }],
+  };
   const asked: Task = { task: 'Sign out', match: `${issuer}/session/end*`, optional: true, commands: [goOn] };
   const question: Visit = {
     comment: 'without a hint the resident is asked; nothing leads back by itself',
@@ -122,6 +151,9 @@ function visits({ issuer, suite }: Place, alias: string) {
   });
   return {
     signIn,
+    refuse,
+    signInOrError,
+    lookOnly,
     signOut: {
       match: `${issuer}/session/end*`,
       tasks: [asked, { task: 'Verify Complete', match: `${home}/post_logout_redirect*` }],
@@ -174,6 +206,35 @@ function withSecrets(name: string, alias: string, client: string) {
   };
 }
 
+/** `one` or `two`: with the private key that is made for it. */
+function keyed(name: 'one' | 'two', id = `conformance-fapi-${name}`): object {
+  const key = JSON.parse(readFileSync(join(import.meta.dirname, `keys/${name}.json`), 'utf8')) as object;
+  return { client_id: id, scope: 'openid email', jwks: { keys: [key] } };
+}
+
+function fapi(place: Place): Configuration {
+  const { signInOrError, lookOnly, refuse } = visits(place, 'tunnus-fapi');
+  return {
+    alias: 'tunnus-fapi',
+    description: 'Tunnus: FAPI 2.0 Security Profile',
+    server: { discoveryUrl: `${place.issuer}/.well-known/openid-configuration` },
+    client: keyed('one'),
+    client2: keyed('two'),
+    resource: { resourceUrl: `${place.issuer}/me` },
+    browser: [signInOrError],
+    override: {
+      'fapi2-security-profile-final-user-rejects-authentication': {
+        client: keyed('one', 'conformance-fapi-one-asks'),
+        client2: keyed('two', 'conformance-fapi-two-asks'),
+        browser: [refuse],
+      },
+      'fapi2-security-profile-final-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds': {
+        browser: [lookOnly, signInOrError],
+      },
+    },
+  };
+}
+
 const STATIC = '[server_metadata=discovery][client_registration=static_client]';
 
 /** By the name of the file that holds the configuration. */
@@ -195,5 +256,10 @@ export const PLANS: Readonly<Record<string, Plan>> = {
     expression:
       'oidcc-backchannel-rp-initiated-logout-certification-test-plan[response_type=code][client_registration=static_client]',
     configuration: withSecrets('Back-Channel Logout OP', 'tunnus', 'conformance-backchannel'),
+  },
+  'fapi2-security-profile': {
+    expression:
+      'fapi2-security-profile-final-test-plan[client_auth_type=private_key_jwt][sender_constrain=dpop][fapi_profile=plain_fapi][openid=openid_connect][authorization_request_type=simple][grant_management=disabled]',
+    configuration: fapi,
   },
 };

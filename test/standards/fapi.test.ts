@@ -60,7 +60,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-const assertion = (id: 'one' | 'two', changes: JWTPayload = {}, key = keys[id]): Promise<string> => {
+const assertion = (id: Who, changes: JWTPayload = {}, key = keys[id]): Promise<string> => {
   const claims = { iss: id, sub: id, aud: world.issuer, jti: randomUUID(), iat: now(), exp: now() + 60, ...changes };
   return signed(key, { kid: id }, claims);
 };
@@ -71,8 +71,17 @@ const proofOf = (path: string, claims: JWTPayload & { key?: Key; header?: object
 };
 const ath = (token: string): string => createHash('sha256').update(token).digest('base64url');
 
+type Who = 'one' | 'two';
+
+interface Pushing {
+  id?: Who;
+  /** The client assertion and the proof of possession, where they are not good ones or not left out. */
+  jwt?: string;
+  dpop?: string;
+}
+
 /** A pushed request of a FAPI client. */
-async function push(changes: Changes = {}, { id = 'one', jwt = '', dpop = '' } = {}): Promise<Answer> {
+async function push(changes: Changes = {}, { id = 'one', jwt = '', dpop = '' }: Pushing = {}): Promise<Answer> {
   const proof = { client_assertion_type: TYPE, client_assertion: jwt || (await assertion(id)) };
   return new RawClient(world, id).push({ ...proof, ...changes }, { ...NO_HEADER, ...(dpop ? { DPoP: dpop } : {}) });
 }
@@ -80,19 +89,23 @@ const through = (uri: unknown, id = 'one', more: Record<string, string> = {}) =>
   browser.get(
     `${world.issuer}/auth?${new URLSearchParams({ client_id: id, request_uri: String(uri), ...more }).toString()}`,
   );
-async function code(changes: Changes = {}, how: Parameters<typeof push>[1] = {}): Promise<string> {
+async function code(changes: Changes = {}, how: Pushing = {}): Promise<string> {
   const { body } = await push(changes, how);
   return answerOf(await through(body['request_uri'], how.id)).get('code')!;
 }
-async function redeem(
-  given: string,
-  { id = 'one', dpop = undefined as string | undefined | null, changes = {} } = {},
-): Promise<Answer> {
+interface Redeeming {
+  id?: Who;
+  /** null: no proof of possession. */
+  dpop?: string | null;
+  changes?: Changes;
+}
+
+async function redeem(given: string, { id = 'one', dpop, changes = {} }: Redeeming = {}): Promise<Answer> {
   const proof = { client_assertion_type: TYPE, client_assertion: await assertion(id), ...changes };
   const shown = dpop === null ? undefined : (dpop ?? (await proofOf('/token')));
   return new RawClient(world, id).redeem(given, proof, { ...NO_HEADER, DPoP: shown });
 }
-async function refresh(token: string, dpop: string | undefined, id: 'one' | 'two' = 'one'): Promise<Answer> {
+async function refresh(token: string, dpop: string | undefined, id: Who = 'one'): Promise<Answer> {
   const proof = { client_assertion_type: TYPE, client_assertion: await assertion(id) };
   return new RawClient(world, id).refresh(token, proof, { ...NO_HEADER, DPoP: dpop });
 }

@@ -8,10 +8,13 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
+import { importJWK, SignJWT, type JWK } from 'jose';
 import { parse } from 'yaml';
 import { PLANS, RESIDENT, type Configuration, type Visit } from '../conformance/plans.ts';
 import { newVisitor, startChromium, type Browser, type Page } from './browser.ts';
+import { CHALLENGE } from './raw-client.ts';
 import { startWorld, type World } from './world.ts';
 
 const folder = join(import.meta.dirname, '../conformance');
@@ -53,7 +56,8 @@ export async function startStandIn(): Promise<StandIn> {
   const clients = clientFiles.map((name) => {
     const yaml = readFileSync(join(folder, 'config/clients', name), 'utf8').replaceAll('${CONFORMANCE_SUITE}', address);
     const client = parse(yaml) as Record<string, unknown>;
-    return [client['client_id'] as string, client];
+    // The world would give a secret to whoever names none.
+    return [client['client_id'] as string, { client_secret: undefined, ...client }];
   });
   const world = await startWorld({ clients: Object.fromEntries(clients) as Record<string, Record<string, unknown>> });
   await world.account(RESIDENT);
@@ -77,6 +81,12 @@ export async function startStandIn(): Promise<StandIn> {
   };
 }
 
+interface SuiteClient {
+  client_id: string;
+  client_secret?: string;
+  jwks?: { keys: JWK[] };
+}
+
 export interface Module {
   browser: ScriptedBrowser;
   /** The suite's own address for this plan. */
@@ -84,6 +94,8 @@ export interface Module {
   /** Sends the browser to authorize; what came back, undefined when nothing did. */
   authorize(more?: Record<string, string>): Promise<URLSearchParams | undefined>;
   idToken(answer: URLSearchParams): Promise<string>;
+  /** Pushes a request, for a client with a key; what the browser then carries. */
+  push(): Promise<{ client_id: string; request_uri: string }>;
   /** Sends the browser to sign out; what came back, undefined when nothing did. */
   signOut(parameters: Record<string, string>): Promise<URLSearchParams | undefined>;
   close(): Promise<void>;
@@ -104,6 +116,7 @@ const matches = (pattern: string, url: string): boolean =>
 export class ScriptedBrowser {
   readonly #page: Page;
   readonly #visits: Visit[];
+  readonly #met = new Map<Visit, number>();
   pictures = 0;
 
   constructor(page: Page, { browser, override }: Configuration, module: string) {
@@ -112,8 +125,12 @@ export class ScriptedBrowser {
   }
 
   async goTo(url: URL): Promise<void> {
-    const visit = this.#visits.find(({ match }) => matches(match, url.href));
+    const visit = this.#visits.find((each) => {
+      const left = (each['match-limit'] ?? Infinity) - (this.#met.get(each) ?? 0);
+      return left > 0 && matches(each.match, url.href);
+    });
     if (!visit) throw new Error(`nobody says what to do at ${url.href}`);
+    this.#met.set(visit, (this.#met.get(visit) ?? 0) + 1);
     await this.#page.goto(url.href);
     for (const { task, match, optional, commands = [] } of visit.tasks) {
       const here = this.#page.url();
@@ -154,7 +171,8 @@ async function moduleOf({ world, chromium, address, reached }: Stage, plan: stri
   const configuration = PLANS[plan]!.configuration({ issuer: world.issuer, suite: address });
   const page = await (await newVisitor(chromium, { language: 'en' })).newPage();
   const browser = new ScriptedBrowser(page, configuration, name);
-  const { client_id: id, client_secret: secret } = configuration.client as Record<string, string>;
+  const client = (configuration.override[name]?.client ?? configuration.client) as SuiteClient;
+  const { client_id: id, client_secret: secret } = client;
   const home = `${address}/test/a/${configuration.alias}`;
   const goTo = async (path: string, parameters: Record<string, string>, back: string) => {
     const before = reached.length;
@@ -167,13 +185,39 @@ async function moduleOf({ world, chromium, address, reached }: Stage, plan: stri
     close: () => page.context().close(),
     authorize: (more) => {
       const query = {
-        client_id: id!,
+        client_id: id,
         redirect_uri: `${home}/callback`,
         response_type: 'code',
         scope: 'openid',
         ...more,
       };
       return goTo('/auth', query, '/callback');
+    },
+    async push() {
+      const jwk = client.jwks!.keys[0]!;
+      const assertion = await new SignJWT({ jti: randomUUID() })
+        .setProtectedHeader({ alg: jwk.alg!, kid: jwk.kid })
+        .setIssuer(id)
+        .setSubject(id)
+        .setAudience(world.issuer)
+        .setIssuedAt()
+        .setExpirationTime('1m')
+        .sign(await importJWK(jwk));
+      const response = await fetch(`${world.issuer}/request`, {
+        method: 'POST',
+        body: new URLSearchParams({
+          client_id: id,
+          client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+          client_assertion: assertion,
+          redirect_uri: `${home}/callback`,
+          response_type: 'code',
+          scope: 'openid email',
+          code_challenge: CHALLENGE,
+          code_challenge_method: 'S256',
+        }),
+      });
+      const { request_uri: reference } = (await response.json()) as { request_uri: string };
+      return { client_id: id, request_uri: reference };
     },
     signOut: (parameters) => goTo('/session/end', parameters, '/post_logout_redirect'),
     async idToken(answer) {
