@@ -9,8 +9,8 @@ const { base, Check, Prompt } = interactionPolicy;
 export interface PolicyQuestions {
   /** Is the resident's tie to this e-service's old list in doubt? Then they do not get in there but are led to support. */
   tieInDoubt(ctx: KoaContextWithOIDC): Promise<boolean>;
-  /** The `sub` by which this e-service knows the account. */
-  subFor: (accountId: string, client: Client) => Promise<string> | string;
+  /** The `sub` by which this e-service knows the account, if any. */
+  subFor: (accountId: string, client: Client) => Promise<string | undefined> | string;
 }
 
 export function signInPolicy(questions: PolicyQuestions): interactionPolicy.DefaultPolicy {
@@ -48,15 +48,21 @@ export const PROMPT_PAGE: Readonly<Record<string, string>> = { login: '', in_dou
 
 /**
  * The grant of this sign-in. An e-service of the city's own (`consent: skip`) is given what it asks for and is registered for;
- * any other gets only what the resident agreed to.
+ * any other gets only what the resident agreed to. With it is written by which `sub` the e-service knows the resident.
  */
-export async function loadExistingGrant(ctx: KoaContextWithOIDC) {
+export async function loadExistingGrant(
+  ctx: KoaContextWithOIDC,
+  giveSubject: (accountId: string, client: Client) => void,
+) {
   const { oidc } = ctx;
   const client = oidc.client!;
   const grantId = oidc.result?.consent?.grantId ?? oidc.session!.grantIdFor(client.clientId);
   const known = grantId ? await oidc.provider.Grant.find(grantId) : undefined;
   const mayReuse = known?.accountId === oidc.account!.accountId && known.clientId === client.clientId;
-  if (client['consent'] === 'ask') return mayReuse ? known : undefined;
+  if (client['consent'] === 'ask') {
+    if (mayReuse && oidc.result?.consent) giveSubject(oidc.account!.accountId, client);
+    return mayReuse ? known : undefined;
+  }
 
   const grant =
     mayReuse && known
@@ -68,5 +74,6 @@ export async function loadExistingGrant(ctx: KoaContextWithOIDC) {
     if (missing.length) grant.addOIDCScope(missing.join(' '));
     await grant.save();
   }
+  if (grant !== known) giveSubject(oidc.account!.accountId, client);
   return grant;
 }

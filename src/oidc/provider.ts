@@ -87,7 +87,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     acrValues: [PASSWORD_ACR],
     responseTypes: ['code', 'none'],
     ...CLIENT_OPTIONS,
-    loadExistingGrant,
+    loadExistingGrant: (ctx) => loadExistingGrant(ctx, people.giveSubject),
     interactions: {
       policy: signInPolicy(people),
       url: (_ctx, interaction) => `/sign-in/${interaction.uid}${PROMPT_PAGE[interaction.prompt.name] ?? ''}`,

@@ -16,7 +16,7 @@ export interface SignOutPages {
   ): Promise<void>;
 }
 
-type SubFor = (accountId: string, client: Client) => Promise<string> | string;
+type SubFor = (accountId: string, client: Client) => Promise<string | undefined> | string;
 
 /** Has the hint been checked to be this session's own? */
 async function hintIsOwn(ctx: KoaContextWithOIDC, subFor: SubFor): Promise<boolean> {
