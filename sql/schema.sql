@@ -127,6 +127,25 @@ create table links (
 CREATE INDEX links_account ON public.links USING btree (account_id, created_at DESC);
 CREATE INDEX links_expiry ON public.links USING btree (expires_at);
 
+create table mails (
+  id uuid not null default gen_random_uuid(),
+  account_id uuid,
+  kind text not null,
+  queued_at timestamp with time zone not null,
+  outcome text not null default 'queued'::text,
+  outcome_at timestamp with time zone not null,
+  tries integer not null default 0,
+  reply integer,
+  status text,
+  constraint mails_pkey PRIMARY KEY (id),
+  constraint mails_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint mails_outcome_check CHECK ((outcome = ANY (ARRAY['queued'::text, 'sent'::text, 'delayed'::text, 'refused'::text, 'given_up'::text, 'bounced'::text]))),
+  constraint mails_reply_check CHECK (((reply >= 200) AND (reply <= 599))),
+  constraint mails_status_check CHECK ((status ~ '^[245]\.[0-9]{1,3}\.[0-9]{1,3}$'::text))
+);
+CREATE INDEX mails_account ON public.mails USING btree (account_id, queued_at DESC);
+CREATE INDEX mails_queued ON public.mails USING btree (queued_at);
+
 create table migrations (
   number integer not null,
   applied_at timestamp with time zone not null,

@@ -31,6 +31,7 @@ import { makeLog, type Log } from './platform/telemetry.ts';
 import { sweepArtifacts } from './records/artifacts.ts';
 import { sweepInteractions } from './records/interactions.ts';
 import { sweepLinks } from './records/links.ts';
+import { sweepMails } from './records/mail-outcomes.ts';
 import { sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
 import { health, operationsApp } from './web/operations.ts';
@@ -230,7 +231,7 @@ const ago = (now: Date, milliseconds: number): Date => new Date(now.getTime() - 
 /** What has expired is kept as long as something may still ask for it: the longest interaction, the cookie of a late page. */
 const sweepOldArtifacts = (db: Queryable, now: Date) => sweepArtifacts(db, ago(now, 2 * HOUR));
 const sweepOldInteractions = (db: Queryable, now: Date) => sweepInteractions(db, ago(now, DAY));
-const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks];
+const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks, sweepMails];
 
 function listen(handler: RequestListener, { host, port }: { host: string; port: number }): Promise<Server> {
   // A request line and headers beyond this are answered 431 by Node itself.

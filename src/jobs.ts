@@ -16,6 +16,7 @@ import type { Texts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
 import type { Log } from './platform/telemetry.ts';
 import { metrics } from './platform/telemetry.ts';
+import { beginTry, keepOutcome, type MailOutcome, type Reply } from './records/mail-outcomes.ts';
 
 /** Deletes a batch of what has expired; says how much it was. */
 export type Sweep = (db: Queryable, now: Date) => Promise<number>;
@@ -123,20 +124,34 @@ function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
 }
 
 function mailTask(parts: JobParts): Task {
-  const { config, log } = parts;
+  const { database, config, log, clock } = parts;
   const write = mailWriter(parts);
   const send = mailSender(config);
   return async (payload, { job }) => {
+    // The job is called by the id of the mail's row.
+    const id = job.key!;
     const mail = write(payload);
     const fields = { jobId: String(job.id), mail: mail?.mail, attempt: job.attempts };
-    if (!mail) return log.error(fields, 'a mail was sealed with another secret and is left out');
-    const failure = await send(mail, messageId(job, config.issuer));
-    metrics.mails.inc({ mail: mail.mail, outcome: failure ? (failure.final ? 'refused' : 'delayed') : 'sent' });
-    if (!failure) return log.info(fields, 'a mail was handed over');
-    log.warn({ ...fields, reason: failure.reason }, failure.final ? 'a mail was refused for good' : 'a mail must wait');
+    if (!(await beginTry(database, id))) return log.info(fields, 'a mail was taken back before it went out');
+    if (!mail) {
+      await keepOutcome(database, { id, outcome: 'given_up' }, clock());
+      return log.error(fields, 'a mail was sealed with another secret and is left out');
+    }
+    const handed = await send(mail, messageId(job, config.issuer));
+    const outcome = outcomeOf(handed, job);
+    metrics.mails.inc({ mail: mail.mail, outcome });
+    await keepOutcome(database, { id, outcome, reply: handed.reply, status: handed.status }, clock());
+    if (!('reason' in handed)) return log.info(fields, 'a mail was handed over');
+    log.warn({ ...fields, reason: handed.reason }, handed.final ? 'a mail was refused for good' : 'a mail must wait');
     // Thrown, the queue tries again later, with growing pauses.
-    if (!failure.final) throw new Error(failure.reason);
+    if (!handed.final) throw new Error(handed.reason);
   };
+}
+
+function outcomeOf(handed: Handed, { attempts, max_attempts: most }: JobHelpers['job']): MailOutcome {
+  if (!('reason' in handed)) return 'sent';
+  if (handed.final) return 'refused';
+  return attempts < most ? 'delayed' : 'given_up';
 }
 
 /** The same in each try, so that a mail handed over twice is shown once. */
@@ -145,16 +160,17 @@ function messageId(job: JobHelpers['job'], issuer: string): string {
   return `<${String(job.id)}.${mark}@${new URL(issuer).hostname}>`;
 }
 
-interface Failure {
+interface Failure extends Reply {
   /** Holds neither address nor link: mail servers like to repeat both. */
   reason: string;
   /** Trying again would change nothing. */
   final: boolean;
 }
 
-function mailSender({
-  mail: settings,
-}: JobParts['config']): (mail: RenderedMail, id: string) => Promise<Failure | undefined> {
+/** What came of a try: the mail server's answer, and why where it did not take the mail. */
+type Handed = Reply | Failure;
+
+function mailSender({ mail: settings }: JobParts['config']): (mail: RenderedMail, id: string) => Promise<Handed> {
   const { url, from } = settings;
   if (!url) return () => Promise.resolve({ reason: 'mail.url is not set', final: false });
   const transport = createTransport({
@@ -189,8 +205,8 @@ function mailSender({
     // Whoever loses the race may still fail, later and unseen.
     sending.catch(() => {});
     try {
-      await Promise.race([sending, limit]);
-      return undefined;
+      const { response } = await Promise.race([sending, limit]);
+      return replyOf(response);
     } catch (error) {
       return failureOf(error);
     } finally {
@@ -200,9 +216,16 @@ function mailSender({
 }
 
 function failureOf(error: unknown): Failure {
-  const { code, responseCode, command } = error as { code?: unknown; responseCode?: unknown; command?: unknown };
+  const { code, responseCode, command, response } = error as Partial<Record<string, unknown>>;
   const parts = [code, responseCode, command].filter((part) => typeof part === 'string' || typeof part === 'number');
   const aboutThisMail = command === 'RCPT TO' || command === 'DATA';
   const final = aboutThisMail && typeof responseCode === 'number' && responseCode >= 500;
-  return { reason: `the mail server: ${parts.join(' ') || 'no answer'}`, final };
+  return { reason: `the mail server: ${parts.join(' ') || 'no answer'}`, final, ...replyOf(response) };
+}
+
+/** Nothing but the codes: what follows them likes to repeat the address. */
+function replyOf(response: unknown): Reply {
+  const [, reply, status] =
+    /^([2-5]\d\d)[ -](?:([245]\.\d{1,3}\.\d{1,3})(?!\S))?/.exec(typeof response === 'string' ? response : '') ?? [];
+  return { reply: reply === undefined ? undefined : Number(reply), status };
 }

@@ -53,7 +53,7 @@ export function accountChanges({ database, config, mails, allowances }: AccountC
         await endLinks(tx, account.id, now);
         await tx.query(giveBack(counted));
         await tx.query(auditRow({ kind: 'password_changed', accountId: account.id, place: visitor.place }, now));
-        await mails.passwordChanged(tx, { email: account.email, locale: account.locale });
+        await mails.passwordChanged(tx, { accountId: account.id, email: account.email, locale: account.locale }, now);
         return raised;
       });
       // The account changed meanwhile: what was shown as the current password allows nothing any more.

@@ -55,7 +55,7 @@ export function signIn(parts: SignInParts) {
   async function tellStranger(emailKey: string, origin: Origin, now: Date): Promise<void> {
     await database.transaction(async (tx) => {
       if ((await take(tx, allowances.stranger(emailKey), now)) > 0) return;
-      await mails.unknownAddress(tx, { email: emailKey, locale: origin.language });
+      await mails.unknownAddress(tx, { email: emailKey, locale: origin.language }, now);
     });
   }
 

@@ -1,6 +1,7 @@
 /**
  * The catalogue of mails: the name, the data and the words of each. Only this file puts a mail into the queue, in the
- * transaction that causes it, and only it knows what a mail says; jobs.ts carries it to the mail server.
+ * transaction that causes it and with the row that keeps what becomes of it, and only it knows what a mail says; jobs.ts
+ * carries it to the mail server.
  *
  * What waits in the queue is sealed: it holds a link that opens an account. Text and HTML are made from the same blocks,
  * so that they cannot say different things.
@@ -13,6 +14,7 @@ import type { Queryable } from '../platform/database.ts';
 import { chooseLanguage } from '../platform/i18n.ts';
 import type { Language, Texts, Translate } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
+import { queuedMail } from '../records/mail-outcomes.ts';
 
 /** The name of the job that carries a mail. */
 export const MAIL_JOB = 'mail';
@@ -22,6 +24,8 @@ const PURPOSE = 'mail';
 const MOST_TRIES = 12;
 
 export interface Recipient {
+  /** Whose mail it is; none where the address has no account. */
+  accountId?: string;
   email: string;
   locale?: string | null;
 }
@@ -35,31 +39,32 @@ export interface LinkData {
 }
 
 export interface Mails {
-  setPassword(tx: Queryable, to: Recipient, data: LinkData): Promise<void>;
-  passwordChanged(tx: Queryable, to: Recipient): Promise<void>;
+  setPassword(tx: Queryable, to: Recipient & LinkData, now: Date): Promise<void>;
+  passwordChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
   /** The one mail that goes to an address without an account (under `conceal`). */
-  unknownAddress(tx: Queryable, to: Recipient): Promise<void>;
+  unknownAddress(tx: Queryable, to: Omit<Recipient, 'accountId'>, now: Date): Promise<void>;
 }
 
-type Order = Recipient &
+type Order = Omit<Recipient, 'accountId'> &
   (({ mail: 'set_password' } & LinkData) | { mail: 'password_changed' } | { mail: 'unknown_address' });
 
 /** Lower goes first: who waits for a link waits in front of a page. */
 const PRIORITY: Readonly<Record<Order['mail'], number>> = { set_password: 0, password_changed: 5, unknown_address: 10 };
 
 export function makeMails({ sealer }: { sealer: Sealer }): Mails {
-  const enqueue = async (tx: Queryable, order: Order): Promise<void> => {
+  const enqueue = async (tx: Queryable, { accountId, ...order }: Order & Recipient, now: Date): Promise<void> => {
     const payload = JSON.stringify({ sealed: sealer.seal(JSON.stringify(order), PURPOSE) });
-    await tx.query(
-      sql`select graphile_worker.add_job(${MAIL_JOB}::text, payload := ${payload}::json,
-            max_attempts := ${MOST_TRIES}::int, priority := ${PRIORITY[order.mail]}::int)`,
-    );
+    await tx.query(sql`
+      with kept as (${queuedMail({ accountId, kind: order.mail }, now)})
+      select graphile_worker.add_job(${MAIL_JOB}::text, payload := ${payload}::json, job_key := kept.id::text,
+        max_attempts := ${MOST_TRIES}::int, priority := ${PRIORITY[order.mail]}::int) from kept`);
   };
   return {
-    setPassword: (tx, { email, locale }, { link, service, lifetime }) =>
-      enqueue(tx, { mail: 'set_password', email, locale, link, service, lifetime }),
-    passwordChanged: (tx, { email, locale }) => enqueue(tx, { mail: 'password_changed', email, locale }),
-    unknownAddress: (tx, { email, locale }) => enqueue(tx, { mail: 'unknown_address', email, locale }),
+    setPassword: (tx, { accountId, email, locale, link, service, lifetime }, now) =>
+      enqueue(tx, { mail: 'set_password', accountId, email, locale, link, service, lifetime }, now),
+    passwordChanged: (tx, { accountId, email, locale }, now) =>
+      enqueue(tx, { mail: 'password_changed', accountId, email, locale }, now),
+    unknownAddress: (tx, { email, locale }, now) => enqueue(tx, { mail: 'unknown_address', email, locale }, now),
   };
 }
 
