@@ -6,14 +6,18 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
 import { describeFaults, type Config, type Fault } from './config.ts';
-import { startJobs } from './jobs.ts';
+import { startJobs, type JobParts } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
 import { allowances } from './journeys/allowances.ts';
+import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { passwordLink } from './journeys/password-link.ts';
+import { progressMetric } from './journeys/progress.ts';
+import type { EService } from './journeys/rehearse.ts';
 import { signIn } from './journeys/sign-in.ts';
 import { support, type Support } from './journeys/support.ts';
 import { makeMails } from './mail/mails.ts';
 import { makeAdapter } from './oidc/adapter.ts';
+import { relationOfFile } from './oidc/clients.ts';
 import { consent } from './oidc/consent.ts';
 import { makeSignInGate } from './oidc/interaction.ts';
 import { scheduleKeys } from './oidc/key-schedule.ts';
@@ -117,7 +121,9 @@ export async function startTunnus({
     const registered = registeredClients(config);
     const texts = loadTexts();
     const mails = makeMails({ sealer });
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps: SWEEPS });
+    const dormant = dormantJourney({ database, sealer, mails, config });
+    const retire: JobParts['retire'] = (now) => dormant.retire(now);
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps: SWEEPS, retire });
     closers.push(() => jobs.stop());
 
     const keys = signingKeys({ database, sealer, config });
@@ -172,7 +178,10 @@ export async function startTunnus({
     server.on('clientError', unreadable(log));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
-    const operations = await listen(handlerOf(operationsApp(readiness)), { host, port: metricsPort });
+    const operations = await listen(handlerOf(operationsApp(readiness, progressMetric({ database, log }))), {
+      host,
+      port: metricsPort,
+    });
     closers.push(() => stopServer(operations));
 
     return {
@@ -223,6 +232,20 @@ export function supportFor({ database, sealer, config }: Connection & { config: 
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits: config.limits }),
   });
+}
+
+/** By what each e-service knows residents, for the rehearsal. */
+export function eServices({ clients }: Pick<Config, 'clients'>): EService[] {
+  return clients.map((client) => ({
+    clientId: client.client_id,
+    relation: relationOfFile(client),
+    legacyClaim: client.legacy_source !== undefined && client.scope.split(' ').includes('legacy'),
+  }));
+}
+
+/** What becomes of dormant accounts, for the commands. */
+export function dormantFor({ database, sealer, config }: Connection & { config: Config }): DormantJourney {
+  return dormantJourney({ database, sealer, config, mails: makeMails({ sealer }) });
 }
 
 const HOUR = 3_600_000;

@@ -1,5 +1,5 @@
 /**
- * What is done later: carries the mails of the queue to the mail server, and sweeps what has expired. Durable and on
+ * What is done later: carries the mails of the queue to the mail server, sweeps what has expired, retires dormant accounts. Durable and on
  * PostgreSQL (graphile-worker), so a job outlives this process and any node may take it. What a mail says is mail/mails.ts';
  * what expires when is known by each record.
  */
@@ -29,6 +29,8 @@ export interface JobParts {
   log: Log;
   clock: () => Date;
   sweeps: readonly Sweep[];
+  /** Warns of and erases some dormant accounts. */
+  retire: (now: Date) => Promise<{ warned: number; erased: number }>;
 }
 
 /** One stalled mail server dialogue must not hold the others. */
@@ -38,6 +40,7 @@ const MAIL_LIMIT = 10_000;
 const DEAD_AFTER_SECONDS = 45;
 const LOOK_FOR_DEAD_EVERY = 15_000;
 const SWEEP_EVERY = '*/10 * * * * sweep ?max=1';
+const RETIRE_EVERY = '5,15,25,35,45,55 * * * * retire ?max=1';
 const MOST_BATCHES = 20;
 
 /** After the queue lost the database for too long it ends; it is started anew until it stands again. */
@@ -92,11 +95,11 @@ async function startRunner(parts: JobParts): Promise<Runner> {
     concurrency: WORKERS,
     pollInterval: 2_000,
     noHandleSignals: true,
-    crontab: SWEEP_EVERY,
+    crontab: `${SWEEP_EVERY}\n${RETIRE_EVERY}`,
     // Unbatched, the queue leaves the promise of noting a job's end unwatched: a database that goes away just then would end
     // the process. Batched (without waiting for more) such a failure ends the queue, which is started anew.
     preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
-    taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts) },
+    taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts), retire: retireTask(parts) },
     logger: new Logger(() => (level, message) => {
       // Failures are told by the tasks themselves, in words that hold no address.
       if (level === 'error' || level === 'warning') log.debug({ queue: message }, 'the job queue');
@@ -120,6 +123,13 @@ function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
       while (batches < MOST_BATCHES && (await sweep(database, clock())) > 0) batches += 1;
       if (batches > 0) log.debug({ sweep: sweep.name, batches }, 'swept what had expired');
     }
+  };
+}
+
+function retireTask({ log, clock, retire }: JobParts): Task {
+  return async () => {
+    const done = await retire(clock());
+    if (done.warned + done.erased > 0) log.info(done, 'dormant accounts were retired');
   };
 }
 

@@ -151,17 +151,39 @@ describe('tables', () => {
     interactions: 'src/records/interactions.ts',
     artifacts: 'src/records/artifacts.ts',
     import_rows: 'src/records/account-lists.ts',
+    progress: 'src/records/progress.ts',
+    dormancy_warnings: 'src/records/dormant.ts',
   };
   // A whole list goes in by set-based statements over several tables: the other half of both records, in one file.
   const wholeLists = 'src/records/account-lists.ts';
-  const writers: Readonly<Record<string, readonly string[]>> = { accounts: [wholeLists], legacy_ids: [wholeLists] };
+  // And whole residents leave and come back with all that is theirs.
+  const wholeAccounts = 'src/records/whole-accounts.ts';
+  const writers: Readonly<Record<string, readonly string[]>> = {
+    accounts: [wholeLists, wholeAccounts],
+    legacy_ids: [wholeLists, wholeAccounts],
+    subjects: [wholeAccounts],
+    progress: [wholeAccounts],
+    erasures: [wholeAccounts],
+  };
   // By which sub an e-service knows a resident is one rule over three tables.
   const naming = 'src/records/subjects.ts';
+  // Questions about all residents at once, over what each of them has.
+  const everybody = ['src/records/progress.ts', 'src/records/dormant.ts'];
   // The account comes with what is looked up, in one statement: its epoch says whether a proof still holds.
   const readers: Readonly<Record<string, readonly string[]>> = {
-    accounts: ['src/records/artifacts.ts', 'src/records/interactions.ts', wholeLists, naming],
-    legacy_ids: [wholeLists, naming],
-    erasures: [wholeLists],
+    accounts: [
+      'src/records/artifacts.ts',
+      'src/records/interactions.ts',
+      wholeLists,
+      wholeAccounts,
+      naming,
+      ...everybody,
+    ],
+    legacy_ids: [wholeLists, wholeAccounts, naming, ...everybody],
+    links: everybody,
+    subjects: [wholeAccounts],
+    progress: [wholeAccounts],
+    erasures: [wholeLists, wholeAccounts],
   };
   const mentions = (table: string, verb: string) =>
     sources

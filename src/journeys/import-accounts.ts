@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
+import { csvLine } from '../platform/csv.ts';
 import { sql, type Database, type Queryable } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import type { Log } from '../platform/telemetry.ts';
@@ -203,14 +204,6 @@ async function wrapWeakHashes(db: Queryable, sealer: Sealer): Promise<void> {
   }
 }
 
-/** A spreadsheet takes a cell that begins like this for a formula and runs it. */
-const FORMULA = /^[=+\-@\t\r]/;
-
-function reportCell(value: string | number | null): string {
-  const text = FORMULA.test(String(value ?? '')) ? `'${value}` : String(value ?? '');
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
 /** Counts the problems, and writes them down where a report is asked for; a report is whole or not there. */
 async function tellComplaints(
   db: Queryable,
@@ -228,7 +221,7 @@ async function tellComplaints(
       for (const { line, legacyId, email, problem, detail } of page) {
         byProblem[problem] = (byProblem[problem] ?? 0) + 1;
         if (problem === 'invalid_hash') unusableHashes[detail!] = (unusableHashes[detail!] ?? 0) + 1;
-        const written = out?.write(`${[line, legacyId, email, problem, detail].map(reportCell).join(',')}\n`);
+        const written = out?.write(csvLine([line, legacyId, email, problem, detail]));
         if (written === false) await Promise.race([once(out!, 'drain'), done]);
       }
     }

@@ -38,18 +38,37 @@ export interface LinkData {
   lifetime: number;
 }
 
+export interface DormantData {
+  /** Leads to signing in. */
+  link: string;
+  /** The day on which the account is erased, in words. */
+  day: TextByLanguage;
+}
+
 export interface Mails {
   setPassword(tx: Queryable, to: Recipient & LinkData, now: Date): Promise<void>;
   passwordChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  /** Before an account that nobody ever used is erased. */
+  dormant(tx: Queryable, to: Recipient & DormantData, now: Date): Promise<void>;
   /** The one mail that goes to an address without an account (under `conceal`). */
   unknownAddress(tx: Queryable, to: Omit<Recipient, 'accountId'>, now: Date): Promise<void>;
 }
 
 type Order = Omit<Recipient, 'accountId'> &
-  (({ mail: 'set_password' } & LinkData) | { mail: 'password_changed' } | { mail: 'unknown_address' });
+  (
+    | ({ mail: 'set_password' } & LinkData)
+    | { mail: 'password_changed' }
+    | { mail: 'unknown_address' }
+    | ({ mail: 'dormant' } & DormantData)
+  );
 
 /** Lower goes first: who waits for a link waits in front of a page. */
-const PRIORITY: Readonly<Record<Order['mail'], number>> = { set_password: 0, password_changed: 5, unknown_address: 10 };
+const PRIORITY: Readonly<Record<Order['mail'], number>> = {
+  set_password: 0,
+  password_changed: 5,
+  unknown_address: 10,
+  dormant: 20,
+};
 
 export function makeMails({ sealer }: { sealer: Sealer }): Mails {
   const enqueue = async (tx: Queryable, { accountId, ...order }: Order & Recipient, now: Date): Promise<void> => {
@@ -64,6 +83,8 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
       enqueue(tx, { mail: 'set_password', accountId, email, locale, link, service, lifetime }, now),
     passwordChanged: (tx, { accountId, email, locale }, now) =>
       enqueue(tx, { mail: 'password_changed', accountId, email, locale }, now),
+    dormant: (tx, { accountId, email, locale, link, day }, now) =>
+      enqueue(tx, { mail: 'dormant', accountId, email, locale, link, day }, now),
     unknownAddress: (tx, { email, locale }, now) => enqueue(tx, { mail: 'unknown_address', email, locale }, now),
   };
 }
@@ -144,6 +165,19 @@ function words(
         subject: t('mail.password_changed_subject'),
         blocks: [{ text: t('mail.password_changed_notice', { email }) }, { text: t('mail.password_changed_not_you') }],
       };
+    case 'dormant': {
+      const day = order.day[language];
+      return {
+        subject: t('mail.dormant_subject', { day }),
+        blocks: [
+          { text: t('mail.dormant_why', { email }) },
+          { text: t('mail.dormant_when', { day }) },
+          { text: t('mail.dormant_keep') },
+          { link: order.link },
+          { text: t('mail.dormant_ignore') },
+        ],
+      };
+    }
     case 'unknown_address':
       return {
         subject: t('mail.unknown_address_subject'),

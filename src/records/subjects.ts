@@ -71,6 +71,37 @@ export async function namingOf(db: Queryable, relation: Relation, accountId: str
   return row!.naming;
 }
 
+export interface NamedResident {
+  id: string;
+  email: string;
+  naming: Naming;
+  /** Null: made when it is first given out, or kept from getting in. */
+  sub: string | null;
+  legacy_id: string | null;
+  doubt: string | null;
+}
+
+/** A page of all residents as the e-service would know them, in the order of their ids; begin with no `after`. */
+export function namedResidents(
+  db: Queryable,
+  relation: Relation,
+  { after = '00000000-0000-0000-0000-000000000000', limit }: { after?: string; limit: number },
+): Promise<NamedResident[]> {
+  const people = sql`select id from accounts where id > ${after} order by id limit ${limit}`;
+  return db.query(sql`
+    select person.*, a.email from (${named(relation, people)}) as person join accounts a on a.id = person.id order by a.id`);
+}
+
+/** How many residents there are of each naming, with an old id and in doubt. */
+export function namingCounts(
+  db: Queryable,
+  relation: Relation,
+): Promise<{ naming: Naming; residents: number; with_legacy_id: number; in_doubt: number }[]> {
+  return db.query(sql`
+    select naming, count(*) as residents, count(legacy_id) as with_legacy_id, count(doubt) as in_doubt
+    from (${named(relation, sql`select id from accounts`)}) as person group by naming`);
+}
+
 /** A statement for composing: gives the account its `sub` in this sector where it has none yet and is kept from none. */
 export function firstSubject(relation: Relation, accountId: string, now: Date): Sql {
   const people = sql`select id from accounts where id = ${accountId}`;
