@@ -177,10 +177,8 @@ async function tellDormant({ months: since, erase, yes, ...form }: DormantOption
 async function writeExport({ file }: { file?: string }): Promise<void> {
   await withHouse(async ({ database, sealer, config }) => {
     const done = await exportAccounts({ database, sealer, issuer: config.issuer }, file, new Date());
-    if ('refused' in done) {
-      complain(done.refused);
-      process.exitCode = FAILED;
-    } else if (file) say(`${done.accounts} accounts, ${done.subjects} subs of erased ones, ${done.erasures} erasures`);
+    if ('refused' in done) throw new Wrong(done.refused);
+    if (file) say(`${done.accounts} accounts, ${done.subjects} subs of erased ones, ${done.erasures} erasures`);
   });
 }
 
