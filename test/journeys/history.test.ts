@@ -119,7 +119,7 @@ test('an e-service sees its own old id and nobody else’s, by every door', asyn
 
   const service = await world.relyingParty('asiointi');
   await browser.get(client.buildEndSessionUrl(service.config, { id_token_hint: asiointi.tokens.id_token! }));
-  const byAudience = Object.fromEntries(logoutTokens.map(({ aud, sub }) => [aud, sub]));
+  const byAudience = Object.fromEntries(logoutTokens.map(({ aud, sub }) => [aud as string, sub]));
   expect(byAudience).toEqual({ asiointi: 'U-own-1', asiointi2: successor.sub, varaukset: 'v-own-3' });
 });
 
@@ -191,7 +191,7 @@ test('it answers outside a request and after erasure, and nobody else gets it', 
   await world.database.transaction((tx) =>
     eraseAccount(tx, { account: account!, legacyIds, sealer: world.tunnus.sealer }, world.clock.now()),
   );
-  const people = residents({ database: world.database, clock: world.clock.now });
+  const people = residents({ database: world.database, clock: () => world.clock.now() });
   const asiointi = {
     subjectType: 'pairwise',
     sector: 'legacy:asiointi',
