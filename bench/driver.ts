@@ -1,6 +1,6 @@
 /**
- * Signs residents in as fast as the provider lets it, in a process of its own, so that the driver's work is not taken for
- * the provider's. Speaks bare HTTP over kept-open connections. It is told by a message what to do, and answers with what it counted.
+ * Does what browsers and e-services do, as fast as a provider lets it, in a process of its own, so that the driver's work is
+ * not taken for the provider's. Speaks bare HTTP over kept-open connections. It is told by a message what to do, and answers with what it counted.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { Agent, request as httpRequest } from 'node:http';
@@ -14,8 +14,10 @@ export interface Orders {
   password: string;
   /** Residents are `resident<i>@example.com`. */
   residents: number;
-  work: 'sign-in' | 'refresh';
+  work: 'sign-in' | 'refresh' | 'introspection' | 'client-credentials' | 'authorization-request';
   atOnce: number;
+  /** Milliseconds between two of a lane. */
+  pause?: number;
   /** Stop after so many, or after so long. */
   count?: number;
   milliseconds?: number;
@@ -47,22 +49,24 @@ async function run(orders: Orders): Promise<Counted> {
   const agent = new Agent({ keepAlive: true, maxSockets: orders.atOnce });
   const latencies: number[] = [];
   let begun = 0;
-  const refreshTokens = new Map<number, string>();
-  if (orders.work === 'refresh') {
-    for (let lane = 0; lane < orders.atOnce; lane += 1) {
-      const { refresh_token: token } = await signIn({ agent, orders, resident: lane });
-      refreshTokens.set(lane, token);
-    }
-  }
+  const tokens: Tokens[] = [];
+  if (orders.work === 'refresh' || orders.work === 'introspection')
+    for (let lane = 0; lane < orders.atOnce; lane += 1) tokens.push(await signIn({ agent, orders, resident: lane }));
   const start = performance.now();
   const until = start + (orders.milliseconds ?? Infinity);
   const lane = async (index: number): Promise<void> => {
     while (begun < (orders.count ?? Infinity) && performance.now() < until) {
-      const resident = begun++ % orders.residents;
+      // All over the table, not one beside the other.
+      const resident = (begun++ * 7919) % orders.residents;
       const from = performance.now();
-      if (orders.work === 'sign-in') await signIn({ agent, orders, resident });
-      else refreshTokens.set(index, await refresh({ agent, orders, token: refreshTokens.get(index)! }));
+      const job = { agent, orders, resident };
+      if (orders.work === 'sign-in') await signIn(job);
+      else if (orders.work === 'authorization-request') await beginSignIn(job);
+      else if (orders.work === 'client-credentials') await asMachine(job);
+      else if (orders.work === 'introspection') await introspect(job, tokens[index]!.access_token);
+      else tokens[index] = await refresh(job, tokens[index]!);
       latencies.push(performance.now() - from);
+      if (orders.pause) await new Promise((resolve) => setTimeout(resolve, orders.pause));
     }
   };
   await Promise.all(Array.from({ length: orders.atOnce }, (_, index) => lane(index)));
@@ -75,10 +79,11 @@ async function run(orders: Orders): Promise<Counted> {
 }
 
 type Tokens = { access_token: string; refresh_token: string };
+type Job = { agent: Agent; orders: Orders; resident: number };
 
-/** Authorization request, address, password, resume, token, userinfo. */
-async function signIn(job: { agent: Agent; orders: Orders; resident: number }): Promise<Tokens> {
-  const { agent, orders, resident } = job;
+/** The authorization request and the page that it leads to. */
+async function beginSignIn(job: Job) {
+  const { agent, orders } = job;
   const { issuer, redirectUri } = orders;
   const verifier = randomBytes(32).toString('base64url');
   const jar = new Map<string, string>();
@@ -105,7 +110,14 @@ async function signIn(job: { agent: Agent; orders: Orders; resident: number }): 
   });
   const begin = await send(`/auth?${query.toString()}`);
   const addressPath = new URL(begin.location, issuer).pathname;
-  const addressPage = await send(addressPath);
+  return { send, verifier, addressPath, addressPage: await send(addressPath) };
+}
+
+/** Authorization request, address, password, resume, token, userinfo. */
+async function signIn(job: Job): Promise<Tokens> {
+  const { agent, orders, resident } = job;
+  const { issuer, redirectUri } = orders;
+  const { send, verifier, addressPath, addressPage } = await beginSignIn(job);
   const email = `resident${resident}@example.com`;
   const toPassword = await send(addressPath, { form: { ...hidden(addressPage.body), email } });
   const passwordPath = new URL(toPassword.location, issuer).pathname;
@@ -131,21 +143,33 @@ async function signIn(job: { agent: Agent; orders: Orders; resident: number }): 
   return tokens;
 }
 
-async function refresh(job: { agent: Agent; orders: Orders; token: string }): Promise<string> {
-  const tokens = await tokenRequest(job, { grant_type: 'refresh_token', refresh_token: job.token });
-  return tokens.refresh_token ?? job.token;
+async function refresh(job: Job, { refresh_token: token }: Tokens): Promise<Tokens> {
+  const tokens = await tokenRequest(job, { grant_type: 'refresh_token', refresh_token: token });
+  return { ...tokens, refresh_token: tokens.refresh_token ?? token };
 }
 
-async function tokenRequest(job: { agent: Agent; orders: Orders }, form: Record<string, string>): Promise<Tokens> {
-  const { clientId, clientSecret, issuer } = job.orders;
-  const credentials = [clientId, clientSecret].map(encodeURIComponent).join(':');
-  const answer = await exchange(new URL('/token', issuer), {
-    agent: job.agent,
+async function asMachine({ agent, orders, resident }: Job): Promise<void> {
+  const job = { agent, resident, orders: { ...orders, clientId: 'machine' } };
+  await tokenRequest(job, { grant_type: 'client_credentials', resource: 'urn:bench:api' });
+}
+
+async function introspect(job: Job, token: string): Promise<void> {
+  const { active } = await asService<{ active: boolean }>(job, '/token/introspection', { token });
+  if (!active) throw new Error('introspection of a live token said that it is not active');
+}
+
+const tokenRequest = (job: Job, form: Record<string, string>): Promise<Tokens> =>
+  asService<Tokens>(job, '/token', form);
+
+async function asService<T>({ agent, orders }: Job, path: string, form: Record<string, string>): Promise<T> {
+  const credentials = [orders.clientId, orders.clientSecret].map(encodeURIComponent).join(':');
+  const answer = await exchange(new URL(path, orders.issuer), {
+    agent,
     form,
     headers: { Authorization: `Basic ${Buffer.from(credentials).toString('base64')}` },
   });
-  if (answer.status !== 200) throw new Error(`the token endpoint answered ${answer.status}: ${answer.body}`);
-  return JSON.parse(answer.body) as Tokens;
+  if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}: ${answer.body}`);
+  return JSON.parse(answer.body) as T;
 }
 
 /** The hidden fields of the page's first form that posts. */

@@ -1,7 +1,7 @@
 -- What all migrations add up to. A picture, never run: `npm run schema` draws it.
 
 create table accounts (
-  id uuid not null default gen_random_uuid(),
+  id uuid not null default uuid_v7(),
   email text not null,
   email_key text not null,
   email_verified boolean not null default false,
@@ -23,6 +23,7 @@ create table accounts (
   constraint accounts_check1 CHECK (((password_list IS NOT NULL) = (password_state = 'list'::text))),
   constraint accounts_password_state_check CHECK ((password_state = ANY (ARRAY['none'::text, 'list'::text, 'own'::text])))
 );
+CREATE INDEX accounts_to_wrap ON public.accounts USING btree (id) WHERE (password_hash ~~ 'sealed:%'::text);
 
 create table artifacts (
   id bytea not null,
@@ -55,6 +56,13 @@ create table audit (
 );
 CREATE INDEX audit_account ON public.audit USING btree (account_id, at DESC);
 
+create table digest_keys (
+  one boolean not null default true,
+  sealed text not null,
+  constraint digest_keys_pkey PRIMARY KEY (one),
+  constraint digest_keys_one_check CHECK (one)
+);
+
 create table dormancy_warnings (
   account_id uuid not null,
   warned_at timestamp with time zone not null,
@@ -69,6 +77,24 @@ create table erasures (
   erased_at timestamp with time zone not null,
   constraint erasures_pkey PRIMARY KEY (kind, digest),
   constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text])))
+);
+
+create table import_changes (
+  nth integer not null,
+  line integer not null,
+  legacy_id text not null,
+  email text not null,
+  email_key text not null,
+  given_name text,
+  family_name text,
+  phone_number text,
+  locale text,
+  created_at timestamp with time zone,
+  password_hash text,
+  doubt text,
+  account_id uuid,
+  joins boolean not null,
+  constraint import_changes_pkey PRIMARY KEY (nth, line)
 );
 
 create table import_rows (
@@ -87,6 +113,8 @@ create table import_rows (
   hash_problem text,
   name_mismatch boolean not null default false,
   detail text,
+  first_line integer,
+  erased boolean not null default false,
   constraint import_rows_pkey PRIMARY KEY (line)
 );
 
@@ -135,6 +163,21 @@ create table links (
 );
 CREATE INDEX links_account ON public.links USING btree (account_id, created_at DESC);
 CREATE INDEX links_expiry ON public.links USING btree (expires_at);
+
+create table logouts (
+  client_id text not null,
+  sid text not null,
+  account_id uuid not null,
+  sub text,
+  ended_at timestamp with time zone not null,
+  attempts integer not null default 0,
+  outcome text,
+  reason text,
+  settled_at timestamp with time zone,
+  constraint logouts_pkey PRIMARY KEY (client_id, sid),
+  constraint logouts_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'refused'::text, 'given_up'::text, 'gone'::text])))
+);
+CREATE INDEX logouts_ended ON public.logouts USING btree (ended_at);
 
 create table mails (
   id uuid not null default gen_random_uuid(),

@@ -15,8 +15,10 @@ import { progressMetric } from './journeys/progress.ts';
 import type { EService } from './journeys/rehearse.ts';
 import { signIn } from './journeys/sign-in.ts';
 import { support, type Support } from './journeys/support.ts';
+import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
 import { makeAdapter } from './oidc/adapter.ts';
+import { backChannel } from './oidc/back-channel.ts';
 import { relationOfFile } from './oidc/clients.ts';
 import { consent } from './oidc/consent.ts';
 import { makeSignInGate } from './oidc/interaction.ts';
@@ -25,6 +27,7 @@ import { makeKeys, type Keys } from './oidc/keys.ts';
 import { ownSession } from './oidc/own-session.ts';
 import { cookieNames, currentProvider } from './oidc/provider.ts';
 import { registeredClients } from './oidc/registered-clients.ts';
+import { takeUp } from './oidc/take-up.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
 import { openDatabase, type Database, type Queryable } from './platform/database.ts';
 import { embeddedSecret, findEmbedded, startEmbedded } from './platform/embedded-postgres.ts';
@@ -33,9 +36,12 @@ import { migrate } from './platform/migrate.ts';
 import { makeSealer, type Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
 import { sweepArtifacts } from './records/artifacts.ts';
+import { digestKey } from './records/digest-key.ts';
 import { sweepInteractions } from './records/interactions.ts';
 import { sweepLinks } from './records/links.ts';
 import { sweepMails } from './records/mail-outcomes.ts';
+import { sweepLogouts } from './records/logouts.ts';
+import { reseal, seals } from './records/seals.ts';
 import { sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
 import { health, operationsApp } from './web/operations.ts';
@@ -77,7 +83,8 @@ export async function connect(
   try {
     await migrate(database);
     const secrets = config.secret.length ? config.secret : [embeddedSecret(embedded?.folder ?? folder)];
-    return { database, sealer: makeSealer(secrets), close };
+    const sealer = makeSealer(secrets, await digestKey(database, makeSealer(secrets)));
+    return { database, sealer, close };
   } catch (error) {
     await close();
     throw error;
@@ -121,15 +128,11 @@ export async function startTunnus({
     const registered = registeredClients(config);
     const texts = loadTexts();
     const mails = makeMails({ sealer });
-    const dormant = dormantJourney({ database, sealer, mails, config });
-    const retire: JobParts['retire'] = (now) => dormant.retire(now);
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps: SWEEPS, retire });
-    closers.push(() => jobs.stop());
-
     const keys = signingKeys({ database, sealer, config });
     await keys.rotate(clock());
-    const store = { db: database, clock, sealer, issuer: config.issuer, client: registered.metadata };
-    const session = cookieNames(config.issuer).session;
+    const { metadata: client, told } = registered;
+    const store = { db: database, clock, sealer, issuer: config.issuer, client, told };
+    const { session, resume } = cookieNames(config.issuer);
     let screens: ScreenParts | undefined = undefined;
     const provider = currentProvider(
       {
@@ -139,6 +142,8 @@ export async function startTunnus({
         log,
         cookieKeys: sealer.cookieKeys,
         adapter: makeAdapter(store),
+        told,
+        browserOrigins: registered.browserOrigins,
         pages: providerPages(() => screens!),
       },
       await keys.jwks(clock()),
@@ -147,8 +152,16 @@ export async function startTunnus({
     if (faults.length) throw new ConfigurationWrong(faults);
     const schedule = await scheduleKeys({ keys, clock, log, changed: (jwks) => provider.rebuild(jwks) });
     closers.push(() => schedule.stop());
+    const channel = backChannel({ database, provider: () => provider.provider(), clients: registered, clock, log });
+    // What an import that was stopped left to do.
+    const wrapLeftHashes = (db: Queryable, now: Date) => wrapSomeHashes({ database: db, sealer }, now);
+    const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
+    const dormant = dormantJourney({ database, sealer, mails, config });
+    const retire: JobParts['retire'] = (now) => dormant.retire(now);
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps, backChannel: channel, retire });
+    closers.push(() => jobs.stop());
 
-    const parts = { database, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
+    const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
     const assets = loadAssets(config.brand);
@@ -173,9 +186,10 @@ export async function startTunnus({
       pages: pages({ texts, config, sealer, assets }),
       unitOfWork: unitOfWork({ db: database, clock, log }),
       provider: provider.middleware,
+      takeUp: takeUp(provider.middleware, { resumeCookie: resume }),
     });
     const server = await listen(handlerOf(web), config.listen);
-    server.on('clientError', unreadable(log));
+    server.on('clientError', unreadable({ log, texts, languages: config.languages }));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
     const operations = await listen(handlerOf(operationsApp(readiness, progressMetric({ database, log }))), {
@@ -223,6 +237,12 @@ export function signingKeys({ database, sealer, config }: Omit<Connection, 'clos
   return makeKeys({ db: database, sealer, algorithms, rotation, keepFor: config.session.absolute + 30 * DAY });
 }
 
+/** What stands sealed in the database, for the commands. */
+export const sealing = ({ database, sealer }: Omit<Connection, 'close'>) => ({
+  list: () => seals(database, sealer),
+  reseal: () => reseal(database, sealer),
+});
+
 /** Support's journey, for the commands. */
 export function supportFor({ database, sealer, config }: Connection & { config: Config }, actor: string): Support {
   return support({
@@ -254,7 +274,7 @@ const ago = (now: Date, milliseconds: number): Date => new Date(now.getTime() - 
 /** What has expired is kept as long as something may still ask for it: the longest interaction, the cookie of a late page. */
 const sweepOldArtifacts = (db: Queryable, now: Date) => sweepArtifacts(db, ago(now, 2 * HOUR));
 const sweepOldInteractions = (db: Queryable, now: Date) => sweepInteractions(db, ago(now, DAY));
-const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks, sweepMails];
+const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks, sweepMails, sweepLogouts];
 
 function listen(handler: RequestListener, { host, port }: { host: string; port: number }): Promise<Server> {
   // A request line and headers beyond this are answered 431 by Node itself.

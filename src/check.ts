@@ -8,6 +8,7 @@ import { clientSources, weaknesses, type Config, type Fault } from './config.ts'
 import { clientFaults } from './oidc/client-check.ts';
 import { DatabaseUnavailable, openDatabase } from './platform/database.ts';
 import { findEmbedded } from './platform/embedded-postgres.ts';
+import { engine } from './records/hashing.ts';
 import { knownSources } from './records/legacy-ids.ts';
 
 export interface CheckUp {
@@ -21,7 +22,7 @@ const PATIENCE = 10_000;
 export async function checkHouse(config: Config): Promise<{ wrong: Fault[] } | CheckUp> {
   const wrong = await clientFaults(config);
   if (wrong.length) return { wrong };
-  const good: string[] = ['ok: the configuration is complete'];
+  const good: string[] = ['ok: the configuration is complete', `ok: passwords are hashed by ${engine}`];
   const bad: string[] = [];
   const weak = weaknesses(config).map(({ file, message }) => `warning: ${file}: ${message}`);
 

@@ -1,11 +1,12 @@
 /**
- * What is done later: carries the mails of the queue to the mail server, sweeps what has expired, retires dormant accounts. Durable and on
- * PostgreSQL (graphile-worker), so a job outlives this process and any node may take it. What a mail says is mail/mails.ts';
- * what expires when is known by each record.
+ * What is done later: carries the mails of the queue to the mail server, has e-services told of sign-outs, retires dormant
+ * accounts, and sweeps what has expired. Durable and on PostgreSQL (graphile-worker), so a job outlives this process and any
+ * node may take it. What a mail says is mail/mails.ts', what an e-service is told is oidc/back-channel.ts', who is dormant
+ * journeys/dormant.ts'; what expires when is known by each record.
  */
 import { createHash } from 'node:crypto';
 import { Logger, run } from 'graphile-worker';
-import type { JobHelpers, Runner, Task } from 'graphile-worker';
+import type { JobHelpers, Runner, RunnerOptions, Task, TaskList } from 'graphile-worker';
 import { createTransport } from 'nodemailer';
 import type { Config } from './config.ts';
 import type { RenderedMail } from './mail/mails.ts';
@@ -29,12 +30,20 @@ export interface JobParts {
   log: Log;
   clock: () => Date;
   sweeps: readonly Sweep[];
+  backChannel: {
+    /** One attempt to tell an e-service; throws where another may help. */
+    deliver(logout: { clientId: string; sid: string }, attempt: { attempt: number; last: boolean }): Promise<void>;
+    /** Ends the sessions of an account that have outlived its epoch. */
+    endSessions(accountId: string): Promise<number>;
+  };
   /** Warns of and erases some dormant accounts. */
   retire: (now: Date) => Promise<{ warned: number; erased: number }>;
 }
 
 /** One stalled mail server dialogue must not hold the others. */
 const WORKERS = 4;
+/** E-services have workers of their own, one at most for each that stalls: no mail ever waits for them. */
+const LOGOUT_WORKERS = 8;
 const MAIL_LIMIT = 10_000;
 /** Every job of ours ends well before this; one held longer was held by a process that died. */
 const DEAD_AFTER_SECONDS = 45;
@@ -49,9 +58,35 @@ const RESTART_AFTER = 2_000;
 export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void> }> {
   const { database, config, log } = parts;
   if (!config.mail.url) log.warn({}, 'mail.url is not set: mails wait in the queue and nobody gets a link');
+  await freeJobsOfTheDead(database);
+  const runners = await Promise.all([
+    keptRunning(parts, {
+      concurrency: WORKERS,
+      crontab: `${SWEEP_EVERY}\n${RETIRE_EVERY}`,
+      taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts), retire: retireTask(parts) },
+    }),
+    keptRunning(parts, { concurrency: LOGOUT_WORKERS, taskList: logoutTasks(parts) }),
+  ]);
+  const watch = setInterval(() => {
+    freeJobsOfTheDead(database).catch((error: unknown) => log.debug({ err: error }, 'the job queue is out of reach'));
+  }, LOOK_FOR_DEAD_EVERY);
+  watch.unref();
+
+  return {
+    async stop() {
+      clearInterval(watch);
+      await Promise.all(runners.map((runner) => runner.stop()));
+    },
+  };
+}
+
+type Work = Pick<RunnerOptions, 'concurrency' | 'crontab' | 'taskList'>;
+
+async function keptRunning(parts: JobParts, work: Work): Promise<{ stop(): Promise<void> }> {
+  const { log } = parts;
   let stopping = false;
   let restart: NodeJS.Timeout | undefined;
-  let runner = await startRunner(parts);
+  let runner = await startRunner(parts, work);
   const keepRunning = (): void => {
     const ended = (error?: unknown): void => {
       if (stopping) return;
@@ -63,7 +98,7 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
   };
   const again = async (): Promise<void> => {
     try {
-      runner = await startRunner(parts);
+      runner = await startRunner(parts, work);
       keepRunning();
     } catch (error) {
       log.debug({ err: error }, 'the job queue is out of reach');
@@ -71,15 +106,9 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
     }
   };
   keepRunning();
-  const watch = setInterval(() => {
-    freeJobsOfTheDead(database).catch((error: unknown) => log.debug({ err: error }, 'the job queue is out of reach'));
-  }, LOOK_FOR_DEAD_EVERY);
-  watch.unref();
-
   return {
     async stop() {
       stopping = true;
-      clearInterval(watch);
       clearTimeout(restart);
       // One that has ended by itself is stopped already.
       await runner.stop().catch((error: unknown) => log.debug({ err: error }, 'the job queue had stopped'));
@@ -87,19 +116,15 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
   };
 }
 
-async function startRunner(parts: JobParts): Promise<Runner> {
-  const { database, log } = parts;
-  await freeJobsOfTheDead(database);
+function startRunner({ database, log }: JobParts, work: Work): Promise<Runner> {
   return run({
+    ...work,
     pgPool: database.pool,
-    concurrency: WORKERS,
     pollInterval: 2_000,
     noHandleSignals: true,
-    crontab: `${SWEEP_EVERY}\n${RETIRE_EVERY}`,
     // Unbatched, the queue leaves the promise of noting a job's end unwatched: a database that goes away just then would end
     // the process. Batched (without waiting for more) such a failure ends the queue, which is started anew.
     preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
-    taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts), retire: retireTask(parts) },
     logger: new Logger(() => (level, message) => {
       // Failures are told by the tasks themselves, in words that hold no address.
       if (level === 'error' || level === 'warning') log.debug({ queue: message }, 'the job queue');
@@ -130,6 +155,18 @@ function retireTask({ log, clock, retire }: JobParts): Task {
   return async () => {
     const done = await retire(clock());
     if (done.warned + done.erased > 0) log.info(done, 'dormant accounts were retired');
+  };
+}
+
+/** Their names and payloads are those that the triggers of sql/0006_logouts_and_seals.sql write. */
+function logoutTasks({ backChannel }: JobParts): TaskList {
+  return {
+    logout: (payload, { job }) =>
+      backChannel.deliver(payload as { clientId: string; sid: string }, {
+        attempt: job.attempts,
+        last: job.attempts >= job.max_attempts,
+      }),
+    end_sessions: async (payload) => void (await backChannel.endSessions((payload as { accountId: string }).accountId)),
   };
 }
 

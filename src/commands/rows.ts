@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { Option } from 'commander';
-import { csvLine } from '../platform/csv.ts';
+import { csvLine } from '../platform/csv-line.ts';
 import { jsonOption } from './house.ts';
 
 export interface RowForm {

@@ -93,7 +93,7 @@ const CLIENT = {
   legacy_source: text('a name of small letters, digits, - and _', (given) => /^[a-z0-9][a-z0-9_-]{0,63}$/.test(given)),
   require_pkce: yesOrNo,
   consent: oneOf('skip', 'ask'),
-  logout_on_expiry: value('false (true comes with a later version)', (given) => (given === false ? given : undefined)),
+  logout_on_expiry: yesOrNo,
 } as const;
 
 export interface ClientFiles {

@@ -5,10 +5,10 @@
  */
 import type { Config, TextByLanguage } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
-import { sql, type Database, type Queryable } from '../platform/database.ts';
+import type { Database, Queryable } from '../platform/database.ts';
 import { LANGUAGES } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { eraseAccount, LISTS_LOCK, type Account } from '../records/accounts.ts';
+import { eraseAccount, holdMerging, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import {
   dormantAccounts,
@@ -54,16 +54,15 @@ export function monthsBefore(now: Date, months: number): Date {
 }
 
 export function dormantJourney({ database, sealer, mails, config }: DormantParts) {
-  /** False: the account is dormant no more. 'importing': a list is being imported, which erasing must not run into. */
+  /** False: the account is dormant no more. */
   async function eraseOne(
     id: string,
     { dormancy, actor }: { dormancy: Dormancy; actor: string },
     now: Date,
-  ): Promise<boolean | 'importing'> {
+  ): Promise<boolean> {
     return database.transaction(async (tx) => {
-      const [lock] = await tx.query<{ got: boolean }>(sql`
-        select pg_try_advisory_xact_lock_shared(${LISTS_LOCK}) as got`);
-      if (!lock?.got) return 'importing';
+      // Before the account, as an import that merges.
+      await holdMerging(tx);
       const account = await holdDormant(tx, id, dormancy);
       if (!account) return false;
       await eraseAccount(tx, { account, legacyIds: await tiesOfAccount(tx, id), sealer }, now);
@@ -134,9 +133,7 @@ export function dormantJourney({ database, sealer, mails, config }: DormantParts
         ];
       });
       for (const id of due) {
-        const erased = await eraseOne(id, { dormancy: toErase, actor: 'system' }, now);
-        if (erased === 'importing') break;
-        if (erased) done.erased += 1;
+        if (await eraseOne(id, { dormancy: toErase, actor: 'system' }, now)) done.erased += 1;
       }
       for (const id of next) {
         const told = await database.transaction(async (tx) => {

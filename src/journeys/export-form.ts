@@ -19,7 +19,7 @@ export interface ExportCounts {
 }
 
 export type ExportLine =
-  | { type: typeof EXPORT; version: number; issuer: string; exported_at: string; secret: string }
+  | { type: typeof EXPORT; version: number; issuer: string; exported_at: string; digests: string }
   | ({ type: 'account' } & WholeAccount)
   | ({ type: 'subject' } & Tombstone)
   | ({ type: 'erasure' } & Erasure)
@@ -95,7 +95,7 @@ const TIE: Shape = { source: isText, id: isText, doubt: (given) => DOUBTS.includ
 const SUBJECT: Shape = { sector: isText, sub: isText, created_at: isTime };
 
 const SHAPES: Readonly<Record<string, Shape>> = {
-  [EXPORT]: { version: isCount, secret: isText },
+  [EXPORT]: { version: isCount, digests: isText },
   account: {
     id: isUuid,
     email: isText,

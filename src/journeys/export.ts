@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { beginSnapshot, type Database } from '../platform/database.ts';
 import { sameSecret, type Sealer } from '../platform/secrets.ts';
 import { wholeFile, type WholeFile } from '../platform/whole-file.ts';
+import { countSealedHashes } from '../records/accounts.ts';
 import {
   accountsPage,
   erasuresPage,
@@ -16,13 +17,13 @@ import {
 } from '../records/whole-accounts.ts';
 import { EXPORT, VERSION, type ExportCounts, type ExportLine } from './export-form.ts';
 
-/** A mark of the secret that the erasure hashes are made with; tells nothing of it. */
-const markOf = (sealer: Sealer): string[] =>
-  sealer.digests('export', 'export-secret').map((mark) => mark.toString('base64url'));
+/** A mark of the key that the erasure hashes are made with; tells nothing of it. */
+const marksOf = (sealer: Sealer): string[] =>
+  sealer.digests('export', 'export').map((mark) => mark.toString('base64url'));
 
-/** Were the erasure hashes of an export made with a secret of ours? */
-export const knowsSecret = (sealer: Sealer, mark: string): boolean =>
-  markOf(sealer)
+/** Were the erasure hashes of an export made with the key of this database? */
+export const knowsDigests = (sealer: Sealer, mark: string): boolean =>
+  marksOf(sealer)
     .map((own) => sameSecret(own, mark))
     .includes(true);
 
@@ -44,10 +45,11 @@ export async function exportAccounts(
       version: VERSION,
       issuer,
       exported_at: now.toISOString(),
-      secret: markOf(sealer)[0]!,
+      digests: marksOf(sealer)[0]!,
     };
     await out.write(`${JSON.stringify(header)}\n`);
     const counts = await writeAll(database, out);
+    if ('refused' in counts) return counts;
     await out.write(`${JSON.stringify({ type: 'end', ...counts })}\n`);
     await out.keep();
     return counts;
@@ -61,12 +63,18 @@ export async function exportAccounts(
   }
 }
 
-async function writeAll(database: Database, out: WholeFile): Promise<ExportCounts> {
+async function writeAll(database: Database, out: WholeFile): Promise<ExportCounts | { refused: string }> {
   const lines = (type: ExportLine['type'], rows: readonly object[]): string =>
     rows.map((row) => `${JSON.stringify({ type, ...row })}\n`).join('');
   const counts = { accounts: 0, subjects: 0, erasures: 0 };
-  await database.session(async (session) => {
+  return database.session(async (session) => {
     await beginSnapshot(session);
+    // Sealed, they would be of no use elsewhere; as they are, they must not rest anywhere.
+    const sealed = await countSealedHashes(session);
+    if (sealed > 0)
+      return {
+        refused: `${sealed} fast old password hashes are still being wrapped: try again when serve has done it`,
+      };
     for (let page: WholeAccount[], after; (page = await accountsPage(session, after)).length > 0;) {
       await out.write(lines('account', page));
       counts.accounts += page.length;
@@ -80,8 +88,8 @@ async function writeAll(database: Database, out: WholeFile): Promise<ExportCount
       await out.write(lines('erasure', page));
       counts.erasures += page.length;
     }
+    return counts;
   });
-  return counts;
 }
 
 const standardOutput: WholeFile = {

@@ -3,11 +3,11 @@
  * subs. What meets an account that is here is reported and left out: nothing is overwritten. The file is read whole and
  * judged before anything is written; killed half-way and run again, it is complete.
  */
-import { csvLine } from '../platform/csv.ts';
-import { sql, type Database } from '../platform/database.ts';
+import { csvLine } from '../platform/csv-line.ts';
+import { sql, type Database, type Queryable } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import { wholeFile } from '../platform/whole-file.ts';
-import { erasureDigests, LISTS_LOCK } from '../records/accounts.ts';
+import { erasureDigests, MERGE_LOCK } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import { isCheckable } from '../records/passwords.ts';
 import {
@@ -16,11 +16,11 @@ import {
   keepTombstones,
   makeWhole,
   metHere,
-  type Tombstone,
   type WholeAccount,
 } from '../records/whole-accounts.ts';
 import { EXPORT, NoExport, readExport, type ExportCounts, type ReadLine } from './export-form.ts';
-import { knowsSecret } from './export.ts';
+import { knowsDigests } from './export.ts';
+import { IMPORT_LOCK } from './import-accounts.ts';
 
 export interface RestoreOptions {
   file: string;
@@ -41,7 +41,7 @@ export interface RestoreResult {
   /** Here already, under the same id and address. */
   unchanged: number;
   byProblem: Partial<Record<RestoreProblem, number>>;
-  /** The erasures in the file were made with another secret: they keep nobody out until that stands in `secret` too. */
+  /** Erasures in the file that were made with another key than this database's: they would keep nobody out here. */
   foreignErasures: number;
 }
 
@@ -55,7 +55,7 @@ export async function restoreAccounts(
   try {
     const counts = await judgeWhole(options.file);
     return await database.session(async (session) => {
-      const [lock] = await session.query<{ got: boolean }>(sql`select pg_try_advisory_lock(${LISTS_LOCK}) as got`);
+      const [lock] = await session.query<{ got: boolean }>(sql`select pg_try_advisory_lock(${IMPORT_LOCK}) as got`);
       if (!lock?.got) return { refused: 'another import is running; try again when it has ended' };
       return takeIn({ database, sealer }, { ...options, counts }, now);
     });
@@ -91,55 +91,70 @@ async function takeIn(
   now: Date,
 ): Promise<RestoreResult> {
   const { database, sealer } = parts;
-  const result: RestoreResult = {
-    accounts: counts.accounts,
-    created: 0,
-    unchanged: 0,
-    byProblem: {},
-    foreignErasures: 0,
-  };
+  const { accounts } = counts;
+  const result: RestoreResult = { accounts, created: 0, unchanged: 0, byProblem: {}, foreignErasures: 0 };
   const out = report === undefined ? undefined : await wholeFile(report);
-  const tell = async (line: number, { id, email }: { id: string; email: string }, problem: RestoreProblem) => {
-    result.byProblem[problem] = (result.byProblem[problem] ?? 0) + 1;
-    await out?.write(csvLine([line, id, email, problem, '']));
-  };
   try {
     await out?.write('line,legacy_id,email,problem,detail\n');
     let ours = true;
     for await (const batch of batches(file)) {
-      for (const row of batch) if (row.type === EXPORT) ours = knowsSecret(sealer, row.secret);
-      const accounts = batch.filter((row) => row.type === 'account');
-      const made: WholeAccount[] = [];
-      for (const { row, found } of await judged(parts, accounts)) {
-        if (found === 'unchanged') result.unchanged += 1;
-        else if (found) await tell(row.line, { id: '', email: row.email }, found);
-        else {
-          const { account, invalid } = withCheckableHash(row);
-          if (invalid) await tell(row.line, { id: '', email: row.email }, 'invalid_hash');
-          made.push(account);
-        }
-      }
-      result.created += made.length;
-      const tombstones = batch.filter((row) => row.type === 'subject');
-      const erasures = batch.filter((row) => row.type === 'erasure');
-      if (!ours) result.foreignErasures += erasures.length;
-      if (dryRun) continue;
-      const strange = await database.transaction(async (tx) => {
-        if (made.length > 0) await makeWhole(tx, made);
-        await keepErasures(tx, erasures);
-        return keepTombstones(tx, tombstones);
+      for (const row of batch) if (row.type === EXPORT) ours = knowsDigests(sealer, row.digests);
+      const taken = await database.transaction(async (tx) => {
+        // Who is erased meanwhile must not come back with the file.
+        await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
+        return takeBatch(tx, batch, { sealer, ours, dryRun });
       });
-      for (const row of strange as (Tombstone & { line: number })[])
-        await tell(row.line, { id: row.sub, email: '' }, 'sub_taken');
+      result.created += taken.created;
+      result.unchanged += taken.unchanged;
+      result.foreignErasures += taken.foreignErasures;
+      for (const { line, id, email, problem } of taken.complaints) {
+        result.byProblem[problem] = (result.byProblem[problem] ?? 0) + 1;
+        await out?.write(csvLine([line, id, email, problem, '']));
+      }
     }
-    const { accounts, created } = result;
-    const detail = { source: EXPORT, rows: accounts, created, joined: 0 };
+    const detail = { source: EXPORT, rows: accounts, created: result.created, joined: 0 };
     if (!dryRun) await database.query(auditRow({ kind: 'list_imported', actor, detail }, now));
     await out?.keep();
     return result;
   } finally {
     await out?.drop();
   }
+}
+
+interface Taken extends Pick<RestoreResult, 'created' | 'unchanged' | 'foreignErasures'> {
+  complaints: { line: number; id?: string; email?: string; problem: RestoreProblem }[];
+}
+
+async function takeBatch(
+  tx: Queryable,
+  batch: readonly ReadLine[],
+  { sealer, ours, dryRun }: { sealer: Sealer; ours: boolean; dryRun: boolean },
+): Promise<Taken> {
+  const complaints: Taken['complaints'] = [];
+  const made: WholeAccount[] = [];
+  let unchanged = 0;
+  const accounts = batch.filter((row) => row.type === 'account');
+  for (const { row, found } of await judged(tx, accounts, sealer)) {
+    const { line, email } = row;
+    if (found === 'unchanged') unchanged += 1;
+    else if (found) complaints.push({ line, email, problem: found });
+    else {
+      const { account, invalid } = withCheckableHash(row);
+      if (invalid) complaints.push({ line, email, problem: 'invalid_hash' });
+      made.push(account);
+    }
+  }
+  const erasures = batch.filter((row) => row.type === 'erasure');
+  if (!dryRun) {
+    if (made.length > 0) await makeWhole(tx, made);
+    if (ours) await keepErasures(tx, erasures);
+    const strange = await keepTombstones(
+      tx,
+      batch.filter((row) => row.type === 'subject'),
+    );
+    for (const { line, sub } of strange) complaints.push({ line, id: sub, problem: 'sub_taken' });
+  }
+  return { created: made.length, unchanged, foreignErasures: ours ? 0 : erasures.length, complaints };
 }
 
 async function* batches(file: string): AsyncGenerator<ReadLine[]> {
@@ -157,8 +172,9 @@ type AccountRow = Extract<ReadLine, { type: 'account' }>;
 
 /** What keeps each account from being made; undefined: nothing does. */
 async function judged(
-  { database, sealer }: { database: Database; sealer: Sealer },
+  tx: Queryable,
   accounts: readonly AccountRow[],
+  sealer: Sealer,
 ): Promise<{ row: AccountRow; found?: RestoreProblem | 'unchanged' }[]> {
   if (accounts.length === 0) return [];
   const digests = accounts.map((row) => [
@@ -167,7 +183,8 @@ async function judged(
       erasureDigests.legacyId(sealer, source, id).map((digest) => ({ kind: 'legacy_id' as const, digest })),
     ),
   ]);
-  const [met, erased] = await Promise.all([metHere(database, accounts), erasedHere(database, digests.flat())]);
+  const met = await metHere(tx, accounts);
+  const erased = await erasedHere(tx, digests.flat());
   return accounts.map((row, index) => {
     const ids = row.ids.filter(({ doubt }) => doubt === null).map(({ source, id }) => `${source}\n${id}`);
     const subs = row.subjects.map(({ sector, sub }) => `${sector}\n${sub}`);

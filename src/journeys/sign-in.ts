@@ -6,7 +6,9 @@ import type { Config } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database, Sql } from '../platform/database.ts';
 import { Problem, type Refusal } from '../platform/refusal.ts';
+import type { Sealer } from '../platform/secrets.ts';
 import { replaceHash, signedInRow, type Account } from '../records/accounts.ts';
+import type { AccountRow } from '../records/artifacts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
 import { hashPassword, verifyPassword } from '../records/passwords.ts';
@@ -18,6 +20,7 @@ import { whatHappens, type AccountState, type Page } from './states.ts';
 
 export interface SignInParts {
   database: Database;
+  sealer: Sealer;
   config: Pick<Config, 'signIn' | 'links' | 'issuer'>;
   mails: Mails;
   allowances: Allowances;
@@ -30,6 +33,8 @@ export interface Proof {
   accountId: string;
   epoch: number;
   emailKey: string;
+  /** The account as it was looked up. */
+  account: AccountRow;
 }
 
 export type Identified = (Refusal & { refused: 'email_invalid' | 'too_many_tries' }) | { page: Page };
@@ -48,7 +53,7 @@ function unlessBusy(error: unknown): undefined {
 }
 
 export function signIn(parts: SignInParts) {
-  const { database, config, mails, allowances } = parts;
+  const { database, sealer, config, mails, allowances } = parts;
   const setting = config.signIn.unknownAddress;
 
   /** The one mail that goes to a typed address, in its canonical form, in a fixed text. */
@@ -90,7 +95,7 @@ export function signIn(parts: SignInParts) {
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
       const page = await carryOut('address', { account, emailKey, origin }, now);
       // A known address was no probe: a link gives it back at once, a password later. (Under `conceal` a link gives nothing back.)
-      if (page === 'link-sent') await giveBackOwed(database, { allowances: probe, key }, now);
+      if (page === 'link-sent') await database.query(giveBackOwed({ allowances: probe, key }, now));
       return { page };
     },
 
@@ -119,10 +124,12 @@ export function signIn(parts: SignInParts) {
       const emailKey = canonicalAddress(email);
       if (!emailKey) return { refused: 'wrong_password' };
       const counted = allowances.password(emailKey, visitor);
-      const { wait, account, passwordHash } = await lookUp(database, { emailKey, counting: counted }, now);
+      // Whatever comes of it is written before it is answered: the audit row of a refusal, or the success.
+      const looked = await lookUp(database, { emailKey, counting: counted, followed: true }, now);
+      const { wait, account, passwordHash } = looked;
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
 
-      const verdict = await withinTry(database, counted, () => verifyPassword(passwordHash, password));
+      const verdict = await withinTry(database, counted, () => verifyPassword(passwordHash, password, sealer));
       const row = whatHappens({ at: 'password', account: stateOf(account), proof: verdict.ok ? 'right' : 'wrong' });
       if (!account || row.page !== 'e-service') {
         await database.query(
@@ -135,13 +142,13 @@ export function signIn(parts: SignInParts) {
         const hash = await hashPassword(password).catch(unlessBusy);
         if (hash) await replaceHash(database, { accountId: account.id, from: passwordHash!, to: hash }, now);
       }
-      const key = allowances.owed(emailKey, visitor);
-      await giveBackOwed(database, { allowances: allowances.probe(visitor), key }, now);
+      const probe = { allowances: allowances.probe(visitor), key: allowances.owed(emailKey, visitor) };
       return {
         page: row.page,
-        proof: { accountId: account.id, epoch: account.epoch, emailKey },
+        proof: { accountId: account.id, epoch: account.epoch, emailKey, account: looked.row! },
         writes: [
           giveBack(counted),
+          giveBackOwed(probe, now),
           signedInRow(account.id, now),
           auditRow(
             { kind: 'signed_in', accountId: account.id, clientId, place: visitor.place, detail: { amr: 'pwd' } },

@@ -10,6 +10,7 @@ import { DatabaseUnavailable, type Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import * as artifacts from '../records/artifacts.ts';
 import { findInteraction, interactionHash } from '../records/interactions.ts';
+import type { Told } from '../records/logouts.ts';
 import { Change } from './change.ts';
 import { openInteraction } from './sign-in-cookies.ts';
 import { current, type UnitOfWork } from './unit-of-work.ts';
@@ -34,6 +35,8 @@ export interface AdapterDeps {
   issuer: string;
   /** The registered e-services, by client_id. */
   client: (id: string) => Payload | undefined;
+  /** Those that are told when a session ends. */
+  told: () => readonly Told[];
 }
 
 export interface Adapter {
@@ -96,7 +99,7 @@ function clientAdapter(deps: AdapterDeps): Adapter {
 function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
   const name = (id: string) => `${model}:${id}`;
   const lookUp = tokens.has(model)
-    ? artifacts.findToken
+    ? findToken
     : model === 'Session'
       ? (db: Database, id: Buffer) => artifacts.findSession(db, { id })
       : artifacts.findArtifact;
@@ -154,7 +157,8 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       await write(deps, (change, unit) => {
         const known = unit?.recall(name(id));
         const uid = known && model === 'Session' ? (JSON.parse(known) as Payload).uid : undefined;
-        if (uid) change.endSession(artifacts.artifactId(model, id), artifacts.sessionUidHash(uid));
+        const ids = { id: artifacts.artifactId(model, id), uidHash: artifacts.sessionUidHash(uid ?? '') };
+        if (uid) change.endSession({ ...ids, told: deps.told() });
         else change.remove(artifacts.artifactId(model, id));
         unit?.remember(name(id), null);
       });
@@ -164,6 +168,26 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       await write(deps, (change) => change.revokeGrant(artifacts.artifactId('Grant', grantId)));
     },
   };
+}
+
+type Turn = { ids: Buffer[]; found: ReturnType<typeof artifacts.findTokens> };
+const turns = new WeakMap<UnitOfWork, Turn>();
+
+/** Introspection asks at once for one value as several kinds of token: what is asked in one turn goes out as one statement. */
+async function findToken(db: Database, id: Buffer): Promise<artifacts.FoundArtifact | undefined> {
+  const unit = current();
+  if (!unit) return (await artifacts.findTokens(db, [id]))[0];
+  let turn = turns.get(unit);
+  if (!turn) {
+    const ids: Buffer[] = [];
+    const found = Promise.resolve().then(() => {
+      turns.delete(unit);
+      return artifacts.findTokens(db, ids);
+    });
+    turns.set(unit, (turn = { ids, found }));
+  }
+  turn.ids.push(id);
+  return (await turn.found).find((row) => row.id.equals(id));
 }
 
 function rememberSession(id: string, payload: string): void {
@@ -185,6 +209,7 @@ function saveSession(unit: UnitOfWork, artifact: artifacts.Artifact, uid: string
 function rememberFound(unit: UnitOfWork, found: artifacts.FoundArtifact): void {
   if (found.account) unit.rememberAccount(found.account);
   if (found.accountId && found.epoch !== null) unit.rememberProof(found.accountId, found.epoch);
+  if (found.accountId && found.subjects) unit.rememberSubjects(found.accountId, found.subjects);
   const payload = JSON.parse(found.payload) as Payload;
   if (found.grants !== undefined) {
     // Looked up in the same statement: what did not come is not there.
@@ -247,6 +272,8 @@ function seconds(time: Date): number {
 function interactionAdapter(deps: AdapterDeps): Adapter {
   return {
     async find(uid) {
+      const outcome = current()?.outcome;
+      if (outcome?.uid === uid) return restored(outcome.payload, uid);
       const found = await read(findInteraction(deps.db, interactionHash(uid)));
       if (!found?.proofStands) return undefined;
       const unit = current();
@@ -273,7 +300,11 @@ function interactionAdapter(deps: AdapterDeps): Adapter {
       });
     },
     async destroy(uid) {
-      await write(deps, (change) => change.resumeInteraction(interactionHash(uid)));
+      await write(deps, (change, unit) =>
+        unit?.outcome?.uid === uid
+          ? change.endInteraction(interactionHash(uid))
+          : change.resumeInteraction(interactionHash(uid)),
+      );
     },
     findByUid: nothing,
     findByUserCode: nothing,

@@ -10,6 +10,7 @@ import { sql, type Database, type Sql } from '../platform/database.ts';
 import {
   consumedArtifacts,
   continuedSession,
+  endedSessions,
   firstArtifacts,
   removedArtifacts,
   savedArtifacts,
@@ -23,6 +24,7 @@ import {
   savedInteraction,
   type StoredInteraction,
 } from '../records/interactions.ts';
+import { logoutsOf, type Told } from '../records/logouts.ts';
 
 /** Why an answer was lost; `token` covers codes and refresh tokens, `request` a pushed authorization request. */
 export type LostReason = 'token' | 'request' | 'replay' | 'interaction' | 'session' | 'proof';
@@ -39,6 +41,8 @@ export class Lost extends Error {
 
 interface Part {
   sql: Sql;
+  /** For a later part that reads what this one returns. */
+  name?: string;
   /** How many rows the part must give, and what was lost otherwise. */
   must?: { rows: number; or: LostReason };
 }
@@ -49,6 +53,7 @@ export class Change {
   readonly #continued = new Map<string, { session: Artifact; read: ReadSession }>();
   readonly #consumed = new Map<string, { id: Buffer; request: boolean; grantHash?: Buffer }>();
   readonly #removed = new Map<string, Buffer>();
+  readonly #ended = new Map<string, { id: Buffer; told: readonly Told[] }>();
   readonly #grants = new Map<string, Buffer>();
   readonly #interactions = new Map<string, { interaction: StoredInteraction; known: boolean }>();
   readonly #resumed = new Map<string, Buffer>();
@@ -66,7 +71,7 @@ export class Change {
 
   /** The session stays one row through changes of its id: two requests at once leave one session, not two. */
   continueSession(session: Artifact, read: ReadSession): void {
-    this.#removed.delete(key(read.id));
+    this.#ended.delete(key(read.id));
     this.#continued.set(key(session.uidHash!), { session, read });
   }
 
@@ -79,9 +84,11 @@ export class Change {
     this.#removed.set(key(id), id);
   }
 
-  endSession(id: Buffer, uidHash: Buffer): void {
-    this.#continued.delete(key(uidHash));
-    this.remove(id);
+  /** Its e-services are told. */
+  endSession(session: { id: Buffer; uidHash: Buffer; told: readonly Told[] }): void {
+    this.#continued.delete(key(session.uidHash));
+    this.#saved.delete(key(session.id));
+    this.#ended.set(key(session.id), session);
   }
 
   revokeGrant(grantHash: Buffer): void {
@@ -96,6 +103,11 @@ export class Change {
   /** As saveInteraction, but lost when the other half of a double click has resumed it and so removed its row. */
   continueInteraction(interaction: StoredInteraction): void {
     this.#interactions.set(key(interaction.uidHash), { interaction, known: true });
+  }
+
+  /** Its row is of no more use: the outcome is taken up by the request that brought it, which proved it by itself. */
+  endInteraction(uidHash: Buffer): void {
+    this.#also.push(removedInteraction(uidHash));
   }
 
   resumeInteraction(uidHash: Buffer): void {
@@ -164,6 +176,11 @@ export class Change {
       else parts.push({ sql: savedInteraction(interaction, now) });
     }
     if (this.#saved.size > 0) parts.push({ sql: savedArtifacts([...this.#saved.values()]) });
+    const ended = [...this.#ended.values()];
+    if (ended.length > 0) {
+      parts.push({ name: 'ended', sql: endedSessions(ended.map(({ id }) => id)) });
+      parts.push({ sql: logoutsOf(verbatim('ended'), ended[0]!.told, now) });
+    }
     if (this.#removed.size > 0 || this.#grants.size > 0) {
       parts.push({ sql: removedArtifacts([...this.#removed.values()], [...this.#grants.values()]) });
     }
@@ -187,7 +204,7 @@ function compose(parts: readonly Part[]): Sql {
   let ctes: Sql | undefined;
   let verdict = sql`true`;
   parts.forEach((part, index) => {
-    const name = verbatim(`part_${index}`);
+    const name = verbatim(part.name ?? `part_${index}`);
     ctes = ctes ? sql`${ctes}, ${name} as (${part.sql})` : sql`${name} as (${part.sql})`;
     if (part.must) {
       const { rows, or } = part.must;

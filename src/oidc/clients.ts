@@ -8,6 +8,7 @@ import { errors, type Client, type ClientMetadata, type Provider } from 'oidc-pr
 import type { ClientConfig, Config, Fault } from '../config.ts';
 import { OWN_CLIENT_ID } from '../config/clients.ts';
 import { sameSecret } from '../platform/secrets.ts';
+import type { Told } from '../records/logouts.ts';
 import type { Relation } from '../records/subjects.ts';
 
 /**
@@ -85,6 +86,26 @@ export function relationOf(client: Client): Relation {
 }
 
 export const legacySource = (client: Client): string | undefined => client['legacy_source'] as string | undefined;
+/** Where scripts of public web clients run: the sites that they are sent back to. */
+export function browserOrigins(
+  clients: readonly Partial<Pick<ClientConfig, 'application_type' | 'redirect_uris' | 'token_endpoint_auth_method'>>[],
+): ReadonlySet<string> {
+  const inBrowser = clients.filter(
+    (client) => client.token_endpoint_auth_method === 'none' && client.application_type === 'web',
+  );
+  return new Set(inBrowser.flatMap(({ redirect_uris: uris = [] }) => uris.map((uri) => new URL(uri).origin)));
+}
+
+/** The e-services with a back channel, as records/logouts.ts knows them. */
+export function toldOf(clients: readonly ClientConfig[]): Told[] {
+  return clients
+    .filter((client) => client.backchannel_logout_uri !== undefined)
+    .map((client) => ({
+      clientId: client.client_id,
+      ...(client.subject_type === 'public' ? {} : { sector: sectorOf(client) }),
+      onExpiry: client.logout_on_expiry,
+    }));
+}
 
 export function libraryMetadata(
   client: ClientConfig,

@@ -49,12 +49,23 @@ interface LoginOutcome {
 export type Outcome = LoginOutcome | { consent: { grantId?: string } } | { error: string; error_description?: string };
 
 export interface SignInGate {
-  /** Nothing when this browser does not hold the sign-in's cookie, whatever its path says. */
-  open(ctx: Context, uid: string): Promise<Opened | undefined>;
-  /** Notes facts (or, without any, that the row exists since a journey has written them itself). */
-  keep(ctx: Context, signIn: SignInUnderWay, facts?: object): void;
+  /**
+   * Nothing when this browser does not hold the sign-in's cookie, whatever its path says. `unread` spares the look at its row
+   * where the cookie tells the address: for steps that need no other fact and rest on no proof but one brought with them.
+   */
+  open(ctx: Context, uid: string, how?: { unread?: boolean }): Promise<Opened | undefined>;
+  /** Notes facts in the row. */
+  keep(ctx: Context, signIn: SignInUnderWay, facts: object): void;
+  /** Notes that the row exists, since a journey has written it with this address. */
+  keepAddress(ctx: Context, signIn: SignInUnderWay, email: string): void;
   /** Hands the outcome over and leads the browser on. Another person's session must be replaced knowingly. */
-  finish(ctx: Context, signIn: SignInUnderWay, outcome: Outcome & { replaceSession?: boolean }): Promise<void>;
+  finish(ctx: Context, signIn: SignInUnderWay, outcome: Outcome & Finish): Promise<void>;
+}
+
+interface Finish {
+  replaceSession?: boolean;
+  /** The proof was brought by this very request: the provider takes it up at once (`takeUp`), and no row holds it. */
+  here?: boolean;
 }
 
 export interface GateDeps extends AdapterDeps {
@@ -72,7 +83,7 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
     return { id: id!, uid: session.uid!, accountId: session.accountId };
   }
 
-  async function open(ctx: Context, uid: string): Promise<Opened | undefined> {
+  async function open(ctx: Context, uid: string, { unread = false } = {}): Promise<Opened | undefined> {
     const kept = readKept(deps, ctx, uid);
     if (!kept) return undefined;
     const past = { clientId: kept.clientId, ...beginning(kept.payload) };
@@ -80,14 +91,15 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
 
     const uidHash = interactionHash(uid);
     // Without a row there are no facts, and an older cookie that says so only leads to the first page.
-    const found = kept.row ? await findInteraction(deps.db, uidHash) : undefined;
+    const looked = kept.row && !(unread && kept.payload && kept.email !== undefined);
+    const found = looked ? await findInteraction(deps.db, uidHash) : undefined;
     const payload = found ? (JSON.parse(found.payload) as InteractionPayload) : kept.payload;
     if (!payload || payload.exp * 1000 <= deps.clock().getTime()) {
       return { stale: payload ? { ...past, ...beginning(payload) } : past };
     }
     const session = await browserSession(ctx);
     // Only being resumed ends a row before its time, and the note of that may have got lost on the way.
-    const gone = kept.row && !found;
+    const gone = looked && !found;
     // What is asked of a session's resident (consent) is over with that session, and begins again with a sign-in.
     const orphaned = payload.prompt.name !== 'login' && payload.session?.uid !== session?.uid;
     if (gone || orphaned) return { finished: { ...past, ...beginning(payload), at: deps.clock() } };
@@ -97,7 +109,7 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
       params: payload.params,
       prompt: payload.prompt,
       session: session && { accountId: session.accountId },
-      facts: found ? (JSON.parse(found.facts) as Record<string, unknown>) : {},
+      facts: found ? (JSON.parse(found.facts) as Record<string, unknown>) : { email: kept.email },
       result: found?.proofStands ? payload.result : undefined,
       expiresAt: new Date(payload.exp * 1000),
       row: {
@@ -105,22 +117,27 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
         payload: JSON.stringify({ ...payload, result: undefined }),
         expiresAt: new Date(payload.exp * 1000),
       },
-      persisted: found !== undefined,
+      persisted: kept.row,
     };
     unitOf(ctx).restart = restartUrl(payload.params);
     return signIn;
   }
 
-  function keep(ctx: Context, signIn: SignInUnderWay, facts?: object): void {
-    if (facts) unitOf(ctx).also(addedFacts(signIn.row, facts, deps.clock()));
+  function keep(ctx: Context, signIn: SignInUnderWay, facts: object): void {
+    unitOf(ctx).also(addedFacts(signIn.row, facts, deps.clock()));
     if (signIn.persisted) return;
     writeKept(deps, ctx, { uid: signIn.uid, clientId: signIn.clientId, payload: payloadOf(signIn), row: true });
+  }
+
+  function keepAddress(ctx: Context, signIn: SignInUnderWay, email: string): void {
+    const { uid, clientId } = signIn;
+    writeKept(deps, ctx, { uid, clientId, payload: payloadOf(signIn), row: true, email });
   }
 
   async function finish(
     ctx: Context,
     signIn: SignInUnderWay,
-    { replaceSession = false, ...result }: Outcome & { replaceSession?: boolean },
+    { replaceSession = false, here = false, ...result }: Outcome & Finish,
   ): Promise<void> {
     const unit = unitOf(ctx);
     const payload = payloadOf(signIn);
@@ -132,7 +149,8 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
     const { login } = whole;
     if (login && session && session.accountId !== login.accountId) {
       if (!replaceSession) throw new Error('another person is signed in in this browser: ask first');
-      unit.change.endSession(artifactId('Session', session.id), sessionUidHash(session.uid));
+      const ids = { id: artifactId('Session', session.id), uidHash: sessionUidHash(session.uid) };
+      unit.change.endSession({ ...ids, told: deps.told() });
       ctx.cookies.set(deps.sessionCookie.name, null, { path: '/', signed: deps.sessionCookie.signed });
       delete payload.session;
     }
@@ -143,9 +161,13 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
       accountId: login?.accountId,
       epoch: login?.epoch,
     };
-    if (signIn.persisted) unit.change.continueInteraction(row);
+    if (here) unit.outcome = { uid: signIn.uid, payload: row.payload };
+    else if (signIn.persisted) unit.change.continueInteraction(row);
     else unit.change.saveInteraction(row);
-    if (login) unit.change.stand(login.accountId, login.epoch);
+    if (login) {
+      unit.rememberProof(login.accountId, login.epoch);
+      unit.change.stand(login.accountId, login.epoch);
+    }
 
     const note = { exp: payload.exp, params: payload.params, prompt: payload.prompt };
     writeKept(deps, ctx, {
@@ -159,7 +181,7 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
     ctx.redirect(`/auth/${signIn.uid}`);
   }
 
-  return { open, keep, finish };
+  return { open, keep, keepAddress, finish };
 }
 
 function beginning(payload: InteractionPayload | undefined): {

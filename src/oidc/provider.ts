@@ -9,11 +9,22 @@ import type { Config } from '../config.ts';
 import type { Queryable } from '../platform/database.ts';
 import type { Log } from '../platform/telemetry.ts';
 import { auditRow } from '../records/audit.ts';
+import type { Told } from '../records/logouts.ts';
+import { PATIENCE } from './back-channel.ts';
 import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
-import { acceptEverySecret, CLIENT_OPTIONS } from './clients.ts';
+import { acceptEverySecret, browserOrigins, CLIENT_OPTIONS } from './clients.ts';
+import { published } from './published.ts';
 import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
+import { signingHere } from './signing.ts';
 import { current } from './unit-of-work.ts';
-import { alwaysNameTheSession, logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
+import {
+  alwaysNameTheSession,
+  logoutSource,
+  noteAnswered,
+  queueLogouts,
+  signOutFlow,
+  type SignOutPages,
+} from './sign-out.ts';
 
 export interface ProviderPages extends SignOutPages {
   /** An error that cannot be told to the e-service. */
@@ -34,6 +45,11 @@ export interface ProviderError {
   route?: string;
   /** The sign-in or sign-out that the request belongs to is gone. */
   lost: boolean;
+  /** Its OAuth code. */
+  error?: string;
+  /** As asked for; it need not be registered. */
+  clientId?: string;
+  uiLocales?: string;
 }
 
 export interface ProviderParts {
@@ -43,12 +59,12 @@ export interface ProviderParts {
   log: Log;
   cookieKeys: string[];
   adapter: AdapterFactory;
+  told: () => readonly Told[];
+  browserOrigins: () => ReadonlySet<string>;
   pages: ProviderPages;
 }
 
 const SECOND = 1000;
-/** How long an e-service may take to answer, in milliseconds. */
-const PATIENCE = 3000;
 /** How long a sign-in page may stay open, in seconds. */
 export const INTERACTION_TTL = 3600;
 
@@ -78,7 +94,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
   const cookie = { httpOnly: true, sameSite: 'lax', secure, signed: true, overwrite: true } as const;
   return {
     adapter: parts.adapter,
-    jwks,
+    jwks: signingHere(jwks),
     findAccount: people.findAccount,
     pairwiseIdentifier: people.pairwiseIdentifier,
     subjectTypes: ['public', 'pairwise'],
@@ -119,12 +135,14 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
           client.clientAuthMethod !== 'none' && 'clientId' in token && token.clientId === client.clientId,
       },
       pushedAuthorizationRequests: { enabled: true },
+      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       backchannelLogout: { enabled: true },
       // By `claims` an e-service would get past the scopes that it is registered for.
       claimsParameter: { enabled: false },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource,
+        // Sign-outs do not lead there (signOutFlow); whoever opens its address does.
         postLogoutSuccessSource: (ctx) => ctx.redirect('/signed-out'),
       },
     },
@@ -145,15 +163,24 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       },
     },
     clientBasedCORS: (_ctx, origin, client) =>
-      client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => originOf(uri) === origin),
-    renderError: (ctx, _out, error) =>
-      parts.pages.problem(ctx, {
+      browserOrigins([client.metadata() as Parameters<typeof browserOrigins>[0][number]]).has(origin),
+    renderError: (ctx, out, error) => {
+      const { client, params, route } = ctx.oidc ?? {};
+      const given = (name: string): string | undefined => {
+        const value = params?.[name];
+        return typeof value === 'string' ? value : undefined;
+      };
+      return parts.pages.problem(ctx, {
         status: ctx.status,
-        route: ctx.oidc?.route,
+        route,
         lost: error.name === 'SessionNotFound',
-      }),
-    // The targets (jwks_uri, back-channel logout) stand in the operator's own files: they may well be on a private network,
-    // which the library's own fetch refuses. Redirects are not followed, and nobody waits long.
+        error: out.error,
+        clientId: client?.clientId ?? given('client_id'),
+        uiLocales: given('ui_locales'),
+      });
+    },
+    // The targets (jwks_uri) stand in the operator's own files: they may well be on a private network, which
+    // the library's own fetch refuses. Redirects are not followed, and nobody waits long.
     fetch: (url, options) =>
       fetch(url, {
         ...options,
@@ -164,8 +191,6 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     clientDefaults: { grant_types: ['authorization_code'], response_types: ['code'] },
   };
 }
-
-const originOf = (uri: string): string | undefined => (URL.canParse(uri) ? new URL(uri).origin : undefined);
 
 /** The library's own page for `response_mode=form_post` is English, with an inline script and without any policy. */
 function providerWithOwnPages(pages: ProviderPages): typeof Provider {
@@ -187,6 +212,8 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
     const provider = new OwnProvider(parts.config.issuer, configuration(parts, people, keys));
     acceptEverySecret(provider);
     alwaysNameTheSession(provider);
+    queueLogouts(provider, parts);
+    noteAnswered(provider);
     provider.proxy = parts.config.listen.proxies > 0;
     for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {
       provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {
@@ -202,10 +229,8 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
       const ended = { accountId: session?.accountId, clientId: client?.clientId, place: ctx.ip };
       current()?.also(auditRow({ kind: 'signed_out', ...ended }, parts.clock()));
     });
-    return {
-      provider,
-      middleware: signOutFlow(mount(provider as never) as Middleware, { pages: parts.pages, subFor: people.subFor }),
-    };
+    const mounted = published(mount(provider as never) as Middleware, parts.browserOrigins);
+    return { provider, middleware: signOutFlow(mounted, { pages: parts.pages, subFor: people.subFor }) };
   };
   let live = build(jwks);
   return {

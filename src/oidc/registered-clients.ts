@@ -3,8 +3,9 @@
  * taken out since the start, which answer for their tokens until those are dead.
  */
 import { readClients, type ClientConfig, type Config, type Fault } from '../config.ts';
+import type { Told } from '../records/logouts.ts';
 import type { Payload } from './adapter.ts';
-import { accountClient, libraryMetadata, validateClients } from './clients.ts';
+import { accountClient, browserOrigins, libraryMetadata, toldOf, validateClients } from './clients.ts';
 import type Provider from 'oidc-provider';
 
 export interface RegisteredClients {
@@ -12,6 +13,10 @@ export interface RegisteredClients {
   client: (id: string | undefined) => ClientConfig | undefined;
   /** For the adapter. */
   metadata: (id: string) => Payload | undefined;
+  /** Those that have a back channel. */
+  told: () => readonly Told[];
+  /** Where their scripts run. */
+  browserOrigins: () => ReadonlySet<string>;
   /** What the library has against the present set. */
   faults(provider: Provider): Promise<Fault[]>;
   /** All of the new set, or, with any fault, none of it. */
@@ -22,6 +27,8 @@ export function registeredClients(config: Config): RegisteredClients {
   const index = (clients: readonly ClientConfig[]): Map<string, ClientConfig> =>
     new Map([accountClient(config.issuer), ...clients].map((client) => [client.client_id, client]));
   let present = index(config.clients);
+  let told = toldOf(config.clients);
+  let origins = browserOrigins(config.clients);
   const tombstones = new Map<string, ClientConfig>();
 
   return {
@@ -33,6 +40,8 @@ export function registeredClients(config: Config): RegisteredClients {
       // Known, so that what it was given can be introspected and ended; it gets nothing new.
       return gone && libraryMetadata({ ...gone, grant_types: [], response_types: [], redirect_uris: [] }, config);
     },
+    told: () => told,
+    browserOrigins: () => origins,
     faults: (provider) => validateClients([...present.values()], config, provider),
     async reload(provider) {
       const { clients, faults } = readClients(config.folder);
@@ -41,6 +50,8 @@ export function registeredClients(config: Config): RegisteredClients {
       if (against.length) return against;
       const before = present;
       present = index(clients);
+      told = toldOf(clients);
+      origins = browserOrigins(clients);
       for (const [id, client] of before) if (!present.has(id)) tombstones.set(id, client);
       for (const id of present.keys()) tombstones.delete(id);
       return [];

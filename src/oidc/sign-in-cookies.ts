@@ -28,6 +28,8 @@ export interface Kept {
   payload?: InteractionPayload;
   /** The sign-in has a row. */
   row: boolean;
+  /** The address as typed. It proves nothing; with it the next page needs no look at the row. */
+  email?: string;
   /** When it was finished, in milliseconds. */
   finishedAt?: number;
 }

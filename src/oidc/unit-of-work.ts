@@ -26,6 +26,8 @@ export class UnitOfWork {
   readonly change = new Change();
   /** Where a lost answer of our own screens may begin again; the provider's routes know it from their parameters. */
   restart?: string;
+  /** A sign-in's outcome that the provider takes up within this request; nothing of it is stored. */
+  outcome?: { uid: string; payload: string };
   /** Set when a read failed for want of a database: the library swallows errors, this one must become 503. */
   outage?: DatabaseUnavailable;
   readonly #payloads = new Map<string, string | null>();
@@ -33,6 +35,7 @@ export class UnitOfWork {
   readonly sessions = new Map<string, ReadSession>();
   readonly #accounts = new Map<string, AccountRow>();
   readonly #proofs = new Map<string, number>();
+  readonly #subjects = new Map<string, string>();
   readonly #flushed: (() => void)[] = [];
 
   constructor(ctx: Context) {
@@ -64,6 +67,15 @@ export class UnitOfWork {
 
   rememberProof(accountId: string, epoch: number): void {
     this.#proofs.set(accountId, epoch);
+  }
+
+  /** The `sub` that a sector knows an account by, where it was read on the way. */
+  subject(accountId: string, sector: string): string | undefined {
+    return this.#subjects.get(`${accountId} ${sector}`);
+  }
+
+  rememberSubjects(accountId: string, subjects: Record<string, string>): void {
+    for (const [sector, sub] of Object.entries(subjects)) this.#subjects.set(`${accountId} ${sector}`, sub);
   }
 
   /** What a name stood for when last read or written here: undefined not asked yet, null known to be nothing. */

@@ -120,6 +120,29 @@ export async function setLocale(
   await tx.query(sql`update accounts set locale = ${locale}, updated_at = ${now} where id = ${accountId}`);
 }
 
+/** The oldest accounts whose hash is `sealed:…`: a fast one that waits to be wrapped. */
+export function sealedHashes(db: Queryable, limit: number): Promise<{ accountId: string; hash: string }[]> {
+  return db.query(sql`
+    select id as "accountId", password_hash as hash from accounts where password_hash like 'sealed:%' order by id limit ${limit}`);
+}
+
+export async function countSealedHashes(db: Queryable): Promise<number> {
+  const [row] = await db.query<{ count: number }>(sql`
+    select count(*) from accounts where password_hash like 'sealed:%'`);
+  return row!.count;
+}
+
+/** A hash that nobody can check any more: the resident sets a password by mail. */
+export async function dropHash(
+  db: Queryable,
+  { accountId, hash }: { accountId: string; hash: string },
+  now: Date,
+): Promise<void> {
+  await db.query(sql`
+    update accounts set password_state = 'none', password_hash = null, password_list = null, updated_at = ${now}
+    where id = ${accountId} and password_hash = ${hash}`);
+}
+
 /** A statement for composing: the resident signed in. */
 export function signedInRow(accountId: string, now: Date): Sql {
   return sql`update accounts set signed_in_at = ${now} where id = ${accountId}`;
@@ -166,10 +189,18 @@ export const erasureDigests = {
     sealer.digests(`${source}\n${legacyId}`, 'erased-legacy-id'),
 };
 
-/** Held shared while erasing and alone while importing: what is erased meanwhile must not come back with the list. */
-export const LISTS_LOCK = 7_112_024;
+/** Held shared by each batch that an import merges, and alone by an erasure: who is erased must not come back with a list. */
+export const MERGE_LOCK = 7_112_025;
 
-/** Erases the account. Its address and old ids (which the caller read in `tx`) never come back by an import. */
+/** Until the end of the transaction no import merges: it waits for one batch at most. */
+export async function holdMerging(tx: Queryable): Promise<void> {
+  await tx.query(sql`select pg_advisory_xact_lock(${MERGE_LOCK})`);
+}
+
+/**
+ * Erases the account. Its address and old ids (which the caller read in `tx`) never come back by an import. It waits for
+ * the batch that an import is merging, so the caller has written to no account before, or the two would wait for each other.
+ */
 export async function eraseAccount(
   tx: Queryable,
   {
@@ -183,7 +214,7 @@ export async function eraseAccount(
   },
   now: Date,
 ): Promise<void> {
-  await tx.query(sql`select pg_advisory_xact_lock_shared(${LISTS_LOCK})`);
+  await tx.query(sql`select pg_advisory_xact_lock(${MERGE_LOCK}), nextval('erasures_made')`);
   const emails = [sealer.digest(account.emailKey, 'erased-email')];
   const ids = legacyIds.map(({ source, id }) => erasureDigests.legacyId(sealer, source, id)[0]!);
   await tx.query(sql`

@@ -8,6 +8,7 @@
  */
 import { sha256 } from '../platform/secrets.ts';
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
+import { subjectsJson } from './subjects.ts';
 
 export interface Artifact {
   id: Buffer;
@@ -34,6 +35,8 @@ export interface FoundArtifact {
   /** The payloads of what belongs to it, read in the same statement. */
   grants?: { id: string; payload: string }[] | null;
   session?: string | null;
+  /** Every `sub` that was given out for the account, by sector. */
+  subjects?: Record<string, string> | null;
 }
 
 export function artifactId(model: string, id: string): Buffer {
@@ -76,10 +79,10 @@ export async function findSession(
   return rows[0];
 }
 
-/** A code or token with its grant and, when it lives by one, its session. */
-export async function findToken(db: Queryable, id: Buffer): Promise<FoundArtifact | undefined> {
-  const rows = await db.query<FoundArtifact>(sql`
-    select ${found}, s.payload as session,
+/** Codes or tokens, each with its grant, the account's `sub`s and, when it lives by one, its session. */
+export function findTokens(db: Queryable, ids: readonly Buffer[]): Promise<(FoundArtifact & { id: Buffer })[]> {
+  return db.query<FoundArtifact & { id: Buffer }>(sql`
+    select a.id, ${found}, s.payload as session, (${subjectsJson(sql`a.account_id`)}) as subjects,
       case when g.id is not null
         then jsonb_build_array(jsonb_build_object('id', a.payload::jsonb ->> 'grantId', 'payload', g.payload))
       end as grants
@@ -91,8 +94,7 @@ export async function findToken(db: Queryable, id: Buffer): Promise<FoundArtifac
       on a.payload like '%"expiresWithSession":true%'
       and s.uid_hash = sha256(convert_to('Session.uid:' || (a.payload::jsonb ->> 'sessionUid'), 'UTF8'))
       and s.account_id = a.account_id and s.epoch = a.epoch
-    where a.id = ${id} and ${alive}`);
-  return rows[0];
+    where a.id = any(${ids}::bytea[]) and ${alive}`);
 }
 
 function rowsOf(artifacts: readonly Artifact[]): Sql {
@@ -161,10 +163,33 @@ export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
     where account.locked_at is null`;
 }
 
-/** Deletes what expired before a time; the caller leaves the longest sign-in between (the library looks at expired rows). */
+const endedSession = (ranOut: Sql): Sql => sql`returning account_id, payload, ${ranOut} as ran_out`;
+const standing = sql`exists (select 1 from accounts account
+  where account.id = artifacts.account_id and account.epoch = artifacts.epoch and account.locked_at is null)`;
+
+/** Ends sessions. This and the next two return what records/logouts.ts makes its orders from. */
+export function endedSessions(ids: readonly Buffer[]): Sql {
+  return sql`delete from artifacts where id = any(${ids}::bytea[]) and model = 'Session' ${endedSession(sql`false`)}`;
+}
+
+/** Those of an account that have outlived their proof: its epoch was raised, it was locked or erased. */
+export function outlivedSessions(accountId: string): Sql {
+  return sql`delete from artifacts where account_id = ${accountId} and model = 'Session' and not ${standing}
+    ${endedSession(sql`false`)}`;
+}
+
+/** A batch of those that expired before a time; one that had also outlived its proof did not merely run out. */
+export function expiredSessions(before: Date): Sql {
+  return sql`delete from artifacts
+    where id in (select id from artifacts where model = 'Session' and expires_at < ${before} limit 1000)
+    ${endedSession(standing)}`;
+}
+
+/** Deletes what expired before a time, but sessions; the caller leaves the longest sign-in between (the library looks at expired rows). */
 export async function sweepArtifacts(db: Queryable, expiredBefore: Date): Promise<number> {
   const rows = await db.query(sql`
-    delete from artifacts where id in (select id from artifacts where expires_at < ${expiredBefore} limit 5000)
+    delete from artifacts where id in 
+      (select id from artifacts where expires_at < ${expiredBefore} and model <> 'Session' limit 5000)
     returning 1`);
   return rows.length;
 }

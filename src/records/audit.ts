@@ -19,7 +19,8 @@ export type AuditKind =
   | 'email_changed'
   | 'legacy_id_linked'
   | 'legacy_id_unlinked'
-  | 'list_imported';
+  | 'list_imported'
+  | 'keys_replaced';
 
 export interface AuditEvent {
   kind: AuditKind;

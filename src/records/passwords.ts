@@ -1,63 +1,47 @@
 /**
  * Owns making and checking passwords: our argon2id, every old form of hash that lists bring (password-forms.ts), and which
- * new passwords are refused. The only importer of argon2. Keeps nothing; hashes rest in accounts.ts's table.
- *
- * Only so many hashes run at once, so that sign-ins cannot starve the machine; a check without a hash costs like one with.
+ * new passwords are refused. Keeps nothing; hashes rest in accounts.ts's table. A check without a hash costs like one with.
  */
 import { createHash, pbkdf2, scrypt, timingSafeEqual, type BinaryLike, type ScryptOptions } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import argon2 from 'argon2';
-import { Problem } from '../platform/refusal.ts';
+import type { Sealer } from '../platform/secrets.ts';
+import { admitted, COST, hash, verify, verifyForeign } from './hashing.ts';
 import { claimedForm, readHash, type Digest, type HashForm } from './password-forms.ts';
 import type { SlowCheck } from './slow-hash-worker.ts';
 
-// OWASP Password Storage Cheat Sheet: argon2id, 19 MiB, two passes, one lane.
-const COST = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
 export const LONGEST = 256;
 
-const AT_ONCE = availableParallelism();
-const MOST_WAITING = 40 * AT_ONCE; // about a second's worth; past that an honest 'busy' beats a queue
-let running = 0;
-const waiting: (() => void)[] = [];
-
-/** Lets only so many work at once. A free place goes straight to the one that waited longest. */
-async function admitted<T>(work: () => Promise<T>): Promise<T> {
-  if (running < AT_ONCE) running++;
-  else if (waiting.length >= MOST_WAITING) throw new Problem('busy', 503, { retryAfter: 2 });
-  else await new Promise<void>((admit) => waiting.push(admit));
-  try {
-    return await work();
-  } finally {
-    const next = waiting.shift();
-    if (next) next();
-    else running--;
-  }
-}
-
 export function hashPassword(plain: string): Promise<string> {
-  return admitted(() => argon2.hash(plain.normalize('NFC'), COST));
+  return admitted(() => hash(plain.normalize('NFC')));
 }
 
 const digested = (algorithm: Digest, salt: string, plain: string): string =>
   createHash(algorithm).update(salt).update(plain).digest('hex');
 
+const SEALED = 'sealed:';
+const SEALED_HASH = 'old-hash';
+
+/**
+ * A list's hash as it may rest in the database at once. A fast one is sealed until `wrapWeakHash` has had its time: a
+ * million of them take hours, and nobody shall wait for that, nor read them meanwhile.
+ */
+export function restingHash(text: string, sealer: Sealer): { hash: string } | { unusable: string } {
+  const form = readHash(text);
+  if (!form || form.form === 'wrapped') return { unusable: claimedForm(text) };
+  return { hash: form.form === 'weak' ? SEALED + sealer.seal(text, SEALED_HASH) : text };
+}
+
+/** What was sealed; undefined where no secret that is in use sealed it. */
+export function unsealed(stored: string, sealer: Sealer): string | undefined {
+  return stored.startsWith(SEALED) ? sealer.open(stored.slice(SEALED.length), SEALED_HASH) : undefined;
+}
+
 /** A fast old hash, wrapped in argon2id, so that none rests readable; undefined for hashes that need no wrapping. */
 export async function wrapWeakHash(text: string): Promise<string | undefined> {
   const weak = readHash(text);
   if (weak?.form !== 'weak') return undefined;
-  return `wrapped$${weak.algorithm}$${weak.salt}$${await admitted(() => argon2.hash(weak.hex, COST))}`;
-}
-
-export function isWeakHash(text: string): boolean {
-  return readHash(text)?.form === 'weak';
-}
-
-/** Whether a list's hash can be checked; if not, the form that it claims to be of, to be named in the report. */
-export function knownHashForm(text: string): 'ok' | { unusable: string } {
-  const known = readHash(text);
-  return known && known.form !== 'wrapped' ? 'ok' : { unusable: claimedForm(text) };
+  return `wrapped$${weak.algorithm}$${weak.salt}$${await admitted(() => hash(weak.hex))}`;
 }
 
 /** Whether a hash that rests in an account can be checked: any known form, but never a fast one as it stands. */
@@ -76,17 +60,24 @@ export interface Verdict {
 const DECOY = `$argon2id$v=19$m=${COST.memoryCost},p=${COST.parallelism},t=${COST.timeCost}$${Buffer.alloc(16, 'decoy').toString('base64').replace(/=+$/, '')}$${'A'.repeat(43)}`;
 
 /** Checks a password. Without a stored hash (no such account, no password yet) it fails at the same cost. */
-export async function verifyPassword(stored: string | undefined, plain: string): Promise<Verdict> {
-  const form = stored === undefined || plain.length > 4 * LONGEST ? undefined : readHash(stored);
+export async function verifyPassword(stored: string | undefined, plain: string, sealer?: Sealer): Promise<Verdict> {
+  const fits = plain.length <= 4 * LONGEST;
+  const form = stored !== undefined && fits ? readHash(stored) : undefined;
+  const weak = stored !== undefined && fits && sealer ? readHash(unsealed(stored, sealer) ?? '') : undefined;
   const ours = form !== undefined && isOurs(form);
   return admitted(async () => {
     if (!form || form.form === 'weak') {
-      await argon2.verify(DECOY, plain.slice(0, LONGEST));
-      return { ok: false, rehash: false };
+      await verify(DECOY, plain.slice(0, LONGEST));
+      const ok = weak?.form === 'weak' && candidates(plain, false).some((typed) => opensWeak(weak, typed));
+      return { ok, rehash: ok };
     }
     const ok = await check(form, stored!, candidates(plain, ours));
     return { ok, rehash: ok && !ours };
   });
+}
+
+function opensWeak({ algorithm, salt, hex }: HashForm & { form: 'weak' }, plain: string): boolean {
+  return timingSafeEqual(Buffer.from(digested(algorithm, salt, plain)), Buffer.from(hex));
 }
 
 function isOurs(form: HashForm): boolean {
@@ -113,9 +104,9 @@ const pbkdf2Async = promisify(pbkdf2);
 async function matches(form: HashForm, plain: string): Promise<boolean> {
   switch (form.form) {
     case 'argon2id':
-      return argon2.verify(form.phc, plain);
+      return isOurs(form) ? verify(form.phc, plain) : verifyForeign(form.phc, plain);
     case 'wrapped':
-      return argon2.verify(form.phc, digested(form.algorithm, form.salt, plain));
+      return verifyForeign(form.phc, digested(form.algorithm, form.salt, plain));
     case 'scrypt': {
       const { N, r, p, salt, hash } = form;
       const maxmem = 128 * r * (N + p + 2); // all that it takes; readHash has bounded it

@@ -139,6 +139,11 @@ export async function givenSubject(
   return row?.sub;
 }
 
+/** A scalar query for composing: what has been given out for the account that a column names, sector to sub, as JSON. */
+export function subjectsJson(accountId: Sql): Sql {
+  return sql`select jsonb_object_agg(sector, sub) from subjects where account_id = ${accountId}`;
+}
+
 /** What has been given out so far: sector to sub. */
 export async function subjectsOf(db: Queryable, accountId: string): Promise<Map<string, string>> {
   const rows = await db.query<{ sector: string; sub: string }>(sql`

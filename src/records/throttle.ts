@@ -102,17 +102,18 @@ export function owe(key: string, now: Date): Sql {
       updated_at = excluded.updated_at, expires_at = excluded.expires_at`;
 }
 
-/** Gives back one try of those noted under `key`; nothing where none is left. */
-export async function giveBackOwed(
-  db: Queryable,
-  { allowances, key }: { allowances: readonly Allowance[]; key: string },
-  now: Date,
-): Promise<void> {
-  await db.query(sql`
-    with owed as (
-      update throttle set points = points - 1 where key = ${key} and points >= 1 and expires_at > ${now} returning 1
-    )
-    ${giveBack(allowances)} and exists (select 1 from owed)`);
+/** A statement that gives back one try of those noted under `key`; nothing where none is left. */
+export function giveBackOwed({ allowances, key }: { allowances: readonly Allowance[]; key: string }, now: Date): Sql {
+  return sql`
+    update throttle set points = greatest(0, throttle.points - due.cost)
+    from (
+      select t.key, due.cost
+      from (select key from throttle where key = ${key} and points >= 1 and expires_at > ${now} for update) owed
+      cross join lateral (select owed.key, 1 union all select wanted.key, wanted.cost from ${buckets(allowances)}) as due (key, cost)
+      join throttle t on t.key = due.key
+      order by t.key for update of t
+    ) as due
+    where throttle.key = due.key`;
 }
 
 /** Removes at most `batch` buckets that have run empty; returns how many. */

@@ -155,7 +155,7 @@ export async function makeWhole(tx: Queryable, accounts: readonly WholeAccount[]
 }
 
 /** Returns those whose sub is somebody else's here. */
-export async function keepTombstones(tx: Queryable, tombstones: readonly Tombstone[]): Promise<Tombstone[]> {
+export async function keepTombstones<T extends Tombstone>(tx: Queryable, tombstones: readonly T[]): Promise<T[]> {
   await tx.query(sql`
     insert into subjects (sector, account_id, sub, created_at)
     select sector, account_id, sub, created_at from jsonb_to_recordset(${JSON.stringify(tombstones)}::jsonb)

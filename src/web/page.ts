@@ -13,7 +13,7 @@ import type { Sealer } from '../platform/secrets.ts';
 import type { Assets } from './assets.ts';
 import type { FormGuard } from './form.ts';
 import { FORM_TOKEN_FIELD, makeFormGuard, readQuery, writeCookie } from './form.ts';
-import { formTarget, setSecurityHeaders } from './security-headers.ts';
+import { formTarget, setPageHeaders } from './security-headers.ts';
 
 export interface PageTools {
   texts: Texts;
@@ -40,7 +40,10 @@ export interface Page {
   duration(milliseconds: number, form: 'lasting' | 'after'): string;
   render(view: string, locals?: object, options?: { status?: number }): Promise<void>;
   /** The page for a Problem: what happened, what to do, and the number under which the log has it. */
-  problem(problem: { code: string; status: number }, locals?: { reference?: string; service?: object }): Promise<void>;
+  problem(
+    problem: { code: string; status: number },
+    locals?: { reference?: string; service?: object; signOut?: string },
+  ): Promise<void>;
   /** The same page again, with what was wrong with the input (422). */
   refuse(view: string, locals: object, errors: FieldError[]): Promise<void>;
 }
@@ -61,6 +64,8 @@ const PROBLEMS: Readonly<Record<string, { title: string; text: string }>> = {
   bad_request: { title: 'problem.bad_request_title', text: 'problem.bad_request_text' },
   method_not_allowed: { title: 'problem.not_found_title', text: 'problem.not_found_text' },
   sign_in_lost: { title: 'stale.title', text: 'stale.no_way' },
+  unknown_service: { title: 'problem.unknown_service_title', text: 'problem.unknown_service_text' },
+  sign_out_error: { title: 'problem.sign_out_error_title', text: 'problem.sign_out_error_text' },
   service_error: { title: 'problem.service_error_title', text: 'problem.service_error_text' },
 };
 const FAULT = { title: 'problem.unexpected_title', text: 'problem.unexpected_text' };
@@ -72,8 +77,8 @@ export function pageOf(ctx: Context): Page {
 
 export function pages(tools: PageTools): Middleware {
   const guard = makeFormGuard({ sealer: tools.sealer, issuer: tools.config.issuer });
-  const withViews = views(VIEWS, { extension: 'pug', options: { cache: true, basedir: VIEWS } });
-  const renderer: Renderer = (ctx, view, locals) => ctx.render(view, locals);
+  const withViews = views(VIEWS, { extension: 'pug', options: { cache: true, compileDebug: false, basedir: VIEWS } });
+  const renderer: Renderer = (ctx, view, locals) => ctx.render(`${view}.pug`, locals);
   return (ctx, next) => {
     ctx.state.formGuard = guard;
     ctx.state.page = makePage(ctx, { ...tools, guard, renderer });
@@ -102,7 +107,7 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
   let t = texts.for(language);
 
   const show = async (view: string, locals: object, errors: FieldError[]): Promise<void> => {
-    setSecurityHeaders(ctx, { https, formTargets: [...formTargets] });
+    setPageHeaders(ctx, [...formTargets]);
     ctx.set('Content-Language', language);
     const messages = errors.map(({ field, key, values }) => ({ field, message: t(key, values) }));
     await tools.renderer(ctx, view, {

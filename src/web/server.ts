@@ -28,6 +28,7 @@ import { setPasswordScreen } from './screens/set-password.ts';
 import { signInScreen } from './screens/sign-in.ts';
 import { signedOutScreen } from './screens/signed-out.ts';
 import { unknownAddressScreen } from './screens/unknown-address.ts';
+import { guardEveryAnswer } from './security-headers.ts';
 
 export interface ServerParts extends ScreenParts {
   config: Config;
@@ -38,6 +39,8 @@ export interface ServerParts extends ScreenParts {
   pages: Middleware;
   unitOfWork: Middleware;
   provider: Middleware;
+  /** Stands around the screens: the provider takes up what one of them has finished. */
+  takeUp: Middleware;
 }
 
 const SCREENS = [
@@ -70,6 +73,7 @@ export function webApp(parts: ServerParts): Koa {
   app.silent = true;
   app.on('error', (error: Error) => parts.log.debug({ err: error }, 'the connection ended early'));
 
+  app.use(guardEveryAnswer(config.issuer));
   app.use(parts.health);
   app.use(requestLog(parts.log));
   app.use(parts.assets);
@@ -85,6 +89,7 @@ export function webApp(parts: ServerParts): Koa {
     if (screen.post) router.post(screen.path, asMiddleware(screen.post));
   }
   app.use(nothingThere);
+  app.use(parts.takeUp);
   app.use(router.routes());
   app.use(router.allowedMethods());
   app.use(signOutForm);
@@ -213,7 +218,11 @@ function asProblem(thrown: unknown): Problem {
   return new Problem('fault', 500, { cause: thrown });
 }
 
-export async function problemPage(ctx: Context, problem: { code: string; status: number }): Promise<void> {
+export async function problemPage(
+  ctx: Context,
+  problem: { code: string; status: number },
+  locals: { service?: object; signOut?: string } = {},
+): Promise<void> {
   const reference = ctx.state['requestId'] as string;
-  await pageOf(ctx).problem(problem, { reference });
+  await pageOf(ctx).problem(problem, { ...locals, reference });
 }

@@ -23,10 +23,14 @@ export interface Opened {
 type Work = (ctx: Context, opened: Opened) => Promise<void>;
 
 /** Wraps a screen below `/sign-in/<uid>`: it runs only for the browser that holds this sign-in, and only while it lives. */
-export function inSignIn(parts: ScreenParts, work: Work, prompt = 'login'): (ctx: Context) => Promise<void> {
+export function inSignIn(
+  parts: ScreenParts,
+  work: Work,
+  { prompt = 'login', unread = false }: { prompt?: string; unread?: boolean } = {},
+): (ctx: Context) => Promise<void> {
   return async (ctx) => {
     const uid = String((ctx.params as Record<string, string>)['uid']);
-    const opened = await parts.gate.open(ctx, uid);
+    const opened = await parts.gate.open(ctx, uid, { unread });
     if (!opened || !('uid' in opened)) return offerWayOn(ctx, parts, opened);
     const page = pageOf(ctx);
     page.preferLanguage(textOf(opened.params['ui_locales']));
@@ -39,6 +43,10 @@ export function inSignIn(parts: ScreenParts, work: Work, prompt = 'login'): (ctx
     await work(ctx, { underWay: opened, service });
   };
 }
+
+/** The same for address and password: all that they need to know stands in the browser's cookie. */
+export const inFirstSteps = (parts: ScreenParts, work: Work): ((ctx: Context) => Promise<void>) =>
+  inSignIn(parts, work, { unread: true });
 
 /** How long after its end a sign-in met again is taken for a double click or a step back. */
 const JUST_FINISHED = 120_000;
@@ -122,11 +130,12 @@ export async function finishSignIn(
   };
   parts.visitors.remember(ctx, proof.emailKey);
   const unit = current()!;
+  unit.rememberAccount(proof.account);
   for (const write of writes) unit.also(write);
   unit.onFlush(() => metrics.signIns.inc({ outcome: 'signed_in' }));
   if (underWay.session && underWay.session.accountId !== proof.accountId) {
     parts.gate.keep(ctx, underWay, { login });
     return goOn(ctx, `/sign-in/${underWay.uid}/other-person`);
   }
-  await parts.gate.finish(ctx, underWay, { login });
+  await parts.gate.finish(ctx, underWay, { login, here: true });
 }

@@ -6,7 +6,7 @@ import { mailWriter, makeMails, type RenderedMail } from '../../src/mail/mails.t
 import { sql } from '../../src/platform/database.ts';
 import { loadTexts } from '../../src/platform/i18n.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
-import { erasureDigests, LISTS_LOCK } from '../../src/records/accounts.ts';
+import { erasureDigests, MERGE_LOCK } from '../../src/records/accounts.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 const DAY = 86_400_000;
@@ -165,12 +165,18 @@ describe('erasing', () => {
     expect(await left()).toEqual([id]);
   });
 
-  test('does not run into an import', async () => {
+  test('waits for the rows that an import is merging', async () => {
     const { id } = await account();
-    await place.database.session(async (session) => {
-      await session.query(sql`select pg_advisory_lock(${LISTS_LOCK})`);
-      expect(await erase(id)).toBe('importing');
+    let erasing: Promise<unknown> | undefined;
+    await place.database.transaction(async (tx) => {
+      await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
+      erasing = erase(id);
+      for (let waiting: unknown[] = []; waiting.length === 0;)
+        waiting = await tx.query(sql`select 1 from pg_locks where not granted`);
+      await tx.query(sql`
+        insert into legacy_ids (source, legacy_id, account_id, created_at) values ('late', 'x', ${id}, ${NOW})`);
     });
+    expect(await erasing).toBe(false);
     expect(await left()).toEqual([id]);
   });
 });

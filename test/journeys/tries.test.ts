@@ -36,6 +36,7 @@ function make() {
   } as const;
   const parts = {
     database: db.database,
+    sealer,
     config,
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits }),

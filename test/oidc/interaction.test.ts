@@ -10,6 +10,7 @@ import {
   codeIn,
   locationOf,
   openWorld,
+  rows,
   signIn,
   type World,
 } from './support.ts';
@@ -163,6 +164,48 @@ describe('clicked twice', () => {
     browser.cookies = before;
     await browser.post(`${page}?account=${account}`);
     expect(world.opened).toHaveProperty('finished.restart');
+  });
+});
+
+describe('a proof brought by the request that finishes', () => {
+  test('is taken up at once: the answer is the code, and nothing is left of the sign-in', async () => {
+    const browser = new Browser(world);
+    const page = await beginSignIn(browser);
+    await browser.post(`${page}?fact=address`);
+    await world.db.query(sql`delete from artifacts`);
+    world.statements();
+    const answer = await browser.post(`${page}?account=${account}&here=yes`);
+    codeIn(answer);
+    expect(answer.status).toBe(303);
+    // The support's own look at the epoch, the row's facts, and all that is written.
+    expect(world.statements()).toBe(3);
+    expect(await world.db.query(sql`select 1 from interactions`)).toEqual([]);
+    expect(await rows(world.db, 'Session')).toBe(1);
+    // The way back is not open once more.
+    expect(locationOf(await browser.get(page.replace('/sign-in/', '/auth/')))).not.toContain('code=');
+    codeIn(await browser.get(authorizationPath()));
+  });
+
+  test('gives both halves of a double click a code, each by its own proof', async () => {
+    const browser = new Browser(world);
+    const page = await beginSignIn(browser);
+    await browser.post(`${page}?fact=address`);
+    const last = `${page}?account=${account}&here=yes`;
+    for (const answer of await Promise.all([browser.post(last), browser.post(last)])) codeIn(answer);
+  });
+
+  test('gives nothing when it was outlived before all is written', async () => {
+    const browser = new Browser(world);
+    const page = await beginSignIn(browser);
+    await browser.post(`${page}?fact=address`);
+    const before = await rows(world.db, 'Session');
+    world.during = async () =>
+      void (await world.db.query(sql`update accounts set epoch = epoch + 1 where id = ${account}`));
+    const answer = await browser.post(`${page}?account=${account}&here=yes`);
+    world.during = undefined;
+    expect(locationOf(answer)).toMatch(/^\/auth\?/);
+    expect(answer.headers.getSetCookie()).toEqual([]);
+    expect(await rows(world.db, 'Session')).toBe(before);
   });
 });
 

@@ -13,6 +13,7 @@ import { makeLog } from '../../src/platform/telemetry.ts';
 import { makeAdapter, type Payload } from '../../src/oidc/adapter.ts';
 import { makeSignInGate, type Opened, type SignInGate, type SignInUnderWay } from '../../src/oidc/interaction.ts';
 import { makeKeys, type Keys } from '../../src/oidc/keys.ts';
+import { takeUp } from '../../src/oidc/take-up.ts';
 import { unitOfWork } from '../../src/oidc/unit-of-work.ts';
 import { testDatabase } from '../support/database.ts';
 
@@ -73,7 +74,7 @@ export async function openWorld(overrides: Partial<Configuration> = {}): Promise
   );
   const world = { db, keys, origin, now, opened: undefined } as unknown as World;
   const clock = () => world.now;
-  const deps = { db, clock, sealer, issuer: origin, client: (id: string) => clients.get(id) };
+  const deps = { db, clock, sealer, issuer: origin, client: (id: string) => clients.get(id), told: () => [] };
   world.gate = makeSignInGate({ ...deps, sessionCookie: { name: '_session', signed: true } });
 
   const policy = interactionPolicy.base();
@@ -126,10 +127,12 @@ export async function openWorld(overrides: Partial<Configuration> = {}): Promise
     await next();
     await world.during?.(ctx);
   });
-  app.use(signInPage(world));
-  app.use(async (ctx, next) => {
+  const provider: Koa.Middleware = async (ctx, next) => {
     await mount(world.provider as unknown as Koa)(ctx, next);
-  });
+  };
+  app.use(takeUp(provider, { resumeCookie: '_interaction_resume' }));
+  app.use(signInPage(world));
+  app.use(provider);
 
   const handle = app.callback();
 
@@ -181,7 +184,7 @@ function signInPage(world: World): Koa.Middleware {
 }
 
 async function posted(world: World, ctx: Koa.Context, signIn: SignInUnderWay): Promise<void> {
-  const { account, consent, fact, error, replace } = ctx.query as Record<string, string | undefined>;
+  const { account, consent, fact, error, replace, here } = ctx.query as Record<string, string | undefined>;
   if (fact) return world.gate.keep(ctx, signIn, { [fact]: true });
   if (consent) return world.gate.finish(ctx, signIn, { consent: {} });
   if (error) return world.gate.finish(ctx, signIn, { error });
@@ -189,6 +192,7 @@ async function posted(world: World, ctx: Koa.Context, signIn: SignInUnderWay): P
   await world.gate.finish(ctx, signIn, {
     login: { accountId: account!, epoch: row!.epoch, ts: Math.floor(world.now.getTime() / 1000) },
     replaceSession: replace !== undefined,
+    here: here !== undefined,
   });
 }
 

@@ -112,7 +112,7 @@ test('a token brings its grant and the session that it lives by, in one statemen
   });
   await save(grant, session, token);
   const before = db.counts.statements;
-  const found = await artifacts.findToken(db, token.id);
+  const [found] = await artifacts.findTokens(db, [token.id]);
   expect(db.counts.statements - before).toBe(1);
   expect(found).toMatchObject({ grants: [{ id: 'g2', payload: grant.payload }], session: session.payload });
 });

@@ -201,17 +201,19 @@ describe('a proof by the old password', () => {
   });
 
   test('on its way back to the provider is dead once the password has changed', async () => {
-    const email = await resident();
+    const [here, next] = [await resident(), await resident()];
     const browser = world.browser();
     await begin(browser);
-    await browser.submit({ username: email });
-    await browser.submit({ 'current-password': PASSWORD }, { follow: false });
+    await signIn(browser, here);
+    await begin(browser, { prompt: 'login' });
+    await signIn(browser, next);
+    await browser.submit({}, { follow: false });
     const wayBack = sentTo(browser);
     expect(wayBack.pathname).toMatch(/^\/auth\//);
-    await setsAnotherPassword(email);
+    await setsAnotherPassword(next);
     await browser.get(wayBack);
     expect(browser.page.leadsTo?.searchParams.get('code') ?? '').toBe('');
-    expect(await isSignedIn(browser, email)).toBe(false);
+    expect(await isSignedIn(browser, next)).toBe(false);
   });
 });
 

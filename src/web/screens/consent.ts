@@ -5,7 +5,7 @@ import type { Screen, ScreenParts } from '../screen.ts';
 import { inSignIn, textOf } from '../sign-in-pages.ts';
 
 export function consentScreen(parts: ScreenParts): Screen {
-  const inPrompt = (work: Parameters<typeof inSignIn>[1]) => inSignIn(parts, work, 'consent');
+  const inPrompt = (work: Parameters<typeof inSignIn>[1]) => inSignIn(parts, work, { prompt: 'consent' });
   return {
     path: '/sign-in/:uid/consent',
     get: inPrompt(async (ctx, { underWay, service }) => {

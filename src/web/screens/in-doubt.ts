@@ -5,7 +5,7 @@ import type { Screen, ScreenParts } from '../screen.ts';
 import { inSignIn } from '../sign-in-pages.ts';
 
 export function inDoubtScreen(parts: ScreenParts): Screen {
-  const inPrompt = (work: Parameters<typeof inSignIn>[1]) => inSignIn(parts, work, 'in_doubt');
+  const inPrompt = (work: Parameters<typeof inSignIn>[1]) => inSignIn(parts, work, { prompt: 'in_doubt' });
   return {
     path: '/sign-in/:uid/in-doubt',
     get: inPrompt((ctx, { service }) => pageOf(ctx).render('in-doubt', { service }, { status: 403 })),

@@ -4,18 +4,18 @@ import { canonicalAddress } from '../../records/addresses.ts';
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
 import { goOn, type Screen, type ScreenParts } from '../screen.ts';
-import { emailOf, finishSignIn, inSignIn, tooMany } from '../sign-in-pages.ts';
+import { emailOf, finishSignIn, inFirstSteps, tooMany } from '../sign-in-pages.ts';
 
 export function passwordScreen(parts: ScreenParts): Screen {
   const conceal = parts.config.signIn.unknownAddress === 'conceal';
   return {
     path: '/sign-in/:uid/password',
-    get: inSignIn(parts, async (ctx, { underWay, service }) => {
+    get: inFirstSteps(parts, async (ctx, { underWay, service }) => {
       const email = emailOf(underWay);
       if (!email) return goOn(ctx, `/sign-in/${underWay.uid}`);
       await pageOf(ctx).render('password', { service, email, uid: underWay.uid, conceal });
     }),
-    post: inSignIn(parts, async (ctx, { underWay, service }) => {
+    post: inFirstSteps(parts, async (ctx, { underWay, service }) => {
       const email = emailOf(underWay);
       const { password } = await readForm(ctx, { password: { max: 4096, required: true } });
       if (!email) return goOn(ctx, `/sign-in/${underWay.uid}`);

@@ -1,20 +1,21 @@
 /** The address step: asks for the e-mail address only. */
+import { displayAddress } from '../../records/addresses.ts';
 import { addedFacts } from '../../records/interactions.ts';
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
 import { goOn, type Screen, type ScreenParts } from '../screen.ts';
-import { emailOf, inSignIn, originOf, textOf, tooMany } from '../sign-in-pages.ts';
+import { emailOf, inFirstSteps, originOf, textOf, tooMany } from '../sign-in-pages.ts';
 
 export function signInScreen(parts: ScreenParts): Screen {
   return {
     path: '/sign-in/:uid',
-    get: inSignIn(parts, async (ctx, { underWay, service }) => {
+    get: inFirstSteps(parts, async (ctx, { underWay, service }) => {
       const { session, params } = underWay;
       const known = session && (await parts.session.account(session.accountId));
       const email = emailOf(underWay) ?? known?.email ?? textOf(params['login_hint']) ?? '';
       await pageOf(ctx).render('sign-in', { service, email: email.slice(0, 320) });
     }),
-    post: inSignIn(parts, async (ctx, { underWay, service }) => {
+    post: inFirstSteps(parts, async (ctx, { underWay, service }) => {
       const page = pageOf(ctx);
       const { email: typed } = await readForm(ctx, { email: { max: 1000, required: true } });
       const now = parts.clock();
@@ -31,7 +32,7 @@ export function signInScreen(parts: ScreenParts): Screen {
         return page.refuse('sign-in', { service, email: typed }, [{ field: 'email', key: 'sign-in.email_invalid' }]);
       }
       // Only now is there a row: what is no address was not looked up and has made none.
-      parts.gate.keep(ctx, underWay);
+      parts.gate.keepAddress(ctx, underWay, displayAddress(typed));
       if ('refused' in identified) return tooMany(ctx, identified.retryAfter, service);
       goOn(ctx, `/sign-in/${underWay.uid}/${identified.page}`);
     }),

@@ -1,0 +1,98 @@
+/**
+ * Owns the work of argon2id: which of two libraries does it, how many hashes run at once, and that they give way to all else.
+ *
+ * A hash keeps a core busy for tens of milliseconds on libuv's threads. As many run as there are cores, fewer while the
+ * event loop lags, and a bounded number wait; past that an honest 'busy' beats a queue. Where the system lets threads have
+ * priorities of their own (Linux) the hashes take only what tokens and pages leave. Knows no password and no account.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism, constants, setPriority } from 'node:os';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import argon2 from 'argon2';
+import { Problem } from '../platform/refusal.ts';
+
+/** OWASP Password Storage Cheat Sheet: argon2id, 19 MiB (in KiB), two passes, one lane. */
+export const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
+
+// The same hash in half the time, where there is a binary for this machine; an optional dependency.
+const swift = await import('@node-rs/argon2').catch(() => undefined);
+const ARGON2ID = 2;
+
+/** Which library does our own hashes, for `tunnus check`. */
+export const engine = swift ? '@node-rs/argon2' : 'argon2';
+
+/** A PHC string of our own cost. */
+export function hash(plain: string): Promise<string> {
+  return swift ? swift.hash(plain, { ...COST, algorithm: ARGON2ID }) : argon2.hash(plain, COST);
+}
+
+/** Checks against a PHC string of our own cost. */
+export function verify(phc: string, plain: string): Promise<boolean> {
+  return swift ? swift.verify(phc, plain) : argon2.verify(phc, plain);
+}
+
+/** Checks against an argon2id PHC string of any cost. */
+export function verifyForeign(phc: string, plain: string): Promise<boolean> {
+  return argon2.verify(phc, plain);
+}
+
+const CORES = availableParallelism();
+/** For each that runs: well under a second's worth. */
+const WAITING_EACH = 40;
+/** Of the event loop, in milliseconds: above the first one hash less runs, below the second one more. */
+const LAGGING = 20;
+const CALM = 5;
+const LOOK_EVERY = 100;
+const RESOLUTION = 5;
+
+let limit = CORES;
+let running = 0;
+const waiting: (() => void)[] = [];
+
+const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
+let lookedAt = 0;
+
+function adapt(): void {
+  const now = performance.now();
+  if (now - lookedAt < LOOK_EVERY) return;
+  lookedAt = now;
+  const lag = delay.percentile(90) / 1e6 - RESOLUTION;
+  delay.reset();
+  if (lag > LAGGING) limit = Math.max(1, limit - 1);
+  else if (lag < CALM) limit = Math.min(CORES, limit + 1);
+}
+
+/** Lets only so many work at once; who waited longest comes next. Throws the Problem 'busy' when too many wait. */
+export async function admitted<T>(work: () => Promise<T>): Promise<T> {
+  if (running >= limit) {
+    if (waiting.length >= WAITING_EACH * limit) throw new Problem('busy', 503, { retryAfter: 2 });
+    await new Promise<void>((admit) => waiting.push(admit));
+  } else if (running++ === 0) delay.enable();
+  try {
+    return await work();
+  } finally {
+    giveWay();
+    adapt();
+    running--;
+    while (running < limit && waiting.length > 0) {
+      running++;
+      waiting.shift()!();
+    }
+    if (running === 0) delay.disable();
+  }
+}
+
+let gaveWay = false;
+
+/** Lowers libuv's threads, which exist once the first hash is done. Reading the clock of a lagging loop stays the other guard. */
+function giveWay(): void {
+  if (gaveWay) return;
+  gaveWay = true;
+  try {
+    for (const thread of readdirSync('/proc/self/task'))
+      if (readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').startsWith('libuv-worker'))
+        setPriority(Number(thread), constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // No Linux, or not allowed: the limit alone keeps the balance.
+  }
+}
