@@ -9,6 +9,7 @@ import type { ClientConfig, Config, Fault } from '../config.ts';
 import { OWN_CLIENT_ID } from '../config/clients.ts';
 import { sameSecret } from '../platform/secrets.ts';
 import type { Told } from '../records/logouts.ts';
+import { sectorOfList } from '../records/subjects.ts';
 
 /**
  * What the library keeps for us on its client, under these names (`client['sector']`).
@@ -58,7 +59,7 @@ export function accountClient(issuer: string): ClientConfig {
  * `subject_type: legacy` share their user list: two lists on one host may use the same id for two people.
  */
 export function sectorOf(client: ClientConfig): string {
-  if (client.subject_type === 'legacy') return `legacy:${client.legacy_source}`;
+  if (client.subject_type === 'legacy') return sectorOfList(client.legacy_source!);
   if (client.sector_identifier_uri) return new URL(client.sector_identifier_uri).host;
   const [first] = client.redirect_uris;
   const url = first === undefined ? undefined : new URL(first);
