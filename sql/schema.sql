@@ -234,10 +234,11 @@ create table subjects (
   account_id uuid not null,
   sub text not null,
   created_at timestamp with time zone not null,
-  constraint subjects_pkey PRIMARY KEY (sector, account_id),
-  constraint subjects_sector_sub_key UNIQUE (sector, sub)
+  retired_at timestamp with time zone,
+  constraint subjects_pkey PRIMARY KEY (sector, sub)
 );
 CREATE INDEX subjects_account ON public.subjects USING btree (account_id);
+CREATE UNIQUE INDEX subjects_current ON public.subjects USING btree (sector, account_id) WHERE (retired_at IS NULL);
 
 create table throttle (
   key text not null,

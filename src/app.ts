@@ -10,16 +10,18 @@ import { startJobs, type JobParts } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
 import { allowances } from './journeys/allowances.ts';
 import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
+import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
 import { passwordLink } from './journeys/password-link.ts';
 import { progressMetric } from './journeys/progress.ts';
 import type { EService } from './journeys/rehearse.ts';
 import { signIn } from './journeys/sign-in.ts';
+import { supportRequests } from './journeys/support-request.ts';
 import { support, type Support } from './journeys/support.ts';
 import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
 import { makeAdapter } from './oidc/adapter.ts';
 import { backChannel } from './oidc/back-channel.ts';
-import { relationOfFile } from './oidc/clients.ts';
+import { relationOfFile, sectorOf } from './oidc/clients.ts';
 import { consent } from './oidc/consent.ts';
 import { makeSignInGate } from './oidc/interaction.ts';
 import { scheduleKeys } from './oidc/key-schedule.ts';
@@ -175,6 +177,7 @@ export async function startTunnus({
       signIn: signIn(parts),
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
+      supportRequests: supportRequests(parts),
       client: registered.client,
     } satisfies ScreenParts;
     const web = webApp({
@@ -243,15 +246,21 @@ export const sealing = ({ database, sealer }: Omit<Connection, 'close'>) => ({
   reseal: () => reseal(database, sealer),
 });
 
-/** Support's journey, for the commands. */
-export function supportFor({ database, sealer, config }: Connection & { config: Config }, actor: string): Support {
-  return support({
+/** Support's journeys, for the commands. */
+export function supportFor(
+  { database, sealer, config }: Connection & { config: Config },
+  actor: string,
+): Support & IdentityChanges {
+  const parts = {
     database,
+    sealer,
     config,
     actor,
+    sectorOf,
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits: config.limits }),
-  });
+  };
+  return { ...support(parts), ...identityChanges(parts) };
 }
 
 /** By what each e-service knows residents, for the rehearsal. */

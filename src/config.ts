@@ -56,6 +56,8 @@ export interface Settings {
     readonly passwordPerPlace: number;
     readonly addressesPerPlace: number;
     readonly linksPerAddress: number;
+    readonly requestsPerAddress: number;
+    readonly requestsPerPlace: number;
   };
 }
 

@@ -217,6 +217,9 @@ interface Failure extends Reply {
 /** What came of a try: the mail server's answer, and why where it did not take the mail. */
 type Handed = Reply | Failure;
 
+/** RFC 3834. Not on what a person wrote: a desk of support may drop it. */
+const FROM_A_MACHINE = { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' };
+
 function mailSender({ mail: settings }: JobParts['config']): (mail: RenderedMail, id: string) => Promise<Handed> {
   const { url, from } = settings;
   if (!url) return () => Promise.resolve({ reason: 'mail.url is not set', final: false });
@@ -232,6 +235,7 @@ function mailSender({ mail: settings }: JobParts['config']): (mail: RenderedMail
   return async (mail, id) => {
     // An address is one address: nothing in it may become a header or a second recipient.
     if (/[\p{Cc}\s<>,;]/u.test(mail.to)) return { reason: 'the address is no address', final: true };
+    const replyTo = mail.person?.replyTo;
     const sending = transport.sendMail({
       from: from.includes('<') ? from : { name: mail.brand, address: from },
       to: { name: '', address: mail.to },
@@ -239,11 +243,8 @@ function mailSender({ mail: settings }: JobParts['config']): (mail: RenderedMail
       text: mail.text,
       html: mail.html,
       messageId: id,
-      headers: {
-        'Content-Language': mail.language,
-        'Auto-Submitted': 'auto-generated',
-        'X-Auto-Response-Suppress': 'All',
-      },
+      ...(replyTo && { replyTo: { name: '', address: replyTo } }),
+      headers: { 'Content-Language': mail.language, ...(mail.person ? {} : FROM_A_MACHINE) },
     });
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<never>((_, reject) => {

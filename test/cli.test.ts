@@ -65,6 +65,9 @@ describe('a wrong call', () => {
     [['accounts', 'import']],
     [['accounts', 'import', 'x.csv']],
     [['accounts', 'show']],
+    [['accounts', 'show', 'a@example.com', '--source', 'x']],
+    [['accounts', 'set-email', 'a@example.com', 'b@example.com']],
+    [['accounts', 'link', 'a@example.com', '--source', 'x']],
     [['serve', '--no-such-option']],
   ])('%j ends with 2 and says what is expected', async (words) => {
     const ended = await tunnus(...words);
@@ -76,7 +79,8 @@ describe('a wrong call', () => {
   test('--help ends with 0', async () => {
     const { code, out } = await tunnus('accounts', '--help');
     expect(code).toBe(0);
-    for (const command of ['import', 'show', 'resend', 'lock', 'unlock']) expect(out).toContain(command);
+    for (const command of 'import show resend set-email lock unlock link unlink erase'.split(' '))
+      expect(out).toContain(command);
   });
 });
 
@@ -216,6 +220,33 @@ describe('support', () => {
   test('is told of an address that nobody has, with 1', async () => {
     const ended = await tunnus('accounts', 'show', 'nobody@example.com');
     expect(ended).toMatchObject({ code: 1, err: 'no account has this address\n' });
+  });
+
+  test('changes who is who only with a reason or a yes, and says in a line what was wrong', async () => {
+    const why = ['--reason', 'by telephone\u001b[2J'];
+    const odd = await tunnus('accounts', 'set-email', 'matti@example.com', `no\u001b[2J${'x'.repeat(10_000)}`, ...why);
+    expect(odd).toMatchObject({ code: 2, err: 'the new address is no e-mail address\n' });
+    const taken = await tunnus('accounts', 'set-email', 'matti@example.com', 'Maija@example.com', ...why, '--json');
+    expect([taken.code, JSON.parse(taken.out)]).toEqual([1, { refused: 'address_taken' }]);
+    const set = await tunnus('accounts', 'set-email', 'matti@example.com', 'matti.uusi@example.com', ...why);
+    expect(set).toMatchObject({ code: 0, out: 'Done.\n', err: '' });
+
+    const id = ['--source', 'kartta', '--legacy-id', 'K77'];
+    const doubtful = await tunnus('accounts', 'link', 'matti.uusi@example.com', ...id);
+    expect(doubtful.code).toBe(2);
+    expect(doubtful.err).toContain('No list that was imported has this id');
+    expect((await tunnus('accounts', 'link', 'matti.uusi@example.com', ...id, '--yes')).code).toBe(0);
+    expect((await tunnus('accounts', 'show', ...id)).out).toContain('matti.uusi@example.com');
+  });
+
+  test('erases only with a yes, and sees afterwards that it was', async () => {
+    const asked = await tunnus('accounts', 'erase', 'matti.uusi@example.com');
+    expect(asked.code).toBe(2);
+    expect(asked.err).toContain('This erases matti.uusi@example.com for good');
+    expect((await tunnus('accounts', 'erase', 'matti.uusi@example.com', '--yes')).code).toBe(0);
+    const gone = await tunnus('accounts', 'show', 'matti.uusi@example.com');
+    expect(gone).toMatchObject({ code: 1, out: '' });
+    expect(gone.err).toMatch(/^the account with this address was erased: 20[\d-]+T[\d:.]+Z\n$/);
   });
 
   test('never sees a password or its hash', async () => {

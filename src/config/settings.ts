@@ -106,6 +106,8 @@ export const SETTINGS = {
     passwordPerPlace: whole(3, 15),
     addressesPerPlace: whole(10, 100),
     linksPerAddress: whole(2, 5),
+    requestsPerAddress: whole(2, 10),
+    requestsPerPlace: whole(2, 50),
   },
 } as const;
 
@@ -122,7 +124,14 @@ const DEFAULTS: Pick<Settings, Defaulted> = {
   session: { idle: milliseconds('12h')!, absolute: milliseconds('14d')! },
   retention: { dormant: 'off' },
   keys: { algorithms: ['RS256', 'ES256'], rotation: milliseconds('90d')! },
-  limits: { passwordPerAddress: 30, passwordPerPlace: 15, addressesPerPlace: 80, linksPerAddress: 5 },
+  limits: {
+    passwordPerAddress: 30,
+    passwordPerPlace: 15,
+    addressesPerPlace: 80,
+    linksPerAddress: 5,
+    requestsPerAddress: 3,
+    requestsPerPlace: 10,
+  },
 };
 const DATABASE_FOLDER = '.data/';
 const BRAND_NAME = everyLanguage({ fi: 'Tunnus' });

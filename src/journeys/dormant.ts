@@ -1,14 +1,13 @@
 /**
  * Owns what becomes of dormant accounts: the report, erasing them on somebody's word, and, where `retention.dormant` asks for
- * it, the warning by mail and the erasing after it. Every erasing is the one of accounts.ts, a transaction of its own with
- * its audit row.
+ * it, the warning by mail and the erasing after it. Every erasing is the one of erasing.ts, in a transaction of its own.
  */
 import type { Config, TextByLanguage } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database, Queryable } from '../platform/database.ts';
 import { LANGUAGES } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { eraseAccount, holdMerging, type Account } from '../records/accounts.ts';
+import { holdIdentities, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import {
   dormantAccounts,
@@ -20,7 +19,7 @@ import {
   type Dormancy,
   type DormantAccount,
 } from '../records/dormant.ts';
-import { tiesOfAccount } from '../records/legacy-ids.ts';
+import { eraseResident } from './erasing.ts';
 
 export type { DormantAccount } from '../records/dormant.ts';
 
@@ -61,12 +60,10 @@ export function dormantJourney({ database, sealer, mails, config }: DormantParts
     now: Date,
   ): Promise<boolean> {
     return database.transaction(async (tx) => {
-      // Before the account, as an import that merges.
-      await holdMerging(tx);
+      await holdIdentities(tx);
       const account = await holdDormant(tx, id, dormancy);
       if (!account) return false;
-      await eraseAccount(tx, { account, legacyIds: await tiesOfAccount(tx, id), sealer }, now);
-      await tx.query(auditRow({ kind: 'account_erased', accountId: id, actor, detail: { reason: 'dormant' } }, now));
+      await eraseResident(tx, { account, actor, sealer, mails }, now);
       return true;
     });
   }

@@ -92,7 +92,7 @@ function fits(given: unknown, shape: Shape): boolean {
 const DOUBTS: readonly unknown[] = [null, 'shared_email', 'unusable_legacy_id', 'mixed_script', 'unlinked'];
 const STATES: readonly unknown[] = ['none', 'list', 'own'];
 const TIE: Shape = { source: isText, id: isText, doubt: (given) => DOUBTS.includes(given), created_at: isTime };
-const SUBJECT: Shape = { sector: isText, sub: isText, created_at: isTime };
+const SUBJECT: Shape = { sector: isText, sub: isText, created_at: isTime, retired_at: isTimeOrNone };
 
 const SHAPES: Readonly<Record<string, Shape>> = {
   [EXPORT]: { version: isCount, digests: isText },

@@ -58,9 +58,10 @@ export function residents({ database, clock }: { database: Queryable; clock: () 
     client: Client,
   ): Promise<string> {
     const relation = relationOf(client);
-    const given = current()?.subject(accountId, relation.sector);
+    const { sector } = relation;
+    const given = current()?.subject(accountId, sector);
     if (given !== undefined) return given;
-    if (COMPARING.has(ctx?.oidc?.route ?? '')) return (await givenSubject(database, relation, accountId)) ?? NOBODY;
+    if (COMPARING.has(ctx?.oidc?.route ?? '')) return (await givenSubject(database, { sector, accountId })) ?? NOBODY;
     const sub = await subjectFor(database, relation, { accountId, now: clock() });
     if (sub === undefined) throw new errors.InvalidGrant('the tie to the old user list is in doubt');
     return sub;
@@ -87,7 +88,9 @@ export function residents({ database, clock }: { database: Queryable; clock: () 
 
     /** The `sub` by which this e-service knows the account; undefined where it was never given one. */
     subFor: (accountId: string, client: Client): Promise<string | undefined> | string =>
-      client.subjectType === 'pairwise' ? givenSubject(database, relationOf(client), accountId) : accountId,
+      client.subjectType === 'pairwise'
+        ? givenSubject(database, { sector: relationOf(client).sector, accountId })
+        : accountId,
 
     /** Writes the `sub` with the grant that first gives it out, in its unit of work. */
     giveSubject: (accountId: string, client: Client): void => {

@@ -9,7 +9,7 @@ import type { ClientConfig, Config, Fault } from '../config.ts';
 import { OWN_CLIENT_ID } from '../config/clients.ts';
 import { sameSecret } from '../platform/secrets.ts';
 import type { Told } from '../records/logouts.ts';
-import type { Relation } from '../records/subjects.ts';
+import { sectorOfList, type Relation } from '../records/subjects.ts';
 
 /**
  * What the library keeps for us on its client, under these names (`client['sector']`).
@@ -58,8 +58,8 @@ export function accountClient(issuer: string): ClientConfig {
  * Within which `sub` is unique and one resident has one. E-services on one host share a sector, those with
  * `subject_type: legacy` share their user list: two lists on one host may use the same id for two people.
  */
-function sectorOf(client: ClientConfig): string {
-  if (client.subject_type === 'legacy') return `legacy:${client.legacy_source}`;
+export function sectorOf(client: ClientConfig): string {
+  if (client.subject_type === 'legacy') return sectorOfList(client.legacy_source!);
   if (client.sector_identifier_uri) return hostSector(new URL(client.sector_identifier_uri));
   const [first] = client.redirect_uris;
   const url = first === undefined ? undefined : new URL(first);

@@ -155,6 +155,29 @@ export function removedArtifacts(ids: readonly Buffer[], grants: readonly Buffer
   return sql`delete from artifacts where id = any(${ids}::bytea[]) or grant_hash = any(${grants}::bytea[])`;
 }
 
+/** How many sessions of the account live, and the e-services that they reach: from each one's authorizations. */
+export async function liveSessions(
+  db: Queryable,
+  { id, epoch }: { id: string; epoch: number },
+  now: Date,
+): Promise<{ sessions: number; clients: string[] }> {
+  const [row] = await db.query<{ sessions: number; clients: string[] | null }>(sql`
+    select count(distinct a.id)::int as sessions, array_agg(distinct client order by client)
+        filter (where client is not null) as clients
+    from artifacts a
+    left join lateral jsonb_object_keys(coalesce(a.payload::jsonb -> 'authorizations', '{}')) as client on true
+    where a.account_id = ${id} and a.model = 'Session' and a.epoch = ${epoch} and a.expires_at > ${now}`);
+  return { sessions: row?.sessions ?? 0, clients: row?.clients ?? [] };
+}
+
+/** Deletes the account's sessions and grants, and all that was issued under a grant. */
+export async function eraseArtifacts(tx: Queryable, accountId: string): Promise<void> {
+  await tx.query(sql`
+    delete from artifacts where grant_hash in (
+      select id from artifacts where account_id = ${accountId} and model = 'Grant')`);
+  await tx.query(sql`delete from artifacts where account_id = ${accountId} and model in ('Session', 'Grant')`);
+}
+
 /** A row for each account that still stands behind its proof. */
 export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
   return sql`select account.id from accounts account

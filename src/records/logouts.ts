@@ -32,7 +32,7 @@ export function logoutsOf(ended: Sql, told: readonly Told[], now: Date): Sql {
     insert into logouts (client_id, sid, account_id, sub, ended_at)
     select t.client_id, given.value ->> 'sid', e.account_id,
       case when t.sector is null then e.account_id::text
-        else (select s.sub from subjects s where s.sector = t.sector and s.account_id = e.account_id) end,
+        else (select s.sub from subjects s where s.sector = t.sector and s.account_id = e.account_id and s.retired_at is null) end,
       ${now}::timestamptz
     from ${ended} e
     cross join lateral jsonb_each(e.payload::jsonb -> 'authorizations') as given

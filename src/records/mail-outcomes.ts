@@ -52,11 +52,11 @@ export async function keepOutcome(
     where id = ${id}`);
 }
 
-/** The account's mails that have not gone out yet never will: what they say is no longer true. */
-export async function withdrawMails(tx: Queryable, accountId: string, now: Date): Promise<void> {
-  await tx.query(sql`
+/** A statement for composing: the account's mails that have not gone out yet never will. Returns their `id`s. */
+export function withdrawnMails(accountId: string, now: Date): Sql {
+  return sql`
     update mails set outcome = 'given_up', outcome_at = ${now}
-    where account_id = ${accountId} and outcome in ('queued', 'delayed')`);
+    where account_id = ${accountId} and outcome in ('queued', 'delayed') returning id`;
 }
 
 /** The newest mails of an account, newest first. */

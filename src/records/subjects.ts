@@ -2,15 +2,21 @@
  * Owns the table `subjects` and the rule by which an e-service knows a resident: the `sub` that a sector of e-services knows
  * an account by.
  *
- * Written once, when it is first given out; unique both ways within its sector; never derived from a secret; it outlives the
- * account, so that no `sub` is ever given to another. A pairwise `sub` cannot collide with an old id: it carries a prefix
- * that `isReserved` keeps old ids from taking. The rule reads `legacy_ids` and `accounts` too: it stands here once, for one
- * resident who signs in and for all of them before the day of the switch.
+ * Written once, when it is first given out; unique both ways within its sector; never derived from a secret. It outlives the
+ * account, and it stays when an admin gives the account another one (`retired_at`): so no `sub` is ever given to another
+ * account. A pairwise `sub` cannot collide with an old id: it carries a prefix that `isReserved` keeps old ids from taking.
+ * The rule reads `legacy_ids` and `accounts` too: it stands here once, for one resident who signs in and for all of them
+ * before the day of the switch.
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 import { randomToken } from '../platform/secrets.ts';
 
 const PAIRWISE_PREFIX = 'tunnus-';
+
+/** E-services that know residents by the ids of one old list share the `sub`, whatever their hosts. */
+export function sectorOfList(source: string): string {
+  return `legacy:${source}`;
+}
 
 export function isReserved(legacyId: string): boolean {
   return legacyId.toLowerCase().startsWith(PAIRWISE_PREFIX);
@@ -38,13 +44,15 @@ export type Naming = 'public' | 'given' | 'old_id' | 'new' | 'in_doubt' | 'taken
 export function named({ sector, subjectType, source }: Relation, people: Sql): Sql {
   const from = sql`from (${people}) as people
     left join lateral (
-      select l.legacy_id, l.doubt from legacy_ids l where l.account_id = people.id and l.source = ${source ?? null}
+      select l.legacy_id, l.doubt from legacy_ids l
+      where l.account_id = people.id and l.source = ${source ?? null} and l.doubt is distinct from 'unlinked'
       order by l.doubt nulls first limit 1) as tie on true`;
   const claim = sql`case when tie.doubt is null then tie.legacy_id end as legacy_id, tie.doubt`;
   if (subjectType === 'public') {
     return sql`select people.id, 'public' as naming, people.id::text as sub, ${claim} ${from}`;
   }
-  const given = sql`${from} left join subjects given on given.sector = ${sector} and given.account_id = people.id`;
+  const given = sql`${from} left join subjects given
+    on given.sector = ${sector} and given.account_id = people.id and given.retired_at is null`;
   if (subjectType === 'pairwise') {
     return sql`select people.id, case when given.sub is null then 'new' else 'given' end as naming, given.sub, ${claim}
       ${given}`;
@@ -121,32 +129,59 @@ export async function subjectFor(
   relation: Relation,
   { accountId, now }: { accountId: string; now: Date },
 ): Promise<string | undefined> {
-  const known = await givenSubject(db, relation, accountId);
+  const known = await givenSubject(db, { sector: relation.sector, accountId });
   if (known !== undefined) return known;
   await db.query(firstSubject(relation, accountId, now));
   // Read again: another request may have been faster.
-  return givenSubject(db, relation, accountId);
+  return givenSubject(db, { sector: relation.sector, accountId });
 }
 
-/** The `sub` given out before, also to an account that was erased since. */
+/** The `sub` that the account has in this sector now, if it was ever given out; also of one that was erased since. */
 export async function givenSubject(
   db: Queryable,
-  { sector }: Pick<Relation, 'sector'>,
-  accountId: string,
+  { sector, accountId }: { sector: string; accountId: string },
 ): Promise<string | undefined> {
   const [row] = await db.query<{ sub: string }>(sql`
-    select sub from subjects where sector = ${sector} and account_id = ${accountId}`);
+    select sub from subjects where sector = ${sector} and account_id = ${accountId} and retired_at is null`);
   return row?.sub;
 }
 
-/** A scalar query for composing: what has been given out for the account that a column names, sector to sub, as JSON. */
+/** A scalar query for composing: what the account that a column names is known by now, sector to sub, as JSON. */
 export function subjectsJson(accountId: Sql): Sql {
-  return sql`select jsonb_object_agg(sector, sub) from subjects where account_id = ${accountId}`;
+  return sql`select jsonb_object_agg(sector, sub) from subjects
+    where account_id = ${accountId} and retired_at is null`;
 }
 
-/** What has been given out so far: sector to sub. */
+/** The account that a `sub` was ever given out for: nobody else may have it. */
+export async function ownerOfSubject(
+  db: Queryable,
+  { sector, sub }: { sector: string; sub: string },
+): Promise<string | undefined> {
+  const [row] = await db.query<{ id: string }>(sql`
+    select account_id as id from subjects where sector = ${sector} and sub = ${sub}`);
+  return row?.id;
+}
+
+/**
+ * On an admin's word: retires the account's `sub` in this sector. `to` is the one that it has from now on, unless another
+ * account ever had it, which is the caller's to ask; without `to`, a new one is made when it is next given out.
+ */
+export async function changeSubject(
+  tx: Queryable,
+  { sector, accountId, to }: { sector: string; accountId: string; to?: string },
+  now: Date,
+): Promise<void> {
+  await tx.query(sql`
+    update subjects set retired_at = ${now} where sector = ${sector} and account_id = ${accountId} and retired_at is null`);
+  if (to === undefined) return;
+  await tx.query(sql`
+    insert into subjects as s (sector, account_id, sub, created_at) values (${sector}, ${accountId}, ${to}, ${now})
+    on conflict (sector, sub) do update set retired_at = null where s.account_id = excluded.account_id`);
+}
+
+/** What the account is known by now: sector to sub. */
 export async function subjectsOf(db: Queryable, accountId: string): Promise<Map<string, string>> {
   const rows = await db.query<{ sector: string; sub: string }>(sql`
-    select sector, sub from subjects where account_id = ${accountId}`);
+    select sector, sub from subjects where account_id = ${accountId} and retired_at is null`);
   return new Map(rows.map((row) => [row.sector, row.sub]));
 }

@@ -20,7 +20,8 @@ export interface WholeAccount {
   updated_at: string;
   signed_in_at: string | null;
   ids: { source: string; id: string; doubt: string | null; created_at: string }[];
-  subjects: { sector: string; sub: string; created_at: string }[];
+  /** `retired_at`: an admin gave the account another one. */
+  subjects: { sector: string; sub: string; created_at: string; retired_at: string | null }[];
   /** When each step of the move was done first; none where nothing was. */
   progress: Record<string, string | null> | null;
 }
@@ -30,6 +31,7 @@ export interface Tombstone {
   sector: string;
   sub: string;
   created_at: string;
+  retired_at: string | null;
 }
 
 export interface Erasure {
@@ -51,7 +53,7 @@ export async function accountsPage(db: Queryable, after = FIRST, limit = 1000): 
           'created_at', l.created_at) order by l.source, l.legacy_id)
         from legacy_ids l where l.account_id = a.id), '[]'),
       'subjects', coalesce((select jsonb_agg(jsonb_build_object('sector', s.sector, 'sub', s.sub,
-          'created_at', s.created_at) order by s.sector)
+          'created_at', s.created_at, 'retired_at', s.retired_at) order by s.sector, s.sub)
         from subjects s where s.account_id = a.id), '[]'),
       'progress', (select to_jsonb(p) - 'account_id' from progress p where p.account_id = a.id)) as account
     from accounts a where a.id > ${after} order by a.id limit ${limit}`);
@@ -59,17 +61,13 @@ export async function accountsPage(db: Queryable, after = FIRST, limit = 1000): 
 }
 
 /** The subs that were given to accounts which are gone: they are never given to another. */
-export function tombstonesPage(
-  db: Queryable,
-  after: { sector: string; account_id: string } | undefined,
-  limit = 5000,
-): Promise<Tombstone[]> {
-  const { sector, account_id } = after ?? { sector: '', account_id: FIRST };
+export function tombstonesPage(db: Queryable, after: Tombstone | undefined, limit = 5000): Promise<Tombstone[]> {
+  const { sector, sub } = after ?? { sector: '', sub: '' };
   return db.query(sql`
-    select s.account_id, s.sector, s.sub, s.created_at from subjects s
-    where (s.sector, s.account_id) > (${sector}, ${account_id}::uuid)
+    select s.account_id, s.sector, s.sub, s.created_at, s.retired_at from subjects s
+    where (s.sector, s.sub) > (${sector}, ${sub})
       and not exists (select 1 from accounts a where a.id = s.account_id)
-    order by s.sector, s.account_id limit ${limit}`);
+    order by s.sector, s.sub limit ${limit}`);
 }
 
 export async function erasuresPage(db: Queryable, after: Erasure | undefined, limit = 5000): Promise<Erasure[]> {
@@ -143,10 +141,12 @@ export async function makeWhole(tx: Queryable, accounts: readonly WholeAccount[]
     select l.source, l.id, a.id, l.doubt, l.created_at from jsonb_to_recordset(${rows}::jsonb) as a (id uuid, ids jsonb)
     cross join lateral jsonb_to_recordset(a.ids) as l (source text, id text, doubt text, created_at timestamptz)`);
   await tx.query(sql`
-    insert into subjects (sector, account_id, sub, created_at)
-    select s.sector, a.id, s.sub, s.created_at from jsonb_to_recordset(${rows}::jsonb) as a (id uuid, subjects jsonb)
-    cross join lateral jsonb_to_recordset(a.subjects) as s (sector text, sub text, created_at timestamptz)
-    on conflict (sector, account_id) do nothing`);
+    insert into subjects (sector, account_id, sub, created_at, retired_at)
+    select s.sector, a.id, s.sub, s.created_at, s.retired_at
+    from jsonb_to_recordset(${rows}::jsonb) as a (id uuid, subjects jsonb)
+    cross join lateral jsonb_to_recordset(a.subjects)
+      as s (sector text, sub text, created_at timestamptz, retired_at timestamptz)
+    on conflict do nothing`);
   await tx.query(sql`
     insert into progress
     select p.* from jsonb_to_recordset(${rows}::jsonb) as a (id uuid, progress jsonb)
@@ -157,9 +157,9 @@ export async function makeWhole(tx: Queryable, accounts: readonly WholeAccount[]
 /** Returns those whose sub is somebody else's here. */
 export async function keepTombstones<T extends Tombstone>(tx: Queryable, tombstones: readonly T[]): Promise<T[]> {
   await tx.query(sql`
-    insert into subjects (sector, account_id, sub, created_at)
-    select sector, account_id, sub, created_at from jsonb_to_recordset(${JSON.stringify(tombstones)}::jsonb)
-      as t (sector text, account_id uuid, sub text, created_at timestamptz)
+    insert into subjects (sector, account_id, sub, created_at, retired_at)
+    select sector, account_id, sub, created_at, retired_at from jsonb_to_recordset(${JSON.stringify(tombstones)}::jsonb)
+      as t (sector text, account_id uuid, sub text, created_at timestamptz, retired_at timestamptz)
     on conflict do nothing`);
   const kept = await tx.query<{ at: number }>(sql`
     select t.nth as at from unnest(${tombstones.map((t) => t.sector)}::text[], ${tombstones.map((t) => t.account_id)}::uuid[],

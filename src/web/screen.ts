@@ -7,6 +7,7 @@ import type { ClientConfig, Config, Language, TextByLanguage } from '../config.t
 import type { AccountChanges } from '../journeys/account-changes.ts';
 import type { PasswordLink } from '../journeys/password-link.ts';
 import type { SignIn } from '../journeys/sign-in.ts';
+import type { SupportRequests } from '../journeys/support-request.ts';
 import type { Consent } from '../oidc/consent.ts';
 import type { SignInGate } from '../oidc/interaction.ts';
 import type { OwnSession } from '../oidc/own-session.ts';
@@ -30,6 +31,7 @@ export interface ScreenParts {
   signIn: SignIn;
   passwordLink: PasswordLink;
   accountChanges: AccountChanges;
+  supportRequests: SupportRequests;
   /** The e-services as they are now: a reload changes them. */
   client: (id: string | undefined) => ClientConfig | undefined;
 }

@@ -24,10 +24,13 @@ import { lockedScreen } from './screens/locked.ts';
 import { otherPersonScreen } from './screens/other-person.ts';
 import { passwordSetScreen } from './screens/password-set.ts';
 import { passwordScreen } from './screens/password.ts';
+import { requestSentScreen } from './screens/request-sent.ts';
 import { setPasswordScreen } from './screens/set-password.ts';
 import { signInScreen } from './screens/sign-in.ts';
 import { signedOutScreen } from './screens/signed-out.ts';
 import { unknownAddressScreen } from './screens/unknown-address.ts';
+import { yourNameScreen } from './screens/your-name.ts';
+import { yourServicesScreen } from './screens/your-services.ts';
 import { guardEveryAnswer } from './security-headers.ts';
 
 export interface ServerParts extends ScreenParts {
@@ -49,6 +52,9 @@ const SCREENS = [
   linkSentScreen,
   unknownAddressScreen,
   addressLostScreen,
+  yourNameScreen,
+  yourServicesScreen,
+  requestSentScreen,
   lockedScreen,
   otherPersonScreen,
   inDoubtScreen,

@@ -136,7 +136,7 @@ test('the sub is written with the grant that first gives it out, before any toke
   const { email, id } = await resident({ ids: { asiointi: 'U-grant' } });
   const { browser, errand } = await signIn('asiointi', email);
   expect(browser.page.leadsTo?.searchParams.has('code')).toBe(true);
-  expect(await givenSubject(world.database, { sector: 'legacy:asiointi' }, id)).toBe('U-grant');
+  expect(await givenSubject(world.database, { sector: 'legacy:asiointi', accountId: id })).toBe('U-grant');
   // What a later list says does not reach the token that this code stands for.
   await world.database.query(sql`update legacy_ids set legacy_id = 'U-other' where legacy_id = 'U-grant'`);
   expect((await errand.finish(browser.page.leadsTo!)).claims()!.sub).toBe('U-grant');

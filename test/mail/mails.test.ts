@@ -8,7 +8,7 @@ import { sql } from '../../src/platform/database.ts';
 import { loadTexts } from '../../src/platform/i18n.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { recentMails, sweepMails, withdrawMails, type MailRow } from '../../src/records/mail-outcomes.ts';
+import { recentMails, sweepMails, type MailRow } from '../../src/records/mail-outcomes.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { startMailbox, type Mailbox } from '../support/mailbox.ts';
 
@@ -226,7 +226,7 @@ describe('what became of a mail', () => {
 
   test('and it never goes out once it was taken back, or its account is gone', async () => {
     await order('taken-back@example.fi');
-    await withdrawMails(db.database, accountId, NOW);
+    await mails.takeBack(db.database, accountId, NOW);
     expect(await newest()).toMatchObject({ outcome: 'given_up', tries: 0 });
     await order('gone@example.fi');
     await db.database.query(sql`delete from accounts where id = ${accountId}`);

@@ -76,7 +76,7 @@ test('is given to nobody while the tie is in doubt, and what was given out befor
   expect(await sub(legacy('d'), doubted)).toBe('U10');
   await place.database.query(sql`update legacy_ids set doubt = 'unlinked' where legacy_id = 'U10'`);
   expect(await naming(legacy('d'), doubted)).toBe('in_doubt');
-  expect(await givenSubject(place.database, legacy('d'), doubted)).toBe('U10');
+  expect(await givenSubject(place.database, { sector: 'legacy:d', accountId: doubted })).toBe('U10');
   // It is no doubt for an e-service that knows residents by a new id.
   expect(await naming({ ...legacy('d'), sector: 'd.example', subjectType: 'pairwise' }, doubted)).toBe('new');
 });
