@@ -29,7 +29,11 @@ const root = join(import.meta.dirname, '..');
 const port = 43_217;
 const password = 'kolme punaista venettä laiturissa';
 const residents = 200;
-const client = { id: 'bench', secret: 'a secret of the bench, thirty-two characters', redirectUri: 'http://localhost:1/cb' };
+const client = {
+  id: 'bench',
+  secret: 'a secret of the bench, thirty-two characters',
+  redirectUri: 'http://localhost:1/cb',
+};
 
 const folder = await mkdtemp(join(tmpdir(), 'tunnus-bench-import-'));
 const driver = fork(join(import.meta.dirname, 'driver.ts'), { stdio: 'inherit' });
@@ -79,8 +83,14 @@ async function bench(): Promise<void> {
       ['raw COPY of the clean rows, two unique indexes', `${fixed(copyRate)} rows/s`],
       ['import, all in', `${fixed(firstRate)} rows/s, ${fixed(median(firsts.map((one) => one.seconds)))} s`],
       ['  beside the raw COPY', fixed(firstRate / copyRate, 2)],
-      ['the same list again', `${fixed(median(seconds.map(rate)))} rows/s, ${fixed(median(seconds.map((one) => one.seconds)))} s`],
-      ['peak memory of the importing process', `${fixed(Math.max(...[...firsts, ...seconds].map((one) => one.peak)))} MB`],
+      [
+        'the same list again',
+        `${fixed(median(seconds.map(rate)))} rows/s, ${fixed(median(seconds.map((one) => one.seconds)))} s`,
+      ],
+      [
+        'peak memory of the importing process',
+        `${fixed(Math.max(...[...firsts, ...seconds].map((one) => one.peak)))} MB`,
+      ],
       ['one sign-in alone, p50 · p95 · most', latencies(alone)],
       [`one sign-in at a time during an import (${fixed(took.seconds)} s)`, latencies(meanwhile)],
     ]);
@@ -150,15 +160,21 @@ interface Imported {
   peak: number;
 }
 
-const rate = ({ seconds }: Imported): number => rows / seconds;
+function rate({ seconds }: Imported): number {
+  return rows / seconds;
+}
 
 /** The command itself, from its start to its end. */
 async function importList(list: string, created: number): Promise<Imported> {
   const begun = performance.now();
-  const command = spawn(process.execPath, [join(root, 'src/cli.ts'), 'accounts', 'import', list, '--source', 'bench', '--json'], {
-    env: { ...process.env, TUNNUS_CONFIG: folder },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const command = spawn(
+    process.execPath,
+    [join(root, 'src/cli.ts'), 'accounts', 'import', list, '--source', 'bench', '--json'],
+    {
+      env: { ...process.env, TUNNUS_CONFIG: folder },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   let told = '';
   command.stdout.on('data', (chunk: Buffer) => (told += chunk.toString()));
   let peak = 0;
@@ -213,7 +229,9 @@ function fixed(value: number, digits = value < 10 ? 1 : 0): string {
 
 async function print(lines: [string, string][]): Promise<void> {
   const processor = /model name\s*:\s*(.*)/.exec(await readFile('/proc/cpuinfo', 'utf8').catch(() => ''))?.[1] ?? '';
-  console.log(`\n${rows} rows, ${availableParallelism()} cores ${processor}, Node ${process.version}, ${rounds} rounds\n`);
+  console.log(
+    `\n${rows} rows, ${availableParallelism()} cores ${processor}, Node ${process.version}, ${rounds} rounds\n`,
+  );
   const width = Math.max(...lines.map(([name]) => name.length));
   for (const [name, value] of lines) console.log(`${name.padEnd(width)}  ${value}`);
 }

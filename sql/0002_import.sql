@@ -10,6 +10,10 @@ create function uuid_v7() returns uuid language sql volatile parallel safe as $$
 $$;
 alter table accounts alter column id set default uuid_v7();
 
+-- legacy-ids.ts: whose they are is asked by account, so one index serves as key and for that
+drop index legacy_ids_account;
+alter table legacy_ids drop constraint legacy_ids_pkey, add primary key (account_id, source, legacy_id);
+
 -- accounts.ts: fast old hashes rest sealed until they are wrapped in argon2id
 create index accounts_to_wrap on accounts (id) where password_hash like 'sealed:%';
 
@@ -25,6 +29,7 @@ alter table import_rows
 create unlogged table import_changes (
   nth           integer,                                -- the same for all rows of one address
   line          integer,
+  first_line    integer,                                -- of the rows that share the address
   legacy_id     text not null,
   email         text not null,
   email_key     text not null,

@@ -36,6 +36,7 @@ create table artifacts (
   uid_hash bytea,
   consumed_at timestamp with time zone,
   expires_at timestamp with time zone not null,
+  retries integer not null default 0,
   constraint artifacts_pkey PRIMARY KEY (id)
 );
 CREATE INDEX artifacts_account ON public.artifacts USING btree (account_id) WHERE (model = ANY (ARRAY['Session'::text, 'Grant'::text]));
@@ -82,6 +83,7 @@ create table erasures (
 create table import_changes (
   nth integer not null,
   line integer not null,
+  first_line integer,
   legacy_id text not null,
   email text not null,
   email_key text not null,
@@ -136,11 +138,10 @@ create table legacy_ids (
   account_id uuid not null,
   doubt text,
   created_at timestamp with time zone not null,
-  constraint legacy_ids_pkey PRIMARY KEY (source, legacy_id, account_id),
+  constraint legacy_ids_pkey PRIMARY KEY (account_id, source, legacy_id),
   constraint legacy_ids_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
   constraint legacy_ids_doubt_check CHECK ((doubt = ANY (ARRAY['shared_email'::text, 'unusable_legacy_id'::text, 'mixed_script'::text, 'unlinked'::text])))
 );
-CREATE INDEX legacy_ids_account ON public.legacy_ids USING btree (account_id);
 CREATE UNIQUE INDEX legacy_ids_one_id ON public.legacy_ids USING btree (source, account_id) WHERE (doubt IS NULL);
 CREATE UNIQUE INDEX legacy_ids_one_owner ON public.legacy_ids USING btree (source, legacy_id) WHERE (doubt IS NULL);
 
@@ -215,6 +216,17 @@ create table progress (
   support_requested_at timestamp with time zone,
   constraint progress_pkey PRIMARY KEY (account_id),
   constraint progress_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
+create table services (
+  account_id uuid not null,
+  client_id text not null,
+  given jsonb not null,
+  agreed_at timestamp with time zone,
+  first_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  constraint services_pkey PRIMARY KEY (account_id, client_id),
+  constraint services_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
 
 create table signing_keys (

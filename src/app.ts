@@ -8,6 +8,7 @@ import type Koa from 'koa';
 import { describeFaults, type Config, type Fault } from './config.ts';
 import { startJobs, type JobParts } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
+import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
 import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
@@ -21,7 +22,7 @@ import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
 import { makeAdapter } from './oidc/adapter.ts';
 import { backChannel } from './oidc/back-channel.ts';
-import { relationOfFile, sectorOf } from './oidc/clients.ts';
+import { relationOfFile, sectorOf, toldOf } from './oidc/clients.ts';
 import { consent } from './oidc/consent.ts';
 import { makeSignInGate } from './oidc/interaction.ts';
 import { scheduleKeys } from './oidc/key-schedule.ts';
@@ -143,6 +144,7 @@ export async function startTunnus({
         clock,
         log,
         cookieKeys: sealer.cookieKeys,
+        dpopSecret: sealer.digest('nonce', 'dpop'),
         adapter: makeAdapter(store),
         told,
         browserOrigins: registered.browserOrigins,
@@ -158,7 +160,7 @@ export async function startTunnus({
     // What an import that was stopped left to do.
     const wrapLeftHashes = (db: Queryable, now: Date) => wrapSomeHashes({ database: db, sealer }, now);
     const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
-    const dormant = dormantJourney({ database, sealer, mails, config });
+    const dormant = dormantJourney({ database, sealer, mails, config, told: toldOf(config.clients) });
     const retire: JobParts['retire'] = (now) => dormant.retire(now);
     const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps, backChannel: channel, retire });
     closers.push(() => jobs.stop());
@@ -172,11 +174,12 @@ export async function startTunnus({
       clock,
       gate: makeSignInGate({ ...store, sessionCookie: { name: session, signed: true } }),
       session: ownSession({ ...store, cookieName: session }),
-      consent: consent(() => provider.provider()),
+      consent: consent({ provider: () => provider.provider(), database, clock }),
       visitors: visitors({ sealer, issuer: config.issuer }),
       signIn: signIn(parts),
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
+      agreements: agreements(parts),
       supportRequests: supportRequests(parts),
       client: registered.client,
     } satisfies ScreenParts;
@@ -257,6 +260,7 @@ export function supportFor(
     config,
     actor,
     sectorOf,
+    told: toldOf(config.clients),
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits: config.limits }),
   };
@@ -265,16 +269,18 @@ export function supportFor(
 
 /** By what each e-service knows residents, for the rehearsal. */
 export function eServices({ clients }: Pick<Config, 'clients'>): EService[] {
-  return clients.map((client) => ({
-    clientId: client.client_id,
-    relation: relationOfFile(client),
-    legacyClaim: client.legacy_source !== undefined && client.scope.split(' ').includes('legacy'),
-  }));
+  return clients
+    .filter((client) => client.grant_types.includes('authorization_code'))
+    .map((client) => ({
+      clientId: client.client_id,
+      relation: relationOfFile(client),
+      legacyClaim: client.legacy_source !== undefined && client.scope.split(' ').includes('legacy'),
+    }));
 }
 
 /** What becomes of dormant accounts, for the commands. */
 export function dormantFor({ database, sealer, config }: Connection & { config: Config }): DormantJourney {
-  return dormantJourney({ database, sealer, config, mails: makeMails({ sealer }) });
+  return dormantJourney({ database, sealer, config, mails: makeMails({ sealer }), told: toldOf(config.clients) });
 }
 
 const HOUR = 3_600_000;

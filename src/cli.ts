@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { ConfigurationWrong } from './app.ts';
+import { clientsCommands } from './commands/clients.ts';
 import { complain, DONE, FAILED, WRONG, Wrong } from './commands/house.ts';
 import { importCommand } from './commands/import.ts';
 import { keysCommands } from './commands/keys.ts';
@@ -30,6 +31,7 @@ function program(): Command {
   importCommand(accounts);
   supportCommands(accounts);
   moveCommands(accounts);
+  clientsCommands(tunnus);
   keysCommands(tunnus);
   return tunnus;
 }

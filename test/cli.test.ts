@@ -2,6 +2,8 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -269,4 +271,56 @@ test('keys are listed and replaced before their time', async () => {
   const keys = JSON.parse((await tunnus('keys', 'list', '--json')).out) as { alg: string; state: string }[];
   expect(keys.map(({ alg }) => alg).sort()).toEqual(expect.arrayContaining(['ES256', 'RS256']));
   expect(JSON.stringify(keys)).not.toContain('"d"');
+});
+
+describe('clients', () => {
+  let service: Server;
+  let status = 400;
+  const metadata = () => {
+    const site = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
+    const addresses = { redirect_uris: [`${site}/in`], backchannel_logout_uri: `${site}/out` };
+    return { client_id: 'library', client_name: 'Kirjasto', client_secret: SECRET, ...addresses };
+  };
+
+  beforeAll(async () => {
+    service = createServer((_request, response) => response.writeHead(status).end()).listen(0, '127.0.0.1');
+    await once(service, 'listening');
+    await writeFile(join(folder, 'clients', 'kirjasto.yaml'), JSON.stringify(metadata()));
+  });
+  afterAll(async () => {
+    service.close();
+    await rm(join(folder, 'clients', 'kirjasto.yaml'));
+  });
+
+  test('list names each with its kind, for people and for programs, and no secret', async () => {
+    const [people, programs] = await Promise.all([tunnus('clients', 'list'), tunnus('clients', 'list', '--json')]);
+    expect(people).toEqual({ code: 0, out: 'library  server-side  Kirjasto  (kirjasto.yaml)\n', err: '' });
+    expect(JSON.parse(programs.out)).toMatchObject([{ client_id: 'library', kind: 'server-side', consent: 'skip' }]);
+    expect(programs.out).not.toContain(SECRET);
+  });
+
+  test('check ends with 0 where all is well', async () => {
+    status = 400;
+    const { code, out } = await tunnus('clients', 'check', 'library');
+    expect(code).toBe(0);
+    expect(out).toMatch(
+      /^ok: redirect_uris http:.*\/in: answers 400\nok: backchannel_logout_uri http:.*\/out: refuses .*\n$/,
+    );
+  });
+
+  test('check ends with 1 where something does not do what it must', async () => {
+    status = 200;
+    // By the name of its file.
+    const ended = await tunnus('clients', 'check', 'kirjasto', '--json');
+    expect(ended.code).toBe(1);
+    expect(JSON.parse(ended.out)).toMatchObject([
+      { level: 'ok', key: 'redirect_uris' },
+      { level: 'fault', key: 'backchannel_logout_uri', message: expect.stringContaining('answers 200') },
+    ]);
+  });
+
+  test('check of one that there is not ends with 2', async () => {
+    const ended = await tunnus('clients', 'check', 'nobody');
+    expect(ended).toEqual({ code: 2, out: '', err: 'no e-service is called nobody, expected one of library\n' });
+  });
 });

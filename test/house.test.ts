@@ -155,6 +155,7 @@ describe('tables', () => {
     import_changes: 'src/records/account-lists.ts',
     logouts: 'src/records/logouts.ts',
     digest_keys: 'src/records/digest-key.ts',
+    services: 'src/records/services.ts',
     progress: 'src/records/progress.ts',
     dormancy_warnings: 'src/records/dormant.ts',
   };

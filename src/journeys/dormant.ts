@@ -3,10 +3,8 @@
  * it, the warning by mail and the erasing after it. Every erasing is the one of erasing.ts, in a transaction of its own.
  */
 import type { Config, TextByLanguage } from '../config.ts';
-import type { Mails } from '../mail/mails.ts';
 import type { Database, Queryable } from '../platform/database.ts';
 import { LANGUAGES } from '../platform/i18n.ts';
-import type { Sealer } from '../platform/secrets.ts';
 import { holdIdentities, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import {
@@ -19,14 +17,12 @@ import {
   type Dormancy,
   type DormantAccount,
 } from '../records/dormant.ts';
-import { eraseResident } from './erasing.ts';
+import { eraseResident, type ErasingParts } from './erasing.ts';
 
 export type { DormantAccount } from '../records/dormant.ts';
 
-export interface DormantParts {
+export interface DormantParts extends ErasingParts {
   database: Database;
-  sealer: Sealer;
-  mails: Mails;
   config: Pick<Config, 'retention' | 'issuer' | 'timeZone' | 'mail'>;
 }
 
@@ -52,7 +48,9 @@ export function monthsBefore(now: Date, months: number): Date {
   return then;
 }
 
-export function dormantJourney({ database, sealer, mails, config }: DormantParts) {
+export function dormantJourney(parts: DormantParts) {
+  const { database, mails, config } = parts;
+
   /** False: the account is dormant no more. */
   async function eraseOne(
     id: string,
@@ -63,7 +61,7 @@ export function dormantJourney({ database, sealer, mails, config }: DormantParts
       await holdIdentities(tx);
       const account = await holdDormant(tx, id, dormancy);
       if (!account) return false;
-      await eraseResident(tx, { account, actor, sealer, mails }, now);
+      await eraseResident(tx, { ...parts, account, actor }, now);
       return true;
     });
   }

@@ -10,15 +10,25 @@ import { eraseAccount, type Account } from '../records/accounts.ts';
 import { eraseArtifacts } from '../records/artifacts.ts';
 import { auditRow, depersonalise } from '../records/audit.ts';
 import { tiesOfAccount } from '../records/legacy-ids.ts';
+import type { Told } from '../records/logouts.ts';
+import { signOutEverywhere } from './signing-out.ts';
 
-/** Within a transaction that read the account. The last mail to its address says so. */
+export interface ErasingParts {
+  sealer: Sealer;
+  mails: Mails;
+  /** E-services that are told of a sign-out. */
+  told: readonly Told[];
+}
+
+/** Within a transaction that read the account under `holdIdentities`. The last mail to its address says so. */
 export async function eraseResident(
   tx: Queryable,
-  { account, actor, sealer, mails }: { account: Account; actor: string; sealer: Sealer; mails: Mails },
+  { account, actor, sealer, mails, told }: ErasingParts & { account: Account; actor: string },
   now: Date,
 ): Promise<void> {
   const legacyIds = await tiesOfAccount(tx, account.id);
   await mails.takeBack(tx, account.id, now);
+  await signOutEverywhere(tx, { accountId: account.id, told }, now);
   await eraseArtifacts(tx, account.id);
   await eraseAccount(tx, { account, legacyIds, sealer }, now);
   await depersonalise(tx, account.id);

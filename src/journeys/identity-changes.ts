@@ -1,9 +1,9 @@
 /**
  * Owns the changes of who is who that support makes for a resident: another address, an old id tied or taken away, erasing.
  *
- * Each is one transaction with its audit row, alone of its kind (`holdIdentities`), between two batches of an import. Whoever talks
- * support into one of them must gain as little as can be: another address ends sessions, links and every password; the old
- * address is told; no id and no `sub` of one account is ever given to another.
+ * Each is one transaction with its audit row, alone of its kind (`holdIdentities`), between two batches of an import. Whoever
+ * talks support into one of them must gain as little as can be: another address ends sessions, links and every password; the
+ * old address is told; no id and no `sub` of one account is ever given to another.
  */
 import type { Transaction } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
@@ -13,7 +13,6 @@ import {
   erasedAt,
   erasureDigests,
   holdIdentities,
-  raiseEpoch,
   type Account,
 } from '../records/accounts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
@@ -30,6 +29,7 @@ import {
 import { forgetLinks, liveLinks } from '../records/links.ts';
 import { changeSubject, givenSubject, ownerOfSubject, sectorOfList, subjectsOf } from '../records/subjects.ts';
 import { eraseResident } from './erasing.ts';
+import { signOutEverywhere } from './signing-out.ts';
 import { cleanReason, findAccount, type NotFound, type SupportParts } from './support.ts';
 
 /** What an act would do that cannot be undone by doing it the other way round. */
@@ -74,7 +74,7 @@ export interface IdChange {
 }
 
 export function identityChanges(parts: SupportParts) {
-  const { database, config, sealer, mails, actor } = parts;
+  const { database, config, sealer, mails, told, actor } = parts;
 
   async function changing<T extends Changed>(
     email: string,
@@ -86,9 +86,6 @@ export function identityChanges(parts: SupportParts) {
       return 'refused' in found ? found : change(tx, found.account);
     });
   }
-
-  /** Ends every session and grant: e-services know the resident by something else from now on. */
-  const signOut = (tx: Transaction, accountId: string, now: Date): Promise<void> => raiseEpoch(tx, accountId, now);
 
   /** The e-services that know residents by the ids of this list, as people call them. */
   const knowingByIdsOf = (source: string): string[] =>
@@ -119,15 +116,15 @@ export function identityChanges(parts: SupportParts) {
 
   return {
     setEmail({ from, to, reason }: { from: string; to: string; reason: string }, now: Date) {
-      const told = cleanReason(reason);
-      if (told === undefined) return Promise.resolve<ChangeRefused>({ refused: 'bad_reason' });
+      const why = cleanReason(reason);
+      if (why === undefined) return Promise.resolve<ChangeRefused>({ refused: 'bad_reason' });
       if (!canonicalAddress(to)) return Promise.resolve<ChangeRefused>({ refused: 'new_is_no_address' });
       return changing(from, async (tx, account) => {
         const { id: accountId, locale = config.languages[0] } = account;
         const came = await changeEmail(tx, { accountId, email: to }, now);
         if (came === 'taken') return { refused: 'address_taken' };
         if (came === 'unchanged') return { changed: false };
-        const detail = { reason: told, respelt: came === 'respelt' };
+        const detail = { reason: why, respelt: came === 'respelt' };
         await tx.query(auditRow({ kind: 'email_changed', accountId, actor, detail }, now));
         if (came === 'respelt') return { changed: true };
         // A link that the old mailbox holds would open the account; an expired one would tell the new address.
@@ -158,8 +155,8 @@ export function identityChanges(parts: SupportParts) {
         await dropListPassword(tx, { accountId: account.id, source }, now);
         // Also what was taken away once, and is the account's own again.
         const hadIt = (await ownerOfSubject(tx, { sector: subject.sector, sub: id })) === account.id;
+        await signOutEverywhere(tx, { accountId: account.id, told }, now);
         if (subChanges || hadIt) await changeSubject(tx, { ...subject, to: id }, now);
-        await signOut(tx, account.id, now);
         const detail = { source, legacyId: id, subChanged: subChanges };
         await tx.query(auditRow({ kind: 'legacy_id_linked', accountId: account.id, actor, detail }, now));
         return { changed: true };
@@ -178,8 +175,8 @@ export function identityChanges(parts: SupportParts) {
           return { refused: 'needs_yes', warnings: [warning] };
         }
         await untieLegacyId(tx, { accountId: account.id, source, id });
+        await signOutEverywhere(tx, { accountId: account.id, told }, now);
         if (subChanges) await changeSubject(tx, subject, now);
-        await signOut(tx, account.id, now);
         const detail = { source, legacyId: id, subChanged: subChanges };
         await tx.query(auditRow({ kind: 'legacy_id_unlinked', accountId: account.id, actor, detail }, now));
         return { changed: true };
@@ -197,7 +194,7 @@ export function identityChanges(parts: SupportParts) {
           const counts = { ties: ties.length, links: links.length, sessions, subs: subs.size };
           return { refused: 'needs_yes', warnings: [{ warning: 'erases', email: account.email, ...counts }] };
         }
-        await eraseResident(tx, { account, actor, sealer, mails }, now);
+        await eraseResident(tx, { account, actor, sealer, mails, told }, now);
         return { changed: true };
       }),
   };

@@ -4,7 +4,7 @@
  *
  * The file is staged whole before anybody becomes an account, so a file that turns out to be no list has written nothing.
  */
-import { sql, type Database } from '../platform/database.ts';
+import { isTaken, sql, type Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import type { Log } from '../platform/telemetry.ts';
 import {
@@ -30,7 +30,7 @@ import { auditRow } from '../records/audit.ts';
 import { isUsable } from '../records/legacy-ids.ts';
 import { restingHash } from '../records/passwords.ts';
 import { NoReport, tellComplaints, type Told } from './import-report.ts';
-import { NoList, readUserList, type Fields, type ListRow } from './user-list.ts';
+import { NoList, readUserList, type ListRow } from './user-list.ts';
 
 export interface ImportParts {
   database: Database;
@@ -91,7 +91,7 @@ export async function importAccounts(
       const told = await tellComplaints(complaints(session), options.report);
       if (!dryRun) {
         const { rows, last } = await extentOfChanges(session);
-        const merged = await mergeAll({ database, sealer, erased, last, ...options }, now);
+        const merged = await mergeAll({ database, sealer, erased, last, joins: counts.joined > 0, ...options }, now);
         if (merged < rows)
           log.warn({ source, rows: rows - merged }, 'accounts changed meanwhile: run the import again');
         const { rows: all, created, joined } = counts;
@@ -134,27 +134,25 @@ function staged(row: ListRow, { source, sealer, erased }: Staging, now: Date): S
   const email = displayAddress(fields.email);
   if (!emailKey) return { line, legacyId, email, problem: 'invalid_email' };
   if (!legacyId) return { line, email, emailKey, problem: 'missing_legacy_id' };
+  const hash = fields.password_hash ? restingHash(fields.password_hash.trim(), sealer) : undefined;
   return {
     line,
     legacyId,
     email,
     emailKey,
-    ...personOf(fields, now),
-    ...hashOf(fields.password_hash.trim(), sealer),
+    givenName: oneLine(fields.given_name),
+    familyName: oneLine(fields.family_name),
+    phoneNumber: oneLine(fields.phone_number),
+    locale: languageOf(fields.locale),
+    createdAt: fields.created_at ? timeOf(fields.created_at.trim(), now) : undefined,
+    passwordHash: hash && 'hash' in hash ? hash.hash : undefined,
+    hashProblem: hash && 'unusable' in hash ? hash.unusable : undefined,
     doubt: !isUsable(legacyId) ? 'unusable_legacy_id' : mixedScript(emailKey) ? 'mixed_script' : undefined,
     erased: isErased(erased, { source, legacyId, emailKey }, sealer),
   };
 }
 
-function personOf(fields: Fields, now: Date): Partial<StagedRow> {
-  return {
-    givenName: oneLine(fields.given_name),
-    familyName: oneLine(fields.family_name),
-    phoneNumber: oneLine(fields.phone_number),
-    locale: /^[a-z]{2,3}\b/i.exec(fields.locale.trim())?.[0].toLowerCase(),
-    createdAt: timeOf(fields.created_at.trim(), now),
-  };
-}
+const languageOf = (text: string): string | undefined => /^\s*([a-z]{2,3})\b/i.exec(text)?.[1]!.toLowerCase();
 
 const CLEAN = /^[!-~\xa1-\xac\xae-\xff]{0,255}$/;
 
@@ -170,39 +168,51 @@ function oneLine(text: string): string {
 const FIRST_DAY = Date.parse('1900-01-01T00:00:00Z');
 const DAY = 86_400_000;
 
+// Nearly all are written so, and need no reading.
+const PLAIN_TIME = /^(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/;
+
 /** When the account was made. Exports write 'unknown' as year 0, 1 or 9999, and some of those the database has no date for. */
 function timeOf(text: string, now: Date): string | undefined {
+  if (PLAIN_TIME.test(text) && Number(text.slice(0, 4)) < now.getUTCFullYear()) return text;
   if (!/^\d{4}-\d\d-\d\d/.test(text)) return undefined;
   const time = Date.parse(text);
   // The list may come from a clock in another time zone.
   return time >= FIRST_DAY && time <= now.getTime() + DAY ? new Date(time).toISOString() : undefined;
 }
 
-function hashOf(hash: string, sealer: Sealer): Pick<StagedRow, 'passwordHash' | 'hashProblem'> {
-  if (!hash) return {};
-  const resting = restingHash(hash, sealer);
-  return 'hash' in resting ? { passwordHash: resting.hash } : { hashProblem: resting.unusable };
-}
-
-const BATCH = 2_000;
+/** Rows of one transaction. A resident whose account is being joined waits for its end; for new ones nobody does. */
+const BATCH = { joining: 2_000, new: 10_000 };
 const AT_ONCE = 2;
 
-/** Small transactions, two at a time: a resident whose row is being joined waits for one of them at most. */
 async function mergeAll(
-  { database, source, last, onProgress, ...rest }: Staging & { database: Database; last: number },
+  {
+    database,
+    source,
+    last,
+    joins,
+    onProgress,
+    ...rest
+  }: Staging & { database: Database; last: number; joins: boolean },
   now: Date,
 ): Promise<number> {
+  const size = joins ? BATCH.joining : BATCH.new;
   let [begun, done, merged] = [0, 0, 0];
   let failed = false;
   async function mergeNext(): Promise<void> {
     while (begun < last && !failed) {
-      const batch = { source, after: begun, upTo: (begun += BATCH) };
-      merged += await database.transaction(async (tx) => {
-        await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
-        await leaveOutNewlyErased(tx, { ...batch, erased: rest.erased }, rest.sealer);
-        return mergeChanges(tx, batch, now);
+      const batch = { source, after: begun, upTo: (begun += size) };
+      const merge = (yielding: boolean): Promise<number> =>
+        database.transaction(async (tx) => {
+          await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
+          await leaveOutNewlyErased(tx, { ...batch, erased: rest.erased }, rest.sealer);
+          return mergeChanges(tx, { ...batch, yielding }, now);
+        });
+      const ties = await merge(false).catch((error: unknown) => {
+        if (!isTaken(error)) throw error;
+        return merge(true);
       });
-      done = Math.min(done + BATCH, last);
+      merged += ties;
+      done = Math.min(done + size, last);
       onProgress?.({ step: 'merging', done, total: last, rows: merged });
     }
   }

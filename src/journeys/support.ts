@@ -20,6 +20,7 @@ import { liveSessions } from '../records/artifacts.ts';
 import { auditRow, recentEvents, type AuditKind, type AuditRow } from '../records/audit.ts';
 import { accountsOfLegacyId, tiesOfAccount, type Tie } from '../records/legacy-ids.ts';
 import { liveLinks } from '../records/links.ts';
+import type { Told } from '../records/logouts.ts';
 import { recentMails, type MailRow } from '../records/mail-outcomes.ts';
 import { subjectsOf } from '../records/subjects.ts';
 import { levelOf, type Level } from '../records/throttle.ts';
@@ -32,6 +33,8 @@ export interface SupportParts extends LinkMailParts {
   sealer: Sealer;
   /** Which e-services share a `sub`. */
   sectorOf: (client: ClientConfig) => string;
+  /** E-services that are told of a sign-out. */
+  told: readonly Told[];
   /** `support:<operating system user>` */
   actor: string;
 }

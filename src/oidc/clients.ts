@@ -6,8 +6,8 @@
  */
 import { errors, type Client, type ClientMetadata, type Provider } from 'oidc-provider';
 import type { ClientConfig, Config, Fault } from '../config.ts';
-import { OWN_CLIENT_ID } from '../config/clients.ts';
-import { sameSecret } from '../platform/secrets.ts';
+import { SCOPES } from '../config/client-keys.ts';
+import { OWN_CLIENT_ID } from '../config/client-rules.ts';
 import type { Told } from '../records/logouts.ts';
 import { sectorOfList, type Relation } from '../records/subjects.ts';
 
@@ -18,6 +18,9 @@ import { sectorOfList, type Relation } from '../records/subjects.ts';
 export const OWN_CLIENT_METADATA = [
   'sector',
   'subject_type_own',
+  'resources',
+  'api_scopes',
+  'profile',
   'legacy_source',
   'require_pkce',
   'consent',
@@ -45,6 +48,10 @@ export function accountClient(issuer: string): ClientConfig {
     grant_types: [],
     response_types: ['none'],
     scope: 'openid',
+    resources: [],
+    require_signed_request_object: false,
+    require_pushed_authorization_requests: false,
+    dpop_bound_access_tokens: false,
     backchannel_logout_session_required: false,
     require_auth_time: false,
     subject_type: 'public',
@@ -121,6 +128,7 @@ export function libraryMetadata(
   } = client;
   const { initiate_login_uri: _ours, sector_identifier_uri: _sector, ...metadata } = same;
   const sector = sectorOf(client);
+  const scopes = client.scope.split(' ').filter(Boolean);
   // A copy without what is undefined: the library sorts and fills the lists that it is given.
   return JSON.parse(
     JSON.stringify({
@@ -128,7 +136,11 @@ export function libraryMetadata(
       client_name: names[languages[0] ?? 'fi'],
       client_secret: secrets?.[0],
       client_secrets: secrets,
+      // The library's own check knows the scopes of residents only; those of APIs are resources.ts's.
+      scope: scopes.filter((name) => SCOPES.includes(name)).join(' ') || undefined,
+      api_scopes: scopes.filter((name) => !SCOPES.includes(name)),
       id_token_signed_response_alg: client.id_token_signed_response_alg ?? keys.algorithms[0],
+      introspection_signed_response_alg: client.introspection_signed_response_alg ?? keys.algorithms[0],
       subject_type: subjectType === 'public' ? 'public' : 'pairwise',
       subject_type_own: subjectType,
       sector,
@@ -159,19 +171,4 @@ export async function validateClients(
     }
   }
   return faults;
-}
-
-/** Is it one of the client's secrets? Takes the same time for each. */
-export function acceptsSecret(
-  { client_secret: secrets = [] }: Pick<ClientConfig, 'client_secret'>,
-  presented: string,
-): boolean {
-  return secrets.map((secret) => sameSecret(secret, presented)).includes(true);
-}
-
-/** While a secret is being changed both are valid: the library itself knows one. To be called for each new Provider. */
-export function acceptEverySecret(provider: Provider): void {
-  provider.Client.prototype.compareClientSecret = function compare(this: Client, presented: string) {
-    return acceptsSecret({ client_secret: this['client_secrets'] as string[] | undefined }, presented);
-  };
 }

@@ -1,6 +1,6 @@
 /**
- * Owns which e-services are registered now: the set from the files, swapped whole on a reload, and the tombstones of those
- * taken out since the start, which answer for their tokens until those are dead.
+ * Owns which e-services are registered now: the set from the files, swapped whole on a reload. One taken out needs no
+ * tombstone: what it was given is not found any more (adapter.ts).
  */
 import { readClients, type ClientConfig, type Config, type Fault } from '../config.ts';
 import type { Told } from '../records/logouts.ts';
@@ -29,32 +29,33 @@ export function registeredClients(config: Config): RegisteredClients {
   let present = index(config.clients);
   let told = toldOf(config.clients);
   let origins = browserOrigins(config.clients);
-  const tombstones = new Map<string, ClientConfig>();
+  /** One reload after another: an earlier reading that took longer must not end up on top of a later one. */
+  let turn: Promise<unknown> = Promise.resolve();
+
+  async function readAnew(provider: Provider): Promise<Fault[]> {
+    const { clients, faults } = readClients(config);
+    if (!clients) return faults;
+    const against = await validateClients(clients, config, provider);
+    if (against.length) return against;
+    present = index(clients);
+    told = toldOf(clients);
+    origins = browserOrigins(clients);
+    return [];
+  }
 
   return {
     client: (id) => (id === undefined ? undefined : present.get(id)),
     metadata(id) {
-      const live = present.get(id);
-      if (live) return libraryMetadata(live, config);
-      const gone = tombstones.get(id);
-      // Known, so that what it was given can be introspected and ended; it gets nothing new.
-      return gone && libraryMetadata({ ...gone, grant_types: [], response_types: [], redirect_uris: [] }, config);
+      const client = present.get(id);
+      return client && libraryMetadata(client, config);
     },
     told: () => told,
     browserOrigins: () => origins,
     faults: (provider) => validateClients([...present.values()], config, provider),
-    async reload(provider) {
-      const { clients, faults } = readClients(config.folder);
-      if (!clients) return faults;
-      const against = await validateClients(clients, config, provider);
-      if (against.length) return against;
-      const before = present;
-      present = index(clients);
-      told = toldOf(clients);
-      origins = browserOrigins(clients);
-      for (const [id, client] of before) if (!present.has(id)) tombstones.set(id, client);
-      for (const id of present.keys()) tombstones.delete(id);
-      return [];
+    reload(provider) {
+      const reading = turn.then(() => readAnew(provider));
+      turn = reading.catch(() => undefined);
+      return reading;
     },
   };
 }

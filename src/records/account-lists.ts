@@ -109,7 +109,7 @@ export async function findChanges(db: Queryable, source: string): Promise<void> 
   const own = (value: Sql): Sql => sql`case when coalesce(r.doubt, '') <> 'shared_email' then ${value} end`;
   await db.query(sql`
     insert into import_changes
-    select coalesce(r.first_line, r.line), r.line, ${KEPT_ID}, r.email, r.email_key, ${own(sql`r.given_name`)},
+    select coalesce(r.first_line, r.line), r.line, r.first_line, ${KEPT_ID}, r.email, r.email_key, ${own(sql`r.given_name`)},
       ${own(sql`r.family_name`)}, ${own(sql`r.phone_number`)}, ${own(sql`r.locale`)}, ${own(sql`r.created_at`)},
       case when r.doubt is null then r.password_hash end, r.doubt, a.id, a.id is not null and known.account_id is null
     from import_rows r
@@ -134,17 +134,22 @@ export interface Counts {
 }
 
 export async function countRows(db: Queryable, source: string): Promise<Counts> {
+  // Most people have one row; only those who share an address must be told apart.
+  const peopleIn = (line: Sql, among: Sql): Sql =>
+    sql`count(*) filter (where ${among} and first_line is null) + count(distinct ${line}) filter (where ${among} and first_line is not null)`;
   const [counts] = await db.query<Counts & { people: number }>(sql`
-    select (select count(*) from import_rows) as rows,
-      (select count(distinct coalesce(first_line, line)) from import_rows where problem is null) as people,
-      (select count(distinct nth) from import_changes where account_id is null) as created,
-      (select count(distinct nth) from import_changes where joins) as joined,
+    with staged as (select count(*) as rows, ${peopleIn(sql`first_line`, sql`problem is null`)} as people from import_rows),
+    changed as (
+      select ${peopleIn(sql`nth`, sql`account_id is null`)} as created, ${peopleIn(sql`nth`, sql`joins`)} as joined
+      from import_changes)
+    select staged.*, changed.*,
       (select count(*) from import_rows r where problem is null and doubt is not null and not exists (
         select 1 from legacy_ids l join accounts a on a.id = l.account_id
         where l.source = ${source} and l.legacy_id = ${KEPT_ID} and l.doubt is null and a.email_key = r.email_key))
         as "inDoubt",
       (select count(distinct l.legacy_id) from legacy_ids l where l.source = ${source}
-        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone`);
+        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone
+    from staged, changed`);
   const { people, rows, created, joined, inDoubt, gone } = counts!;
   return { rows, created, joined, unchanged: people - created - joined, inDoubt, gone };
 }
@@ -165,9 +170,15 @@ export interface Batch {
 
 /**
  * Merges some changes: who joins, who is new, then the ties. Whoever was erased, or took another address, since the list was
- * judged is left as they are. Gives the number of ties written.
+ * judged is left as they are. Gives the number of ties written. Where somebody took an address or an id meanwhile it throws
+ * a unique violation, and a second try with `yielding` leaves those to the next import: looking first costs a third more.
  */
-export async function mergeChanges(tx: Queryable, { source, after, upTo }: Batch, now: Date): Promise<number> {
+export async function mergeChanges(
+  tx: Queryable,
+  { source, after, upTo, yielding = false }: Batch & { yielding?: boolean },
+  now: Date,
+): Promise<number> {
+  const orYield = yielding ? sql`on conflict do nothing` : sql``;
   const changes = sql`(select * from import_changes where nth > ${after} and nth <= ${upTo}) as c`;
   // An old password proves only its own list, and one that the resident set without ever using a mailed link only that.
   await tx.query(sql`
@@ -192,7 +203,7 @@ export async function mergeChanges(tx: Queryable, { source, after, upTo }: Batch
         case when c.password_hash is null then 'none' else 'list' end, c.password_hash,
         case when c.password_hash is not null then ${source} end, coalesce(c.created_at, ${now}), ${now}
       from ${changes} where c.account_id is null order by c.nth, c.line
-      on conflict (email_key) do nothing returning id, email_key),
+      ${orYield} returning id, email_key),
     owners as (
       select email_key, id from made
       union all
@@ -200,7 +211,7 @@ export async function mergeChanges(tx: Queryable, { source, after, upTo }: Batch
     tied as (
       insert into legacy_ids (source, legacy_id, account_id, doubt, created_at)
       select ${source}, c.legacy_id, o.id, c.doubt, ${now} from ${changes} join owners o on o.email_key = c.email_key
-      order by c.nth, c.line on conflict do nothing returning 1)
+      order by c.nth, c.line ${orYield} returning 1)
     select count(*) as ties from tied`);
   return merged!.ties;
 }

@@ -19,6 +19,10 @@ const ENCODED_LABEL = /[@.]xn--/i;
 // Only what may stand in a name: domainToASCII would also decode %61, and drop what cannot be seen.
 const DOMAIN_AS_WRITTEN = /^[\p{L}\p{M}\p{N}.\u3002\uff0e\uff61-]+$/u;
 
+function withoutEdges(typed: string): string {
+  return PLAIN.test(typed) ? typed : typed.replace(EDGES, '');
+}
+
 function lowerCase(text: string): string {
   // By code point: at the end of a word toLowerCase alone would give another sigma.
   return [...text]
@@ -48,7 +52,7 @@ function halvesOf(written: string, at: number): [string?, string?] {
 /** The form that addresses compare in; undefined: that is no address. */
 export function canonicalAddress(typed: string): string | undefined {
   if (typed.length > 4 * LONGEST) return undefined;
-  const written = typed.replace(EDGES, '');
+  const written = withoutEdges(typed);
   const at = written.indexOf('@');
   if (at < 1 || at !== written.lastIndexOf('@')) return undefined;
   const [local, domain] = halvesOf(written, at);
@@ -60,7 +64,7 @@ export function canonicalAddress(typed: string): string | undefined {
 
 /** The address as it was written, for showing it and for mail. */
 export function displayAddress(typed: string): string {
-  return typed.replace(EDGES, '').normalize('NFC');
+  return withoutEdges(typed).normalize('NFC');
 }
 
 // Lower-case letters that pass for ASCII ones (from Unicode's confusables, those that occur in fonts for text).

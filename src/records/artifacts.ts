@@ -119,9 +119,9 @@ export function savedArtifacts(artifacts: readonly Artifact[]): Sql {
       epoch = excluded.epoch, expires_at = excluded.expires_at`;
 }
 
-/** What may exist once only (replay ids): a row for each that is new or whose former use has expired. */
-export function firstArtifacts(artifacts: readonly Artifact[], now: Date): Sql {
-  return sql`insert into artifacts (${columns}) ${rowsOf(artifacts)}
+/** What may exist once only (replay ids): a row when it is new or its former use has expired. */
+export function firstArtifact(artifact: Artifact, now: Date): Sql {
+  return sql`insert into artifacts (${columns}) ${rowsOf([artifact])}
     on conflict (id) do update set payload = excluded.payload, expires_at = excluded.expires_at
       where artifacts.expires_at < ${now} returning id`;
 }
@@ -143,9 +143,13 @@ export function continuedSession(session: Artifact, read: ReadSession): Sql {
       and payload::jsonb -> 'authorizations' is not distinct from ${read.authorizations}::jsonb returning id`;
 }
 
-/** A row for each that nobody had consumed before. */
-export function consumedArtifacts(ids: readonly Buffer[], now: Date): Sql {
-  return sql`update artifacts set consumed_at = ${now} where id = any(${ids}::bytea[]) and consumed_at is null
+/** A row when nobody had consumed it before; with `again`, also when that was after `since` and came no more than `most` times. */
+export function consumedArtifact(id: Buffer, now: Date, again?: { since: Date; most: number }): Sql {
+  if (!again)
+    return sql`update artifacts set consumed_at = ${now} where id = ${id} and consumed_at is null returning id`;
+  return sql`update artifacts set consumed_at = coalesce(consumed_at, ${now}),
+      retries = retries + (consumed_at is not null)::integer
+    where id = ${id} and (consumed_at is null or (consumed_at > ${again.since} and retries < ${again.most}::integer))
     returning id`;
 }
 
@@ -153,6 +157,16 @@ export function consumedArtifacts(ids: readonly Buffer[], now: Date): Sql {
 export function removedArtifacts(ids: readonly Buffer[], grants: readonly Buffer[]): Sql {
   if (grants.length === 0) return sql`delete from artifacts where id = any(${ids}::bytea[])`;
   return sql`delete from artifacts where id = any(${ids}::bytea[]) or grant_hash = any(${grants}::bytea[])`;
+}
+
+/** Ends all that an e-service was given of an account: grants, and what was issued under them. */
+export async function endGrantsOf(
+  tx: Queryable,
+  { accountId, clientId }: { accountId: string; clientId: string },
+): Promise<void> {
+  const grants = sql`select id from artifacts
+    where model = 'Grant' and account_id = ${accountId} and client_id = ${clientId}`;
+  await tx.query(sql`delete from artifacts where id in (${grants}) or grant_hash in (${grants})`);
 }
 
 /** How many sessions of the account live, and the e-services that they reach: from each one's authorizations. */

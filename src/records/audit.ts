@@ -23,7 +23,10 @@ export type AuditKind =
   | 'account_viewed'
   | 'support_requested'
   | 'list_imported'
-  | 'keys_replaced';
+  | 'keys_replaced'
+  | 'agreement_given'
+  | 'agreement_withdrawn'
+  | 'token_reused';
 
 export interface AuditEvent {
   kind: AuditKind;

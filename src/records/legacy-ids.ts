@@ -32,14 +32,14 @@ export async function sourcesOf(db: Queryable, accountId: string): Promise<strin
   return [...new Set((await tiesOfAccount(db, accountId)).map((tie) => tie.source))];
 }
 
-/** Every source that a list was imported under. */
+/** Every source that a list was imported under, but for one that ties nobody. */
 export async function knownSources(db: Queryable): Promise<string[]> {
   // One step along the index for each source, however many rows it has.
   const rows = await db.query<{ source: string }>(sql`
     with recursive found (source) as (
-      select min(source) from legacy_ids
+      select min(source) from legacy_ids where doubt is null
       union all
-      select (select min(l.source) from legacy_ids l where l.source > found.source) from found
+      select (select min(l.source) from legacy_ids l where l.source > found.source and l.doubt is null) from found
       where found.source is not null)
     select source from found where source is not null`);
   return rows.map((row) => row.source);

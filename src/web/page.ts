@@ -122,6 +122,7 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
         phone: config.support.phone,
         hours: config.support.hours?.[language],
       },
+      day: (date: Date) => texts.day(language, date),
       asset: (name: string) => assets.url(name),
       form: { field: FORM_TOKEN_FIELD, token: () => guard.token(ctx) },
       errors: messages,

@@ -12,8 +12,10 @@ import { metrics, type Log } from '../platform/telemetry.ts';
 import { changePasswordReturn, frontDoor, signedInReturn } from './account-pages.ts';
 import type { FormGuard } from './form.ts';
 import { pageOf } from './page.ts';
+import { postedRequests } from './posted-requests.ts';
 import type { ScreenParts } from './screen.ts';
 import { accountPasswordScreen } from './screens/account-password.ts';
+import { accountServicesScreen } from './screens/account-services.ts';
 import { accountScreen } from './screens/account.ts';
 import { addressLostScreen } from './screens/address-lost.ts';
 import { consentScreen } from './screens/consent.ts';
@@ -64,6 +66,7 @@ const SCREENS = [
   passwordSetScreen,
   accountScreen,
   accountPasswordScreen,
+  accountServicesScreen,
   signedOutScreen,
   signedInReturn,
   changePasswordReturn,
@@ -99,6 +102,7 @@ export function webApp(parts: ServerParts): Koa {
   app.use(router.routes());
   app.use(router.allowedMethods());
   app.use(signOutForm);
+  app.use(postedRequests);
   app.use(parts.provider);
   return app;
 }

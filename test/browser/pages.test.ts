@@ -180,6 +180,14 @@ describe.each(languages)('in %s', (language) => {
   test('consent', async () => {
     await signIn(page, { email: mine('own'), client: 'stranger', scope: 'openid email profile' });
     await expectWhole('consent');
+    await goOn(page);
+    await signIn(page, {
+      email: mine('own'),
+      client: 'stranger',
+      scope: 'openid email profile phone',
+      prompt: 'login',
+    });
+    await expectWhole('consent-more', 'consent.title');
     await page.context().clearCookies();
   });
 
@@ -197,6 +205,10 @@ describe.each(languages)('in %s', (language) => {
     await field(page, 'current-password').fill(PASSWORD);
     await goOn(page);
     await expectWhole('account');
+    await page.goto(`${world.issuer}/account/services`);
+    await expectWhole('account-services');
+    await goOn(page);
+    await expectWhole('account-services-withdrawn', 'account-services.title');
     await page.goto(`${world.issuer}/account/password`);
     await expectWhole('account-password');
     await field(page, 'current-password').fill('not this one');

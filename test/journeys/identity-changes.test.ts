@@ -7,7 +7,7 @@ import { supportFor } from '../../src/app.ts';
 import { importAccounts } from '../../src/journeys/import-accounts.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { accountByKey, LISTS_LOCK, type Account } from '../../src/records/accounts.ts';
+import { accountByKey, MERGE_LOCK, type Account } from '../../src/records/accounts.ts';
 import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
 import { recentMails } from '../../src/records/mail-outcomes.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
@@ -22,8 +22,16 @@ let acts: ReturnType<typeof supportFor>;
 let folder: string;
 let count = 0;
 let ownHash: string;
+let waiting: Promise<unknown>;
 beforeAll(async () => {
-  world = await startWorld();
+  const tili = {
+    client_name: 'Tili',
+    redirect_uris: ['https://tili.example/callback'],
+    backchannel_logout_uri: 'http://127.0.0.1:1/logout',
+    subject_type: 'legacy',
+    legacy_source: 'asiointi',
+  };
+  world = await startWorld({ clients: { tili } });
   const { database, sealer } = world.tunnus;
   acts = supportFor({ database, sealer, config: world.config, close: () => Promise.resolve() }, 'support:tester');
   folder = await mkdtemp(join(tmpdir(), 'lists-'));
@@ -86,6 +94,10 @@ async function isSignedIn(browser: HttpBrowser): Promise<boolean> {
   const page = await browser.get(`${world.issuer}/account`);
   return page.url.pathname === '/account';
 }
+
+/** The e-services that are to be told of a sign-out, and by which `sub`. */
+const toldOf = (accountId: string) =>
+  world.database.query(sql`select client_id as client, sub from logouts where account_id = ${accountId}`);
 
 async function events(accountId: string): Promise<{ kind: string; actor: string; detail: object; place: unknown }[]> {
   return world.database.query(sql`
@@ -288,13 +300,14 @@ describe('an old id', () => {
     expect(await link()).toEqual({
       refused: 'needs_yes',
       warnings: [
-        { warning: 'sub_changes', eServices: ['Asiointi'], from: before.sub, to: id },
+        { warning: 'sub_changes', eServices: ['Asiointi', 'Tili'], from: before.sub, to: id },
         { warning: 'id_on_no_list' },
       ],
     });
-    expect((await subOf(email)).sub).toBe(before.sub);
+    expect((await subOf(email, 'tili')).sub).toBe(before.sub);
     expect(await link({ yes: true })).toEqual({ changed: true });
     expect(await isSignedIn(before.browser)).toBe(false);
+    expect(await toldOf((await resident()).id)).toEqual([{ client: 'tili', sub: before.sub }]);
     expect((await subOf(email)).sub).toBe(id);
   });
 
@@ -305,7 +318,7 @@ describe('an old id', () => {
     expect(before.sub).toBe(id);
     expect(await unlink()).toMatchObject({
       refused: 'needs_yes',
-      warnings: [{ warning: 'sub_changes', eServices: ['Asiointi'], from: id }],
+      warnings: [{ warning: 'sub_changes', eServices: ['Asiointi', 'Tili'], from: id }],
     });
     expect(await unlink({ yes: true })).toEqual({ changed: true });
     expect(await unlink({ yes: true })).toEqual({ changed: false });
@@ -404,9 +417,11 @@ describe('erasing', () => {
 
   test('is remembered: whoever looks is told when, and no list and no admin brings the id back', async () => {
     await newcomer({ asiointi: id });
-    expect((await subOf(email)).sub).toBe(id);
+    expect((await subOf(email, 'tili')).sub).toBe(id);
+    const { id: accountId } = await resident();
     const at = now();
     await acts.erase({ email, yes: true }, at);
+    expect(await toldOf(accountId)).toEqual([{ client: 'tili', sub: id }]);
     expect(await acts.show({ email: email.toUpperCase() }, now())).toEqual({ refused: 'erased_account', at });
     expect(await acts.show({ source: 'asiointi', id }, now())).toEqual({ refused: 'erased_id', at });
     expect(await erase(true)).toEqual({ refused: 'erased_account', at });
@@ -439,15 +454,19 @@ describe('erasing', () => {
   });
 });
 
-test('while a list is being imported nobody becomes another; locking goes on', async () => {
+test('what support changes waits for the batch that an import is merging', async () => {
   await newcomer({ asiointi: id });
-  const refused = { refused: 'import_running' };
-  await world.database.session(async (session) => {
-    await session.query(sql`select pg_advisory_lock(${LISTS_LOCK})`);
-    expect(await acts.setEmail({ from: email, to: other('next'), reason: REASON }, now())).toEqual(refused);
-    expect(await acts.link({ email, source: 'asiointi', id }, now())).toEqual(refused);
-    expect(await acts.unlink({ email, source: 'asiointi', id }, now())).toEqual(refused);
-    expect(await acts.erase({ email, yes: true }, now())).toEqual(refused);
+  const order: string[] = [];
+  await world.database.transaction(async (tx) => {
+    await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
+    const change = acts
+      .setEmail({ from: email, to: other('next'), reason: REASON }, now())
+      .then(() => order.push('changed'));
     expect(await acts.lock({ email }, now())).toEqual({ changed: true });
+    order.push('locked');
+    waiting = change;
   });
+  order.push('merged');
+  await waiting;
+  expect(order).toEqual(['locked', 'merged', 'changed']);
 });

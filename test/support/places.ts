@@ -80,6 +80,10 @@ export async function formPlaces(world: World): Promise<Place[]> {
   note('the choice of language', own);
   await own.get(`${world.issuer}/account/password`);
   note('the change of the password', own);
+  const agreed = await signIn('maija@example.com', { client: 'stranger' });
+  await agreed.submit();
+  await agreed.get(`${world.issuer}/account/services`);
+  note('the withdrawal of an agreement', agreed);
   await own.get(`${world.issuer}/session/end`);
   note('the question before signing out', own);
   note('the question of another person', await signIn('matti@example.com', { browser: resident }));
@@ -205,6 +209,7 @@ export const PATHS: readonly string[] = [
   `/password-set/${TOKEN}`,
   '/account',
   '/account/password',
+  '/account/services',
   '/account/signed-in',
   '/signed-out',
   '/assets/page.css',

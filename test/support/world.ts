@@ -90,7 +90,9 @@ const CLIENTS: Record<string, Yaml> = {
   stranger: {
     client_name: 'Stranger',
     redirect_uris: ['https://stranger.example/callback'],
-    scope: 'openid email profile',
+    scope: 'openid email profile phone',
+    policy_uri: 'https://stranger.example/privacy',
+    tos_uri: 'https://stranger.example/terms',
     consent: 'ask',
   },
 };

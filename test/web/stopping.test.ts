@@ -1,4 +1,4 @@
-/** `tunnus serve` as a process of its own: SIGTERM finishes what is under way, takes nothing new, and ends with 0. */
+/** `tunnus serve` as a process of its own: SIGTERM finishes what is under way, takes nothing new, and ends with 0; SIGHUP ends nothing. */
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
@@ -69,4 +69,24 @@ test('a request under way is answered whole, while nobody new is let in', async 
   underWay.write('_type=password');
   expect(await answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*"error":"invalid_/);
   expect(await serving.ended).toBe(0);
+});
+
+test('SIGHUP takes the new e-services in, or tells what is wrong, and ends nothing', async () => {
+  const file = join(folder, 'clients', 'uusi.yaml');
+  const query = new URLSearchParams({ client_id: 'uusi', redirect_uri: 'https://uusi.example/in' });
+  const known = async () => {
+    const answer = await fetch(`http://127.0.0.1:${serving.port}/auth?${query.toString()}`, { redirect: 'manual' });
+    // An unknown client gets a page, a known one its error at its own address.
+    return answer.status === 303;
+  };
+  const logged = async (words: string) => {
+    while (!serving.log.some((line) => line.includes(words))) expect(await known()).toBe(false);
+  };
+  await writeFile(file, 'client_id: uusi\nclient_name: Uusi\nredirect_uris: [uusi]\n');
+  serving.process.kill('SIGHUP');
+  await logged('uusi.yaml:3: redirect_uris[0] is');
+  await writeFile(file, 'client_id: uusi\nclient_name: Uusi\nredirect_uris: ["https://uusi.example/in"]\n');
+  serving.process.kill('SIGHUP');
+  while (!(await known()));
+  expect(serving.log.some((line) => line.includes('read anew'))).toBe(true);
 });
