@@ -45,7 +45,7 @@ export function named({ sector, subjectType, source }: Relation, people: Sql): S
   const from = sql`from (${people}) as people
     left join lateral (
       select l.legacy_id, l.doubt from legacy_ids l
-      where l.account_id = people.id and l.source = ${source ?? null} and l.doubt is distinct from 'unlinked'
+      where l.account_id = people.id and l.source = ${source ?? null} and coalesce(l.doubt, '') <> 'unlinked'
       order by l.doubt nulls first limit 1) as tie on true`;
   const claim = sql`case when tie.doubt is null then tie.legacy_id end as legacy_id, tie.doubt`;
   if (subjectType === 'public') {

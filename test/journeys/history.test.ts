@@ -8,7 +8,8 @@ import * as client from 'openid-client';
 import { signingKeys } from '../../src/app.ts';
 import { residents } from '../../src/oidc/claims.ts';
 import { sql } from '../../src/platform/database.ts';
-import { accountByKey, changeEmail, eraseAccount } from '../../src/records/accounts.ts';
+import { accountByKey, changeEmail, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
+import { hashPassword } from '../../src/records/passwords.ts';
 import { givenSubject, subjectsOf } from '../../src/records/subjects.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { startWorld, type NewAccount, type World } from '../support/world.ts';
@@ -164,6 +165,8 @@ test('it outlives another list, another address, new keys and a new secret', asy
   const now = world.clock.now();
   await world.database.query(sql`update legacy_ids set legacy_id = legacy_id || '-later' where account_id = ${id}`);
   await changeEmail(world.database, { accountId: id, email: `muuttunut-${email}` }, now);
+  const { epoch } = (await accountByKey(world.database, `muuttunut-${email}`))!;
+  await setOwnPassword(world.database, { accountId: id, epoch, hash: await hashPassword(PASSWORD) }, now);
   await signingKeys({ ...world.tunnus, config: world.config }).replace({ actor: 'system', withdraw: false }, now);
   const secret = ['another secret of the tests, thirty-two and more', ...world.config.secret];
   const next = await startWorld({
