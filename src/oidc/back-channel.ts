@@ -87,7 +87,7 @@ async function logoutToken(
   token.set('sid', sid);
   token.set('jti', randomToken());
   token.set('events', { [EVENT]: {} });
-  return token.issue({ use: 'logout' as 'idtoken' });
+  return token.issue({ use: 'logout' });
 }
 
 /** Section 2.8. 400: the e-service could not do it, and the same token would not fare better; what is temporary may. */
