@@ -23,12 +23,19 @@ export function registeredClients(config: Config): RegisteredClients {
     new Map([accountClient(config.issuer), ...clients].map((client) => [client.client_id, client]));
   let present = index(config.clients);
   const tombstones = new Map<string, ClientConfig>();
+  /** Asked for in every request. The library sorts and fills the lists that it is given: each time it gets a copy. */
+  const translated = new WeakMap<ClientConfig, string>();
+  const copyFor = (client: ClientConfig): Payload => {
+    let json = translated.get(client);
+    if (json === undefined) translated.set(client, (json = JSON.stringify(libraryMetadata(client, config))));
+    return JSON.parse(json) as Payload;
+  };
 
   return {
     client: (id) => (id === undefined ? undefined : present.get(id)),
     metadata(id) {
       const live = present.get(id);
-      if (live) return libraryMetadata(live, config);
+      if (live) return copyFor(live);
       const gone = tombstones.get(id);
       // Known, so that what it was given can be introspected and ended; it gets nothing new.
       return gone && libraryMetadata({ ...gone, grant_types: [], response_types: [], redirect_uris: [] }, config);

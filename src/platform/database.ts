@@ -61,31 +61,38 @@ function reasonOf(cause: unknown): string {
 }
 
 class Statement implements Sql {
-  readonly text: string;
+  /** What stands around the values: one more than there are of these. */
+  readonly pieces: readonly string[];
   readonly values: readonly unknown[];
+  #text?: string;
 
-  constructor(text: string, values: readonly unknown[]) {
-    this.text = text;
+  constructor(pieces: readonly string[], values: readonly unknown[]) {
+    this.pieces = pieces;
     this.values = values;
+  }
+
+  get text(): string {
+    return (this.#text ??= this.pieces.reduce((text, piece, index) => `${text}$${index}${piece}`));
   }
 }
 
 /** Nested sql`…` values become part of the text, every other value a parameter; lists go as arrays: `= any(${ids})`. */
 export function sql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
+  const pieces = [strings[0]!];
   const parameters: unknown[] = [];
-  let text = strings[0]!;
   values.forEach((value, index) => {
     if (value instanceof Statement) {
-      const offset = parameters.length;
-      text += value.text.replace(/\$(\d+)/g, (_, number: string) => `$${Number(number) + offset}`);
+      const [first = '', ...others] = value.pieces;
+      pieces[pieces.length - 1] += first;
+      pieces.push(...others);
       parameters.push(...value.values);
     } else {
       parameters.push(value);
-      text += `$${parameters.length}`;
+      pieces.push('');
     }
-    text += strings[index + 1]!;
+    pieces[pieces.length - 1] += strings[index + 1]!;
   });
-  return new Statement(text, parameters);
+  return new Statement(pieces, parameters);
 }
 
 const CONNECT_TIMEOUT = 3_000;

@@ -7,9 +7,11 @@ import {
   createDecipheriv,
   createHash,
   createHmac,
+  createSecretKey,
   hkdfSync,
   randomBytes,
   timingSafeEqual,
+  type KeyObject,
 } from 'node:crypto';
 
 export function randomToken(bytes = 32): string {
@@ -73,21 +75,24 @@ export function makeSealer(secrets: readonly string[]): Sealer {
     },
     digest: (value, purpose) => digestBy(first, value, purpose),
     digests: (value, purpose) => secrets.map((secret) => digestBy(secret, value, purpose)),
-    cookieKeys: secrets.map((secret) => derive(secret, 'cookie').toString('base64url')),
+    cookieKeys: secrets.map((secret) => derive(secret, 'cookie').export().toString('base64url')),
   };
 }
 
 /** By secret and purpose: deriving costs more than what it is for, and both are few. */
-const derived = new Map<string, Buffer>();
+const derived = new Map<string, KeyObject>();
 
-function derive(secret: string, info: string): Buffer {
+function derive(secret: string, info: string): KeyObject {
   const name = `${info} ${secret}`;
   let key = derived.get(name);
-  if (!key) derived.set(name, (key = Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32))));
+  if (!key) {
+    key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32)));
+    derived.set(name, key);
+  }
   return key;
 }
 
-function decrypted(bytes: Buffer, key: Buffer): string | undefined {
+function decrypted(bytes: Buffer, key: KeyObject): string | undefined {
   const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_LENGTH), { authTagLength: TAG_LENGTH });
   decipher.setAuthTag(bytes.subarray(-TAG_LENGTH));
   try {
