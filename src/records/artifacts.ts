@@ -166,7 +166,8 @@ export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
 /** Deletes what expired before a time; the caller leaves the longest sign-in between (the library looks at expired rows). */
 export async function sweepArtifacts(db: Queryable, expiredBefore: Date): Promise<number> {
   const rows = await db.query(sql`
-    delete from artifacts where id in (select id from artifacts where expires_at < ${expiredBefore} limit 5000)
+    delete from artifacts where id in (
+      select id from artifacts where expires_at < ${expiredBefore} order by expires_at limit 1000)
     returning 1`);
   return rows.length;
 }
