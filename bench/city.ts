@@ -51,7 +51,8 @@ export async function writeConfig(folder: string, port: number): Promise<{ machi
   // JSON is YAML.
   const settings = {
     issuer: `http://localhost:${port}`,
-    listen: { port, metricsPort: port + 1 },
+    // Residents come from places of their own: the driver says which, as a proxy would.
+    listen: { port, metricsPort: port + 1, proxies: 1 },
     database: { url: '${DATABASE_URL}' },
     secret: 'a secret of the bench, thirty-two characters or more',
     mail: { url: 'smtp://localhost:1' },

@@ -170,7 +170,7 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
     connectionTimeoutMillis: CONNECT_TIMEOUT,
     keepAlive: true,
     types,
-    options: '-c jit=off',
+    options: '-c jit=off -c plan_cache_mode=force_generic_plan',
   };
   const pool = new pg.Pool({
     ...settings,

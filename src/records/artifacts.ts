@@ -79,6 +79,9 @@ export async function findSession(
   return rows[0];
 }
 
+/** Said so where it is one, as it nearly always is: a plan for a list would read whole small tables. */
+const oneOf = (ids: readonly Buffer[]): Sql => (ids.length === 1 ? sql`= ${ids[0]}` : sql`= any(${ids}::bytea[])`);
+
 /** Codes or tokens, each with its grant, the account's `sub`s and, when it lives by one, its session. */
 export function findTokens(db: Queryable, ids: readonly Buffer[]): Promise<(FoundArtifact & { id: Buffer })[]> {
   return db.query<FoundArtifact & { id: Buffer }>(sql`
@@ -94,7 +97,7 @@ export function findTokens(db: Queryable, ids: readonly Buffer[]): Promise<(Foun
       on a.payload like '%"expiresWithSession":true%'
       and s.uid_hash = sha256(convert_to('Session.uid:' || (a.payload::jsonb ->> 'sessionUid'), 'UTF8'))
       and s.account_id = a.account_id and s.epoch = a.epoch
-    where a.id = any(${ids}::bytea[]) and ${alive}`);
+    where a.id ${oneOf(ids)} and ${alive}`);
 }
 
 function rowsOf(artifacts: readonly Artifact[]): Sql {
@@ -145,7 +148,7 @@ export function continuedSession(session: Artifact, read: ReadSession): Sql {
 
 /** A row for each that nobody had consumed before. */
 export function consumedArtifacts(ids: readonly Buffer[], now: Date): Sql {
-  return sql`update artifacts set consumed_at = ${now} where id = any(${ids}::bytea[]) and consumed_at is null
+  return sql`update artifacts set consumed_at = ${now} where id ${oneOf(ids)} and consumed_at is null
     returning id`;
 }
 
@@ -157,10 +160,9 @@ export function removedArtifacts(ids: readonly Buffer[], grants: readonly Buffer
 
 /** A row for each account that still stands behind its proof. */
 export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
+  const any = [...proofs].map(([id, epoch]) => sql`account.id = ${id}::uuid and account.epoch = ${epoch}::integer`);
   return sql`select account.id from accounts account
-    join unnest(${[...proofs.keys()]}::uuid[], ${[...proofs.values()]}::integer[]) as proof (id, epoch)
-      on account.id = proof.id and account.epoch = proof.epoch
-    where account.locked_at is null`;
+    where account.locked_at is null and (${any.reduce((all, one) => sql`${all} or ${one}`)})`;
 }
 
 /** Deletes what expired before a time; the caller leaves the longest sign-in between (the library looks at expired rows). */
