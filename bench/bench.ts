@@ -391,6 +391,8 @@ function drawPlots({ loads, byLoad, crowd }: { loads: number[]; byLoad: Result[]
   });
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void clearUp().then(() => process.exit(1)));
 let missed = 0;
 try {
   missed = options.quick ? await quick(postgres) : await whole(postgres);

@@ -1,6 +1,6 @@
 /** The city that is measured: its PostgreSQL, its configuration, its residents, and what time has left behind. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { readConfig } from '../src/config.ts';
 import { openDatabase, sql, type Database } from '../src/platform/database.ts';
 import { startEmbedded } from '../src/platform/embedded-postgres.ts';
@@ -40,7 +40,8 @@ export async function startPostgres(folder: string): Promise<Server> {
     },
     stop: async () => {
       await embedded.stop();
-      await rm(embedded.folder, { recursive: true, force: true });
+      // Its folder may have been moved to where PostgreSQL's user can enter, with the one around it that was made for it.
+      await rm(dirname(embedded.folder), { recursive: true, force: true });
     },
   };
 }
