@@ -1,6 +1,6 @@
 /** The city that is measured: its PostgreSQL, its configuration, its residents, and what time has left behind. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { readConfig } from '../src/config.ts';
 import { openDatabase, sql, type Database } from '../src/platform/database.ts';
 import { startEmbedded } from '../src/platform/embedded-postgres.ts';
@@ -40,7 +40,8 @@ export async function startPostgres(folder: string): Promise<Server> {
     },
     stop: async () => {
       await embedded.stop();
-      await rm(embedded.folder, { recursive: true, force: true });
+      // Its folder may have been moved to where PostgreSQL's user can enter, with the one around it that was made for it.
+      await rm(dirname(embedded.folder), { recursive: true, force: true });
     },
   };
 }
@@ -51,7 +52,8 @@ export async function writeConfig(folder: string, port: number): Promise<{ machi
   // JSON is YAML.
   const settings = {
     issuer: `http://localhost:${port}`,
-    listen: { port, metricsPort: port + 1 },
+    // Residents come from places of their own: the driver says which, as a proxy would.
+    listen: { port, metricsPort: port + 1, proxies: 1 },
     database: { url: '${DATABASE_URL}' },
     secret: 'a secret of the bench, thirty-two characters or more',
     mail: { url: 'smtp://localhost:1' },

@@ -45,13 +45,18 @@ process.on('message', (orders: Orders) => {
 });
 process.on('disconnect', () => process.exit());
 
+/** Of former orders, by issuer: who wants to measure refreshes alone first orders none of them. */
+const kept = new Map<string, Tokens[]>();
+const NEEDS_TOKENS = ['refresh', 'introspection'];
+
 async function run(orders: Orders): Promise<Counted> {
   const agent = new Agent({ keepAlive: true, maxSockets: orders.atOnce });
   const latencies: number[] = [];
   let begun = 0;
-  const tokens: Tokens[] = [];
-  if (orders.work === 'refresh' || orders.work === 'introspection')
-    for (let lane = 0; lane < orders.atOnce; lane += 1) tokens.push(await signIn({ agent, orders, resident: lane }));
+  const tokens = kept.get(orders.issuer) ?? [];
+  kept.set(orders.issuer, tokens);
+  if (NEEDS_TOKENS.includes(orders.work))
+    while (tokens.length < orders.atOnce) tokens.push(await signIn({ agent, orders, resident: tokens.length }));
   const start = performance.now();
   const until = start + (orders.milliseconds ?? Infinity);
   const lane = async (index: number): Promise<void> => {
@@ -81,6 +86,8 @@ async function run(orders: Orders): Promise<Counted> {
 type Tokens = { access_token: string; refresh_token: string };
 type Job = { agent: Agent; orders: Orders; resident: number };
 
+const placeOf = (resident: number): string => `10.${(resident >> 16) & 255}.${(resident >> 8) & 255}.${resident & 255}`;
+
 /** The authorization request and the page that it leads to. */
 async function beginSignIn(job: Job) {
   const { agent, orders } = job;
@@ -88,7 +95,8 @@ async function beginSignIn(job: Job) {
   const verifier = randomBytes(32).toString('base64url');
   const jar = new Map<string, string>();
   const send = async (path: string, options: { form?: Record<string, string>; headers?: object } = {}) => {
-    const answer = await exchange(new URL(path, issuer), { agent, jar, ...options });
+    const headers = { 'X-Forwarded-For': placeOf(job.resident), ...options.headers };
+    const answer = await exchange(new URL(path, issuer), { agent, jar, ...options, headers });
     for (const line of answer.cookies) {
       const [pair = '', ...rest] = line.split(';');
       const at = pair.indexOf('=');

@@ -79,6 +79,16 @@ export function processorTime(...roots: readonly number[]): number {
   return ticks * TICK;
 }
 
+/** Of these, milliseconds that libuv's threads have used: in a process that signs by itself, its password hashes. */
+export function workersTime(pid: number): number {
+  let nanoseconds = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const of = (name: string) => readFileSync(`/proc/${pid}/task/${thread}/${name}`, 'latin1');
+    if (of('comm').startsWith('libuv-worker')) nanoseconds += Number(of('schedstat').split(' ')[0]);
+  }
+  return nanoseconds / 1e6;
+}
+
 /** Megabytes in memory, now and at the most. */
 export function memoryOf(pid: number): { now: number; most: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');

@@ -48,9 +48,11 @@ const MAIL_LIMIT = 10_000;
 /** Every job of ours ends well before this; one held longer was held by a process that died. */
 const DEAD_AFTER_SECONDS = 45;
 const LOOK_FOR_DEAD_EVERY = 15_000;
-const SWEEP_EVERY = '*/10 * * * * sweep ?max=1';
+/** Little and often: what a minute brings is gone in the next. */
+const SWEEP_EVERY = '* * * * * sweep ?max=1';
+/** Milliseconds for all sweeps together; what is left waits a minute. */
+const SWEEP_LIMIT = 30_000;
 const RETIRE_EVERY = '5,15,25,35,45,55 * * * * retire ?max=1';
-const MOST_BATCHES = 20;
 
 /** After the queue lost the database for too long it ends; it is started anew until it stands again. */
 const RESTART_AFTER = 2_000;
@@ -143,10 +145,12 @@ async function freeJobsOfTheDead(database: Database): Promise<void> {
 
 function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
   return async () => {
+    const until = performance.now() + SWEEP_LIMIT;
     for (const sweep of sweeps) {
-      let batches = 0;
-      while (batches < MOST_BATCHES && (await sweep(database, clock())) > 0) batches += 1;
-      if (batches > 0) log.debug({ sweep: sweep.name, batches }, 'swept what had expired');
+      let swept = 0;
+      for (let batch = 1; batch > 0 && performance.now() < until; swept += batch)
+        batch = await sweep(database, clock());
+      if (swept > 0) log.debug({ sweep: sweep.name, swept }, 'swept what had expired');
     }
   };
 }

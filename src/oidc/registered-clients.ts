@@ -31,6 +31,13 @@ export function registeredClients(config: Config): RegisteredClients {
   let origins = browserOrigins(config.clients);
   /** One reload after another: an earlier reading that took longer must not end up on top of a later one. */
   let turn: Promise<unknown> = Promise.resolve();
+  /** Asked for in every request. The library sorts and fills the lists that it is given: each time it gets a copy. */
+  const translated = new WeakMap<ClientConfig, string>();
+  const copyFor = (client: ClientConfig): Payload => {
+    let json = translated.get(client);
+    if (json === undefined) translated.set(client, (json = JSON.stringify(libraryMetadata(client, config))));
+    return JSON.parse(json) as Payload;
+  };
 
   async function readAnew(provider: Provider): Promise<Fault[]> {
     const { clients, faults } = readClients(config);
@@ -47,7 +54,7 @@ export function registeredClients(config: Config): RegisteredClients {
     client: (id) => (id === undefined ? undefined : present.get(id)),
     metadata(id) {
       const client = present.get(id);
-      return client && libraryMetadata(client, config);
+      return client && copyFor(client);
     },
     told: () => told,
     browserOrigins: () => origins,

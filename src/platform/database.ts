@@ -71,31 +71,38 @@ export function beginSnapshot(session: Session): Promise<void> {
 }
 
 class Statement implements Sql {
-  readonly text: string;
+  /** What stands around the values: one more than there are of these. */
+  readonly pieces: readonly string[];
   readonly values: readonly unknown[];
+  #text?: string;
 
-  constructor(text: string, values: readonly unknown[]) {
-    this.text = text;
+  constructor(pieces: readonly string[], values: readonly unknown[]) {
+    this.pieces = pieces;
     this.values = values;
+  }
+
+  get text(): string {
+    return (this.#text ??= this.pieces.reduce((text, piece, index) => `${text}$${index}${piece}`));
   }
 }
 
 /** Nested sql`…` values become part of the text, every other value a parameter; lists go as arrays: `= any(${ids})`. */
 export function sql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
+  const pieces = [strings[0]!];
   const parameters: unknown[] = [];
-  let text = strings[0]!;
   values.forEach((value, index) => {
     if (value instanceof Statement) {
-      const offset = parameters.length;
-      text += value.text.replace(/\$(\d+)/g, (_, number: string) => `$${Number(number) + offset}`);
+      const [first = '', ...others] = value.pieces;
+      pieces[pieces.length - 1] += first;
+      pieces.push(...others);
       parameters.push(...value.values);
     } else {
       parameters.push(value);
-      text += `$${parameters.length}`;
+      pieces.push('');
     }
-    text += strings[index + 1]!;
+    pieces[pieces.length - 1] += strings[index + 1]!;
   });
-  return new Statement(text, parameters);
+  return new Statement(pieces, parameters);
 }
 
 const CONNECT_TIMEOUT = 3_000;
@@ -173,7 +180,7 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
     connectionTimeoutMillis: CONNECT_TIMEOUT,
     keepAlive: true,
     types,
-    options: '-c jit=off',
+    options: '-c jit=off -c plan_cache_mode=force_generic_plan',
   };
   const pool = new pg.Pool({
     ...settings,

@@ -65,9 +65,17 @@ export function loadTexts(folder = TEXT_FOLDER): Texts {
   const keys = new Map(LANGUAGES.map((language) => [language, [...new Set(leafKeys(trees[language] as object))]]));
   const known = new Set(keys.get(LANGUAGES[0]));
 
+  /** What has no place to fill is the same each time. */
+  const plain = new Map<string, string>();
+
   const translate = (language: Language, key: string, values?: Values): string => {
+    const name = `${language} ${key}`;
+    const same = values ? undefined : plain.get(name);
+    if (same !== undefined) return same;
     if (!known.has(key)) throw new Error(`no text has the key ${key}`);
-    return translators.get(language)!(key, values ?? {});
+    const text = translators.get(language)!(key, values ?? {});
+    if (!values) plain.set(name, text);
+    return text;
   };
   return {
     for: (language) => (key, values) => translate(language, key, values),

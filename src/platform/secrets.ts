@@ -5,19 +5,33 @@
 import {
   createCipheriv,
   createDecipheriv,
-  createHash,
   createHmac,
+  createSecretKey,
+  hash,
   hkdfSync,
   randomBytes,
+  randomFillSync,
   timingSafeEqual,
+  type KeyObject,
 } from 'node:crypto';
 
+const POOL = Buffer.alloc(4096);
+let used = POOL.length;
+
+/** From a pool that the system fills now and then: asking it for each token costs more than the token. */
 export function randomToken(bytes = 32): string {
-  return randomBytes(bytes).toString('base64url');
+  if (used + bytes > POOL.length) {
+    randomFillSync(POOL);
+    used = 0;
+  }
+  const token = POOL.toString('base64url', used, used + bytes);
+  // What was given out stands nowhere else.
+  POOL.fill(0, used, (used += bytes));
+  return token;
 }
 
 export function sha256(value: string | Buffer): Buffer {
-  return createHash('sha256').update(value).digest();
+  return hash('sha256', value, 'buffer');
 }
 
 /** Compares the hashes, so that neither content nor length shows in the time. */
@@ -81,25 +95,26 @@ export function makeSealer(secrets: readonly string[], digestKey?: string): Seal
     sealedWith: (sealed, purpose) => opened(sealed, purpose)?.secret,
     digest: (value, purpose) => digestBy(digestKeys[0]!, value, purpose),
     digests: (value, purpose) => digestKeys.map((key) => digestBy(key, value, purpose)),
-    cookieKeys: secrets.map((secret) => derive(secret, 'cookie').toString('base64url')),
+    cookieKeys: secrets.map((secret) => derive(secret, 'cookie').export().toString('base64url')),
   };
 }
 
-const derived = new Map<string, Buffer>();
+const derived = new Map<string, KeyObject>();
 const MOST_DERIVED = 256;
 
-/** Remembered, since a list of a million has a million things to seal; not for ever, since some purposes name one thing. */
-function derive(secret: string, info: string): Buffer {
+/** Remembered, since deriving costs more than what it is for; not for ever, since some purposes name one thing. */
+function derive(secret: string, info: string): KeyObject {
   const name = `${info}\n${secret}`;
   let key = derived.get(name);
   if (!key) {
     if (derived.size >= MOST_DERIVED) derived.clear();
-    derived.set(name, (key = Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32))));
+    key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32)));
+    derived.set(name, key);
   }
   return key;
 }
 
-function decrypted(bytes: Buffer, key: Buffer): string | undefined {
+function decrypted(bytes: Buffer, key: KeyObject): string | undefined {
   const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_LENGTH), { authTagLength: TAG_LENGTH });
   decipher.setAuthTag(bytes.subarray(-TAG_LENGTH));
   try {

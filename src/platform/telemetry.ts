@@ -21,8 +21,15 @@ export function makeLog(options: { level?: string; destination?: NodeJS.Writable
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
   };
-  return wrap(options.destination ? pino(settings, options.destination) : pino(settings));
+  if (options.destination) return wrap(pino(settings, options.destination));
+  // Several lines in one write; what waits goes out soon, and in any case at the end.
+  const output = pino.destination({ minLength: 4096, sync: true });
+  setInterval(() => output.flush(), FLUSH_EVERY).unref();
+  return wrap(pino(settings, output));
 }
+
+/** How long a line may wait, in milliseconds. */
+const FLUSH_EVERY = 100;
 
 function wrap(target: pino.Logger): Log {
   const writer = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: object, message: string) => {

@@ -79,6 +79,9 @@ export async function findSession(
   return rows[0];
 }
 
+/** Said so where it is one, as it nearly always is: a plan for a list would read whole small tables. */
+const oneOf = (ids: readonly Buffer[]): Sql => (ids.length === 1 ? sql`= ${ids[0]}` : sql`= any(${ids}::bytea[])`);
+
 /** Codes or tokens, each with its grant, the account's `sub`s and, when it lives by one, its session. */
 export function findTokens(db: Queryable, ids: readonly Buffer[]): Promise<(FoundArtifact & { id: Buffer })[]> {
   return db.query<FoundArtifact & { id: Buffer }>(sql`
@@ -94,7 +97,7 @@ export function findTokens(db: Queryable, ids: readonly Buffer[]): Promise<(Foun
       on a.payload like '%"expiresWithSession":true%'
       and s.uid_hash = sha256(convert_to('Session.uid:' || (a.payload::jsonb ->> 'sessionUid'), 'UTF8'))
       and s.account_id = a.account_id and s.epoch = a.epoch
-    where a.id = any(${ids}::bytea[]) and ${alive}`);
+    where a.id ${oneOf(ids)} and ${alive}`);
 }
 
 function rowsOf(artifacts: readonly Artifact[]): Sql {
@@ -194,10 +197,9 @@ export async function eraseArtifacts(tx: Queryable, accountId: string): Promise<
 
 /** A row for each account that still stands behind its proof. */
 export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
+  const any = [...proofs].map(([id, epoch]) => sql`account.id = ${id}::uuid and account.epoch = ${epoch}::integer`);
   return sql`select account.id from accounts account
-    join unnest(${[...proofs.keys()]}::uuid[], ${[...proofs.values()]}::integer[]) as proof (id, epoch)
-      on account.id = proof.id and account.epoch = proof.epoch
-    where account.locked_at is null`;
+    where account.locked_at is null and (${any.reduce((all, one) => sql`${all} or ${one}`)})`;
 }
 
 const endedSession = (ranOut: Sql): Sql => sql`returning account_id, payload, ${ranOut} as ran_out`;
@@ -225,8 +227,8 @@ export function expiredSessions(before: Date): Sql {
 /** Deletes what expired before a time, but sessions; the caller leaves the longest sign-in between (the library looks at expired rows). */
 export async function sweepArtifacts(db: Queryable, expiredBefore: Date): Promise<number> {
   const rows = await db.query(sql`
-    delete from artifacts where id in 
-      (select id from artifacts where expires_at < ${expiredBefore} and model <> 'Session' limit 5000)
+    delete from artifacts where id in (
+      select id from artifacts where expires_at < ${expiredBefore} and model <> 'Session' order by expires_at limit 1000)
     returning 1`);
   return rows.length;
 }

@@ -104,12 +104,13 @@ export async function levelOf(db: Queryable, allowance: Allowance, now: Date): P
   };
 }
 
-/** A statement that gives back what one try counted. */
+/** A statement that gives back what one try counted. (It names its keys twice: a plan by the join alone may read the table.) */
 export function giveBack(allowances: readonly Allowance[]): Sql {
   return sql`
     update throttle set points = greatest(0, throttle.points - due.cost)
     from (
       select t.key, wanted.cost from throttle t join ${buckets(allowances)} on wanted.key = t.key
+      where t.key = any(${allowances.map(({ key }) => key)})
       order by t.key for update of t
     ) as due
     where throttle.key = due.key`;
@@ -138,6 +139,7 @@ export function giveBackOwed({ allowances, key }: { allowances: readonly Allowan
       from (select key from throttle where key = ${key} and points >= 1 and expires_at > ${now} for update) owed
       cross join lateral (select owed.key, 1 union all select wanted.key, wanted.cost from ${buckets(allowances)}) as due (key, cost)
       join throttle t on t.key = due.key
+      where t.key = any(${[key, ...allowances.map((allowance) => allowance.key)]})
       order by t.key for update of t
     ) as due
     where throttle.key = due.key`;

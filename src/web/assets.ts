@@ -1,6 +1,6 @@
 /**
  * Style sheet, script and logo of our pages, read once and served from memory under /assets/, with a hash of the content
- * in their address so that browsers may keep them for good. Also makes brand.css from the city's colour.
+ * in their address so that browsers may keep them for good. Compressed once, here. The style sheet begins with the city's colour.
  * Nothing else is ever loaded by a page.
  */
 import { createHash } from 'node:crypto';
@@ -31,7 +31,7 @@ interface Asset {
 }
 
 export interface Assets {
-  /** The address of an asset by its short name: 'page.css', 'page.js', 'brand.css', 'logo'. */
+  /** The address of an asset by its short name: 'page.css', 'page.js', 'logo'. */
   url(name: string): string;
   middleware: Middleware;
 }
@@ -39,9 +39,8 @@ export interface Assets {
 export function loadAssets(brand: Config['brand']): Assets {
   const logo = brand.logo ?? join(FOLDER, 'logo.svg');
   const assets = new Map([
-    ['page.css', asset(readFileSync(join(FOLDER, 'page.css')), '.css')],
+    ['page.css', asset(Buffer.from(brandStyle(brand.color) + readFileSync(join(FOLDER, 'page.css'), 'utf8')), '.css')],
     ['page.js', asset(readFileSync(join(FOLDER, 'page.js')), '.js')],
-    ['brand.css', asset(Buffer.from(brandStyle(brand.color)), '.css')],
     ['logo', asset(readFileSync(logo), extname(logo).toLowerCase())],
   ]);
 

@@ -110,16 +110,27 @@ describe('a page', () => {
     expect(html).toContain('value="&quot;&gt;&lt;b&gt;"');
   });
 
-  test('loads only files of ours, which browsers may keep for good', async () => {
-    const html = await (await get('/x')).text();
-    const [, path] = /rel="stylesheet" href="(\/assets\/brand\.css[^"]+)"/.exec(html)!;
-    const response = await get(path!);
-    expect(response.headers.get('cache-control')).toContain('immutable');
-    expect((await get('/assets/brand.css?v=old')).headers.get('cache-control')).toBe('no-cache');
+  test('loads only two files of ours, which browsers may keep for good: 30 KB in all, with nothing left out', async () => {
+    const page = await get('/x', { 'accept-encoding': 'identity' });
+    const html = await page.text();
+    const loaded = new Set(
+      [...html.matchAll(/(?:<(?:img|script)[^>]* src|<link[^>]* href)="([^"]+)"/g)].map((m) => m[1]!),
+    );
+    expect(loaded.size).toBe(2);
+    let bytes = Buffer.byteLength(html);
+    for (const path of loaded) {
+      expect(path).toMatch(/^\/assets\//);
+      const response = await get(path, { 'accept-encoding': 'identity' });
+      expect(response.headers.get('cache-control')).toContain('immutable');
+      bytes += (await response.arrayBuffer()).byteLength;
+      expect((await get(path.replace(/=.*/, '=old'))).headers.get('cache-control')).toBe('no-cache');
+    }
+    expect(bytes).toBeLessThan(30 * 1024);
+    expect((await get('/assets/page.css', { 'accept-encoding': 'br' })).headers.get('content-encoding')).toBe('br');
   });
 
   test('darkens a brand colour that could not be read on a light ground', async () => {
-    const style = await (await get('/assets/brand.css')).text();
+    const style = await (await get('/assets/page.css')).text();
     expect(style).toContain(':root{--brand:#ffe000;--accent:#736500;');
   });
 });
