@@ -6,10 +6,13 @@
 import { createTransport } from 'nodemailer';
 import { clientSources, weaknesses, type Config, type Fault } from './config.ts';
 import { clientFaults } from './oidc/client-check.ts';
-import { DatabaseUnavailable, openDatabase } from './platform/database.ts';
+import { DatabaseUnavailable, openDatabase, type Database } from './platform/database.ts';
 import { findEmbedded } from './platform/embedded-postgres.ts';
+import { makeSealer } from './platform/secrets.ts';
 import { engine } from './records/hashing.ts';
 import { knownSources } from './records/legacy-ids.ts';
+import { troubledLogouts } from './records/logouts.ts';
+import { seals } from './records/seals.ts';
 
 export interface CheckUp {
   lines: string[];
@@ -17,6 +20,23 @@ export interface CheckUp {
 }
 
 const PATIENCE = 10_000;
+const WEEK = 7 * 86_400_000;
+
+/** What the database tells of: e-services that do not take sign-outs, and an old secret that is still needed. */
+async function troubles(database: Database, config: Config): Promise<string[]> {
+  const lines = (await troubledLogouts(database, new Date(Date.now() - WEEK))).map(
+    ({ clientId, count, reason }) =>
+      `warning: e-service ${clientId} did not take ${count} sign-outs within a week, the latest: ${reason}`,
+  );
+  if (config.secret.length) {
+    const old = (await seals(database, makeSealer(config.secret))).filter(({ secret }) => secret !== 0);
+    if (old.length)
+      lines.push(
+        `warning: ${old.length} values in the database are not sealed by the first secret: run tunnus keys reseal`,
+      );
+  }
+  return lines;
+}
 
 /** `wrong`: with these e-services serve would not start. */
 export async function checkHouse(config: Config): Promise<{ wrong: Fault[] } | CheckUp> {
@@ -38,6 +58,7 @@ export async function checkHouse(config: Config): Promise<{ wrong: Fault[] } | C
       else
         for (const { source, file } of clientSources(config))
           if (!imported.includes(source)) weak.push(`warning: ${file}: legacy_source ${source} has no import yet`);
+      if (imported) weak.push(...(await troubles(database, config)));
     } catch (error) {
       const unavailable = error instanceof DatabaseUnavailable;
       bad.push(`fault: ${unavailable ? '' : 'the database does not let in: '}${(error as Error).message}`);

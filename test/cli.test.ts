@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { sql } from '../src/platform/database.ts';
 import { testDatabase, type TestDatabase } from './support/database.ts';
 
 const CLI = join(import.meta.dirname, '..', 'src', 'cli.ts');
@@ -323,4 +324,19 @@ describe('clients', () => {
     const ended = await tunnus('clients', 'check', 'nobody');
     expect(ended).toEqual({ code: 2, out: '', err: 'no e-service is called nobody, expected one of library\n' });
   });
+});
+
+test('keys that are known to others are withdrawn at once, and it is said what that means', async () => {
+  const { code, out } = await tunnus('keys', 'rotate', '--now');
+  expect(code).toBe(0);
+  for (const word of ['every older one is withdrawn', 'within an hour', 'hint']) expect(out).toContain(word);
+  const rows = await place.database.query<{ kid: string }>(sql`select kid from signing_keys`);
+  expect(rows).toHaveLength(2);
+});
+
+test('a changed secret: check warns until what the old one sealed is sealed anew', async () => {
+  await settings({ secret: ['another secret of the tests, thirty-two characters or more', SECRET] });
+  expect((await tunnus('check')).out).toMatch(/warning: \d+ values in the database are not sealed by the first secret/);
+  expect((await tunnus('keys', 'reseal')).out).toMatch(/^Sealed anew: \d+\.\n.*Others may go a day after/);
+  expect((await tunnus('check')).out).not.toContain('not sealed by the first secret');
 });

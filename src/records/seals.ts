@@ -12,9 +12,9 @@ export interface SealedKind {
   name: string;
   /** Of `Sealer.seal`. */
   purpose: string;
-  read(db: Queryable): Promise<{ id: string; sealed: string }[]>;
+  read: (db: Queryable) => Promise<{ id: string; sealed: string }[]>;
   /** Does nothing where `from` is no longer what stands there. */
-  replace(db: Queryable, value: { id: string; from: string; to: string }): Promise<void>;
+  replace: (db: Queryable, value: { id: string; from: string; to: string }) => Promise<void>;
 }
 
 const KINDS: readonly SealedKind[] = [signingKeySeals, digestKeySeals];

@@ -33,7 +33,7 @@ export function unreadable({
     // Never into the middle of another answer.
     if (!socket.writable || (socket as Socket).bytesWritten > 0) return void socket.destroy();
     const words = languages
-      .map(texts.for)
+      .map((language) => texts.for(language))
       .map((t) => `${t('problem.unreadable')}\n${t('problem.reference', { reference })}`);
     const body = Buffer.from(`${words.join('\n\n')}\n`);
     const headers = `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close`;

@@ -125,7 +125,7 @@ describe('programs', () => {
     ['POST', '/token', 400, 'invalid_request'],
     ['POST', '/request', 400, 'invalid_request'],
     ['GET', '/me', 401, 'invalid_token'],
-  ])('%s %s: the OAuth error as JSON', async (method, path, status, error) => {
+  ])('%s %s: the OAuth error as JSON', async (...[method, path, status, error]) => {
     const headers = { Accept: 'application/json', 'Content-Type': 'application/x-www-form-urlencoded' };
     const answer = await fetch(world.issuer + path, { method, headers, redirect: 'manual' });
     expect([answer.status, answer.headers.get('content-type')]).toEqual([status, 'application/json; charset=utf-8']);
