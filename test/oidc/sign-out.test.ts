@@ -167,7 +167,7 @@ describe('section 3: where it leads', () => {
     }
     await browser.get(end({ id_token_hint: hint }));
     expect(browser.page.text).toContain('Asiointi');
-    expect(browser.page.link('Palaa palveluun').href).toContain('https://asiointi.example/login');
+    expect(browser.page.link('Palaa palveluun').href).toBe('https://asiointi.example/');
   });
 
   test('no other site can post the confirmation', async () => {

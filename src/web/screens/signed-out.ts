@@ -8,8 +8,11 @@ export function signedOutScreen(parts: ScreenParts): Screen {
     path: '/signed-out',
     get: (ctx) => {
       const page = pageOf(ctx);
-      const service = serviceOf(parts, readQuery(ctx, 'client_id', 200), page.language);
-      return page.render('signed-out', { service });
+      const clientId = readQuery(ctx, 'client_id', 200);
+      const service = serviceOf(parts, clientId, page.language);
+      // To its front page: its `initiate_login_uri` would begin to sign in again.
+      const url = parts.client(clientId)?.client_uri;
+      return page.render('signed-out', { service: service && { ...service, url } });
     },
   };
 }
