@@ -55,10 +55,12 @@ export async function checkHouse(config: Config): Promise<{ wrong: Fault[] } | C
       good.push('ok: the database answers');
       const imported = await knownSources(database).catch(() => undefined);
       if (!imported) weak.push('warning: the database has no schema yet: run tunnus migrate, or serve');
-      else
+      else {
         for (const { source, file } of clientSources(config))
           if (!imported.includes(source)) weak.push(`warning: ${file}: legacy_source ${source} has no import yet`);
-      if (imported) weak.push(...(await troubles(database, config)));
+        const older = ['warning: the database has an older schema: run tunnus migrate, or serve'];
+        weak.push(...(await troubles(database, config).catch(() => older)));
+      }
     } catch (error) {
       const unavailable = error instanceof DatabaseUnavailable;
       bad.push(`fault: ${unavailable ? '' : 'the database does not let in: '}${(error as Error).message}`);

@@ -130,7 +130,7 @@ export const CLIENT = {
   profile: oneOf('fapi2'),
   require_pkce: yesOrNo,
   consent: oneOf('skip', 'ask'),
-  logout_on_expiry: value('false (true comes with a later version)', (given) => (given === false ? given : undefined)),
+  logout_on_expiry: yesOrNo,
 } as const;
 
 /** Names that other providers take, and what to do instead. */
