@@ -3,8 +3,7 @@
  * 1.0), and what became of each. A row puts its own job into the queue (a trigger), in the transaction that ends the session.
  *
  * The `sub` is noted with the row: an account may be erased, tied to another old id, or its e-service moved to another sector
- * before the e-service can be told. For that this record reads `subjects`. Where it is not sure (an account with more than one
- * there), none is noted: a logout token may name the session alone.
+ * before the e-service can be told. For that this record reads `subjects`.
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 
@@ -33,12 +32,7 @@ export function logoutsOf(ended: Sql, told: readonly Told[], now: Date): Sql {
     insert into logouts (client_id, sid, account_id, sub, ended_at)
     select t.client_id, given.value ->> 'sid', e.account_id,
       case when t.sector is null then e.account_id::text
-<<<<<<< HEAD
         else (select s.sub from subjects s where s.sector = t.sector and s.account_id = e.account_id and s.retired_at is null) end,
-=======
-        else (select min(s.sub) from subjects s where s.sector = t.sector and s.account_id = e.account_id
-          having count(*) = 1) end,
->>>>>>> dbb2f08 (Say how sign-outs, keys and secrets are looked after, and warn of what does not work)
       ${now}::timestamptz
     from ${ended} e
     cross join lateral jsonb_each(e.payload::jsonb -> 'authorizations') as given
