@@ -5,7 +5,7 @@
 import type { WireAnswer } from './wire.ts';
 
 const INSIDE = /\bat .+:\d+:\d+|node_modules|\.(ts|js):\d+|postgres|\w+Error:|oidc-provider|SELECT |insert into/i;
-/** Answered by Node itself, before there is a request. */
+/** Answered before there is a request: by Node itself, or in plain text with a number (web/unreadable.ts). */
 const UNREAD = new Set([400, 408, 413, 417, 431]);
 
 export interface Asked {
@@ -28,7 +28,7 @@ export function faultsOf(answer: WireAnswer | undefined, { language, method = 'G
     if (type.startsWith('text/html')) faults.push(...pageFaults(body, { language, method }));
     else if (type.startsWith('application/json')) faults.push(...errorFaults(answer, method));
     else if (!type && method === 'HEAD') return faults;
-    else if (status >= 400 && !(UNREAD.has(status) && !type)) {
+    else if (status >= 400 && !(UNREAD.has(status) && (!type || body.includes('Reference number: ')))) {
       faults.push(`neither page nor OAuth error: ${status} ${type} ${body.slice(0, 100)}`);
     }
   }
