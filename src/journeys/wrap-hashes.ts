@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os';
 import type { Queryable } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { countSealedHashes, dropHash, replaceHash, sealedHashes } from '../records/accounts.ts';
+import { countSealedHashes, replaceHash, sealedHashes } from '../records/accounts.ts';
 import { unsealed, wrapWeakHash } from '../records/passwords.ts';
 
 interface WrapParts {
@@ -19,29 +19,45 @@ const AT_ONCE = Math.max(1, availableParallelism() - 1);
 
 const SOME = 100;
 
-/** Wraps the next few; gives how many there were. */
-export async function wrapSomeHashes({ database, sealer }: WrapParts, now: Date): Promise<number> {
-  const some = await sealedHashes(database, SOME);
+/** Wraps the next few after an account; gives the last one that was looked at, and how many were wrapped. */
+async function wrapNext(
+  { database, sealer }: WrapParts,
+  after: string | undefined,
+  now: Date,
+): Promise<{ last?: string; wrapped: number }> {
+  const some = await sealedHashes(database, { after, limit: SOME });
+  let wrapped = 0;
   for (let i = 0; i < some.length; i += AT_ONCE) {
     await Promise.all(
       some.slice(i, i + AT_ONCE).map(async ({ accountId, hash }) => {
         const weak = unsealed(hash, sealer);
-        const wrapped = weak && (await wrapWeakHash(weak));
-        if (wrapped) await replaceHash(database, { accountId, from: hash, to: wrapped }, now);
-        // Sealed with a secret that is no longer in use: nobody can check it any more.
-        else await dropHash(database, { accountId, hash }, now);
+        const safe = weak && (await wrapWeakHash(weak));
+        // What no secret opens stays as it is: nobody can read it, and the resident's way in is a mailed link.
+        if (!safe) return;
+        await replaceHash(database, { accountId, from: hash, to: safe }, now);
+        wrapped += 1;
       }),
     );
   }
-  return some.length;
+  return { last: some.at(-1)?.accountId, wrapped };
+}
+
+/** For the sweep of a running provider: what an import that was stopped left to do. Gives how many were wrapped. */
+export async function wrapSomeHashes(parts: WrapParts, now: Date): Promise<number> {
+  return (await wrapNext(parts, undefined, now)).wrapped;
 }
 
 export async function wrapAllHashes(
   parts: WrapParts & { clock: () => Date; onProgress?: (progress: { done: number; total: number }) => void },
 ): Promise<void> {
   const total = await countSealedHashes(parts.database);
-  for (let done = 0, some = 1; total > 0 && some > 0; done += some) {
-    parts.onProgress?.({ done: Math.min(done, total), total });
-    some = await wrapSomeHashes(parts, parts.clock());
+  if (total === 0) return;
+  let after: string | undefined;
+  for (let done = 0; ;) {
+    parts.onProgress?.({ done, total });
+    const { last, wrapped } = await wrapNext(parts, after, parts.clock());
+    if (last === undefined) return;
+    after = last;
+    done = Math.min(done + wrapped, total);
   }
 }

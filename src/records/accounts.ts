@@ -115,27 +115,21 @@ export async function setLocale(
   await tx.query(sql`update accounts set locale = ${locale}, updated_at = ${now} where id = ${accountId}`);
 }
 
-/** The oldest accounts whose hash is `sealed:…`: a fast one that waits to be wrapped. */
-export function sealedHashes(db: Queryable, limit: number): Promise<{ accountId: string; hash: string }[]> {
+/** The next accounts, by id, whose hash is `sealed:…`: a fast one that waits to be wrapped. */
+export function sealedHashes(
+  db: Queryable,
+  { after, limit }: { after?: string; limit: number },
+): Promise<{ accountId: string; hash: string }[]> {
   return db.query(sql`
-    select id as "accountId", password_hash as hash from accounts where password_hash like 'sealed:%' order by id limit ${limit}`);
+    select id as "accountId", password_hash as hash from accounts
+    where password_hash like 'sealed:%' and (${after ?? null}::uuid is null or id > ${after ?? null}::uuid)
+    order by id limit ${limit}`);
 }
 
 export async function countSealedHashes(db: Queryable): Promise<number> {
   const [row] = await db.query<{ count: number }>(sql`
     select count(*) from accounts where password_hash like 'sealed:%'`);
   return row!.count;
-}
-
-/** A hash that nobody can check any more: the resident sets a password by mail. */
-export async function dropHash(
-  db: Queryable,
-  { accountId, hash }: { accountId: string; hash: string },
-  now: Date,
-): Promise<void> {
-  await db.query(sql`
-    update accounts set password_state = 'none', password_hash = null, password_list = null, updated_at = ${now}
-    where id = ${accountId} and password_hash = ${hash}`);
 }
 
 /** A statement for composing: the resident signed in. */
