@@ -50,12 +50,8 @@ function summary(result: ImportResult, { dryRun }: Pick<ImportOptions, 'dryRun'>
   const { rows, created, joined, unchanged, inDoubt, gone, byProblem, unusableHashes } = result;
   const counted = (count: number, what: string): string => `${String(count).padStart(9)}  ${what}`;
   return [
-    counted(rows, 'rows'),
-    counted(created, 'new accounts'),
-    counted(joined, 'joined to an account'),
-    counted(unchanged, 'unchanged'),
-    counted(inDoubt, 'rows in doubt: the old id is tied to nobody'),
-    counted(gone, 'old ids no longer on the list: kept'),
+    `${rows} rows: ${created} new accounts, ${joined} joined to an account, ${unchanged} unchanged, ` +
+      `${inDoubt} in doubt, ${gone} no longer on the list`,
     ...Object.entries(byProblem).flatMap(([problem, count]) => [
       counted(count, problem),
       ...(problem === 'invalid_hash'

@@ -181,7 +181,7 @@ function timeOf(text: string, now: Date): string | undefined {
 }
 
 /** Rows of one transaction. A resident whose account is being joined waits for its end; for new ones nobody does. */
-const BATCH = { joining: 2_000, new: 10_000 };
+const BATCH = { joining: 500, new: 10_000 };
 const AT_ONCE = 2;
 
 async function mergeAll(

@@ -6,7 +6,7 @@ import { importAccounts, type ImportOptions, type ImportResult } from '../../src
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { accountByKey, accountJson, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
+import { accountByKey, accountJson, changeEmail, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
 import { legacyId, tieLegacyId, tiesOfAccount, untieLegacyId } from '../../src/records/legacy-ids.ts';
 import { hashPassword, verifyPassword } from '../../src/records/passwords.ts';
 import { wrapAllHashes } from '../../src/journeys/wrap-hashes.ts';
@@ -237,6 +237,45 @@ describe('what is in doubt is tied to nobody', () => {
     expect(await list('a', '1,y@example.com,,')).toMatchObject({ created: 0, byProblem: { email_conflict: 1 } });
     expect(await tied('x@example.com')).toEqual({ id: '1' });
     expect(await accountByKey(db.database, 'y@example.com')).toBeUndefined();
+  });
+
+  test('of rows that share an address, no name, phone, language or password enters its account', async () => {
+    const header = 'legacy_id,email,given_name,family_name,phone_number,locale,password_hash';
+    const rows = [`1,x@example.com,Matti,A,+358,sv,${PBKDF2}`, `2,X@example.com,Maija,B,+359,fi,${PBKDF2}`];
+    await imported({ file: await file([header, ...rows].join('\n')), source: 'a' });
+    const account = (await accountByKey(db.database, 'x@example.com'))!;
+    const { givenName, familyName, phoneNumber, locale, passwordState } = account;
+    expect({ givenName, familyName, phoneNumber, locale, passwordState }).toEqual({ passwordState: 'none' });
+    expect(await list('b', '7,x@example.com,Matti,')).toMatchObject({ joined: 1, byProblem: {} });
+  });
+
+  test('two rows that swap their addresses change nothing, and both are reported', async () => {
+    await list('a', '1,x@example.com,,', '2,y@example.com,,');
+    const before = await everything();
+    expect(await list('a', '1,y@example.com,,', '2,x@example.com,,')).toMatchObject({
+      created: 0,
+      byProblem: { email_conflict: 2 },
+    });
+    expect(await everything()).toEqual(before);
+  });
+
+  test('a resident who has another address since keeps the id; who has the old one on another list is somebody new', async () => {
+    await list('a', '1,x@example.com,,');
+    const { id: accountId } = (await accountByKey(db.database, 'x@example.com'))!;
+    await changeEmail(db.database, { accountId, email: 'new@example.com' }, NOW);
+    expect(await list('a', '1,x@example.com,,')).toMatchObject({ created: 0, byProblem: { email_conflict: 1 } });
+    expect(await tied('new@example.com')).toEqual({ id: '1' });
+    expect(await list('b', '7,x@example.com,,')).toMatchObject({ created: 1, byProblem: {} });
+    expect(await tied('new@example.com', 'b')).toBeUndefined();
+  });
+
+  test('an id that an admin untied, and that the list then gives to another address, is tied there', async () => {
+    await list('a', '1,x@example.com,,');
+    const { id: accountId } = (await accountByKey(db.database, 'x@example.com'))!;
+    await untieLegacyId(db.database, { accountId, source: 'a', id: '1' });
+    await list('a', '1,y@example.com,,');
+    expect(await tied('y@example.com')).toEqual({ id: '1' });
+    expect(await tied('x@example.com')).toEqual({ doubt: 'unlinked' });
   });
 
   test('an id that was untied by an admin is not tied again', async () => {

@@ -1,5 +1,9 @@
-import { describe, expect, test } from '@jest/globals';
+import { domainToASCII } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { sql } from '../../src/platform/database.ts';
 import { canonicalAddress, displayAddress, mixedScript, suggestion } from '../../src/records/addresses.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 describe('what is one address', () => {
   test.each([
@@ -11,6 +15,10 @@ describe('what is one address', () => {
     ['matti@Väinö.example', 'matti@xn--vin-qla6g.example'],
     ['matti@XN--VIN-QLA6G.example', 'matti@xn--vin-qla6g.example'],
     ['matti@example．com', 'matti@example.com'],
+    ['matti@BÜCHER.Example', 'matti@xn--bcher-kva.example'],
+    ['STRAẞE@example.com', 'straße@example.com'],
+    ['matti@straße.example', 'matti@xn--strae-oqa.example'],
+    ['ΟΔΟΣ@example.com', 'οδοσ@example.com'],
     ["o'brien+tag@example.com", "o'brien+tag@example.com"],
   ])('%j is %s', (typed, canonical) => {
     expect(canonicalAddress(typed)).toBe(canonical);
@@ -35,6 +43,8 @@ describe('what is one address', () => {
     'matti.@example.com',
     'ma..tti@example.com',
     '"a@b"@example.com',
+    'matti(työ)@example.com',
+    '"matti"@example.com',
     'matti@[127.0.0.1]',
     'matti@127.0.0.1',
     'matti@0x7f.1',
@@ -67,6 +77,66 @@ describe('what is one address', () => {
 
   test('the written form is kept for display, without what copying brought along', () => {
     expect(displayAddress('  Matti.Virtanen@Example.COM ')).toBe('Matti.Virtanen@Example.COM');
+  });
+});
+
+describe('whatever is typed', () => {
+  let db: TestDatabase;
+  beforeAll(async () => {
+    db = await testDatabase();
+  });
+  afterAll(() => db.drop());
+
+  // Letters that some mapping of Unicode would turn into others, beside plain ones.
+  const letter = fc.constantFrom(
+    ...'aAiIkKsSäÄåÅöÖßẞıİſσςΣéÉ',
+    'a\u0308', 'i\u0307', '\u212a', '\u212b', '\u00c5', 'ｋ', 'Ａ', 'ﬁ', 'ǆ', 'а', 'о', 'ο', '.', '-', '_', '+', '1',
+  ); // prettier-ignore
+  const part = fc.array(letter, { minLength: 1, maxLength: 6 }).map((parts) => parts.join(''));
+  const typed = fc.oneof(
+    fc.tuple(part, part).map(([local, label]) => `${local}@${label}.example`),
+    fc.tuple(fc.string({ unit: 'grapheme' }), part).map(([local, label]) => `${local}@${label}.fi`),
+  );
+  const numRuns = Number(process.env['FUZZ_RUNS'] ?? 300);
+
+  test('its canonical form is its own canonical form, whatever the case, the composition and the space around', () => {
+    fc.assert(
+      fc.property(typed, (address) => {
+        const canonical = canonicalAddress(address);
+        if (canonical === undefined) return;
+        expect(canonicalAddress(canonical)).toBe(canonical);
+        expect(canonicalAddress(`  ${address.normalize('NFD')}\u00a0`)).toBe(canonical);
+        expect(canonical).toBe(canonical.normalize('NFC'));
+      }),
+      { numRuns },
+    );
+  });
+
+  test('the short way for plain addresses gives what the long one does', () => {
+    const plain = fc.stringMatching(/^[A-Za-z0-9.+_'%-]{1,8}@[A-Za-z0-9.%_-]{1,12}\.[a-z0-9]{1,3}$/);
+    fc.assert(
+      fc.property(plain, (address) => {
+        const [local, domain] = address.split('@') as [string, string];
+        const canonical = canonicalAddress(address);
+        // A letter beyond ASCII in front takes the long way; it changes nothing of the rest.
+        const long = canonicalAddress(`ä${local}@${domain}`);
+        if (!local.startsWith('.')) expect(canonical && `ä${canonical}`).toBe(long);
+        if (canonical) expect(canonical).toBe(`${local.toLowerCase()}@${domainToASCII(domain)}`);
+      }),
+      { numRuns },
+    );
+  });
+
+  test('two forms are one in the database exactly when they are one here', async () => {
+    const keys = fc.sample(typed, { numRuns: 600, seed: 7 }).map(canonicalAddress);
+    const known = [...new Set(keys.filter((key) => key !== undefined))];
+    await db.database.query(sql`
+      insert into accounts (email, email_key, created_at, updated_at)
+      select key, key, now(), now() from unnest(${known}::text[]) as key`);
+    const kept = await db.database.query<{ key: string; same: boolean }>(sql`
+      select email_key as key, email_key = normalize(lower(email_key), NFC) as same from accounts`);
+    expect(kept.map(({ key }) => key).sort()).toEqual([...known].sort());
+    expect(kept.filter(({ same }) => !same)).toEqual([]);
   });
 });
 

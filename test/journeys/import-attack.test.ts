@@ -1,0 +1,170 @@
+/**
+ * Somebody registered at one e-service with a resident's address and a password of their own; another e-service's list has
+ * the resident. Whatever they hold of the first must not open the second, in whichever order the lists come.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import * as client from 'openid-client';
+import { importAccounts } from '../../src/journeys/import-accounts.ts';
+import { wrapAllHashes } from '../../src/journeys/wrap-hashes.ts';
+import { sql } from '../../src/platform/database.ts';
+import { makeLog } from '../../src/platform/telemetry.ts';
+import { OLD_HASHES, OLD_PASSWORD, WEAK_HASHES } from '../support/old-hashes.ts';
+import type { HttpBrowser } from '../support/http-browser.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+const NEXT = 'neljä keltaista päärynää ikkunalla';
+const KNOWN = WEAK_HASHES[0]!;
+
+let world: World;
+let folder: string;
+let lists = 0;
+let residents = 0;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lists-'));
+  world = await startWorld();
+});
+afterAll(async () => {
+  await world.close();
+  await rm(folder, { recursive: true });
+});
+
+const parts = () => ({ database: world.database, sealer: world.tunnus.sealer, log: makeLog({ level: 'silent' }) });
+const newAddress = (): string => `uhri${(residents += 1)}@example.com`;
+
+async function list(source: string, id: string, email: string, hash = ''): Promise<void> {
+  const file = join(folder, `${(lists += 1)}.csv`);
+  await writeFile(file, `legacy_id,email,password_hash\n${id},${email},${hash}\n`);
+  expect(await importAccounts(parts(), { file, source }, world.clock.now())).toMatchObject({ rows: 1, byProblem: {} });
+}
+
+async function signIn(browser: HttpBrowser, email: string, password: string, service = 'asiointi') {
+  const errand = await (await world.relyingParty(service)).begin({ scope: 'openid legacy' });
+  await browser.get(errand.url);
+  await browser.submit({ username: email });
+  if (browser.page.field('current-password')) await browser.submit({ 'current-password': password });
+  return errand;
+}
+
+const codeOf = (browser: HttpBrowser): string => browser.page.leadsTo?.searchParams.get('code') ?? '';
+
+async function reaches(browser: HttpBrowser, service: string): Promise<boolean> {
+  await browser.get((await (await world.relyingParty(service)).begin({ scope: 'openid legacy' })).url);
+  return codeOf(browser) !== '';
+}
+
+test('a live session, a refresh token and a parked sign-in of theirs end when the second list joins', async () => {
+  const email = newAddress();
+  await list('asiointi', `A-${email}`, email, KNOWN);
+  const signedIn = world.browser();
+  const errand = await signIn(signedIn, email, OLD_PASSWORD);
+  const tokens = await errand.finish(signedIn.page.leadsTo!);
+  expect(await reaches(signedIn, 'kartta')).toBe(true);
+
+  const withCode = world.browser();
+  const unfinished = await signIn(withCode, email, OLD_PASSWORD, 'kartta');
+  const callback = withCode.page.leadsTo!;
+
+  // A proof can be parked where the browser is asked about somebody else who is signed in on it.
+  const other = newAddress();
+  await world.account({ email: other, password: NEXT });
+  const parked = world.browser();
+  await signIn(parked, other, NEXT);
+  await parked.get((await (await world.relyingParty('kartta')).begin({ prompt: 'login' })).url);
+  await parked.submit({ username: email });
+  await parked.submit({ 'current-password': OLD_PASSWORD });
+  expect(parked.page.url.pathname).toMatch(/other-person$/);
+
+  await list('kartta', `K-${email}`, email);
+
+  expect(await reaches(signedIn, 'kartta')).toBe(false);
+  expect(await reaches(signedIn, 'asiointi')).toBe(false);
+  await parked.submit();
+  expect(codeOf(parked)).toBe('');
+  await expect(unfinished.finish(callback)).rejects.toMatchObject({ error: 'invalid_grant' });
+  const { config } = await world.relyingParty();
+  await expect(client.fetchUserInfo(config, tokens.access_token, tokens.claims()!.sub)).rejects.toThrow();
+  await expect(client.refreshTokenGrant(config, tokens.refresh_token!)).rejects.toThrow();
+  const again = world.browser();
+  await signIn(again, email, OLD_PASSWORD, 'kartta');
+  expect(codeOf(again)).toBe('');
+});
+
+test('a password that they changed theirs to does not outlive the joining', async () => {
+  const email = newAddress();
+  await list('asiointi', `A-${email}`, email, KNOWN);
+  const browser = world.browser();
+  await signIn(browser, email, OLD_PASSWORD);
+  await browser.get(`${world.issuer}/account`);
+  await browser.get(`${world.issuer}/account/password`);
+  await browser.submit({ 'current-password': OLD_PASSWORD, 'new-password': NEXT });
+  const before = world.browser();
+  await signIn(before, email, NEXT);
+  expect(codeOf(before)).not.toBe('');
+
+  await list('kartta', `K-${email}`, email);
+  expect(await reaches(before, 'kartta')).toBe(false);
+  const after = world.browser();
+  await signIn(after, email, NEXT, 'kartta');
+  expect(codeOf(after)).toBe('');
+});
+
+test.each([
+  ['theirs first', ['asiointi', 'kartta']],
+  ["the resident's first", ['kartta', 'asiointi']],
+])('in no order of the lists does their password open anything: %s', async (_order, order) => {
+  const email = newAddress();
+  for (const source of order) await list(source, `${source}-${email}`, email, source === 'asiointi' ? KNOWN : '');
+  for (const service of ['asiointi', 'kartta']) {
+    const browser = world.browser();
+    await signIn(browser, email, OLD_PASSWORD, service);
+    expect(codeOf(browser)).toBe('');
+  }
+});
+
+test('the resident comes in by the mailed link, with the history of both', async () => {
+  const email = newAddress();
+  await list('asiointi', `A-${email}`, email, KNOWN);
+  await list('kartta', `K-${email}`, email);
+  const browser = world.browser();
+  await signIn(browser, email, '');
+  await browser.get(await world.mailbox.nextLink(email));
+  await browser.submit({ 'new-password': NEXT });
+  for (const [service, id] of [
+    ['asiointi', `A-${email}`],
+    ['kartta', `K-${email}`],
+  ] as const) {
+    // prettier-ignore
+    const own = world.browser();
+    const errand = await signIn(own, email, NEXT, service);
+    const tokens = await errand.finish(own.page.leadsTo!);
+    const { config } = await world.relyingParty(service);
+    expect(await client.fetchUserInfo(config, tokens.access_token, tokens.claims()!.sub)).toMatchObject({
+      legacy_id: id,
+    });
+  }
+});
+
+test.each([...OLD_HASHES, ...WEAK_HASHES])('an old hash signs in once and is then one of ours: %.40s', async (hash) => {
+  const email = newAddress();
+  const file = join(folder, `${(lists += 1)}.jsonl`);
+  await writeFile(file, `${JSON.stringify({ legacy_id: `H-${email}`, email, password_hash: hash })}\n`);
+  await importAccounts(parts(), { file, source: 'asiointi' }, world.clock.now());
+  const stored = async (): Promise<string> => {
+    const [row] = await world.database.query<{ hash: string }>(sql`
+      select password_hash as hash from accounts where email_key = ${email}`);
+    return row!.hash;
+  };
+  if (residents % 2) await wrapAllHashes({ ...parts(), clock: world.clock.now });
+  expect(await stored()).not.toContain(WEAK_HASHES.includes(hash) ? hash.split('$').at(-1) : 'nothing');
+  const wrong = world.browser();
+  await signIn(wrong, email, 'Hyvää päivää 2');
+  expect(codeOf(wrong)).toBe('');
+  const browser = world.browser();
+  await signIn(browser, email, OLD_PASSWORD);
+  expect(codeOf(browser)).not.toBe('');
+  expect(await stored()).toMatch(/^\$argon2id\$v=19\$m=19456,/);
+});
