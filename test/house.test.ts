@@ -156,19 +156,42 @@ describe('tables', () => {
     logouts: 'src/records/logouts.ts',
     digest_keys: 'src/records/digest-key.ts',
     services: 'src/records/services.ts',
+    progress: 'src/records/progress.ts',
+    dormancy_warnings: 'src/records/dormant.ts',
   };
   // A whole list goes in by set-based statements over several tables: the other half of both records, in one file.
   const wholeLists = 'src/records/account-lists.ts';
-  const writers: Readonly<Record<string, readonly string[]>> = { accounts: [wholeLists], legacy_ids: [wholeLists] };
+  // And whole residents leave and come back with all that is theirs.
+  const wholeAccounts = 'src/records/whole-accounts.ts';
+  const writers: Readonly<Record<string, readonly string[]>> = {
+    accounts: [wholeLists, wholeAccounts],
+    legacy_ids: [wholeLists, wholeAccounts],
+    subjects: [wholeAccounts],
+    progress: [wholeAccounts],
+    erasures: [wholeAccounts],
+  };
+  // By which sub an e-service knows a resident is one rule over three tables.
+  const naming = 'src/records/subjects.ts';
+  // Questions about all residents at once, over what each of them has.
+  const everybody = ['src/records/progress.ts', 'src/records/dormant.ts'];
   // The account comes with what is looked up, in one statement: its epoch says whether a proof still holds.
   const readers: Readonly<Record<string, readonly string[]>> = {
-    accounts: ['src/records/artifacts.ts', 'src/records/interactions.ts', wholeLists],
-    legacy_ids: [wholeLists],
-    erasures: [wholeLists],
+    accounts: [
+      'src/records/artifacts.ts',
+      'src/records/interactions.ts',
+      wholeLists,
+      wholeAccounts,
+      naming,
+      ...everybody,
+    ],
+    legacy_ids: [wholeLists, wholeAccounts, naming, ...everybody],
+    links: everybody,
+    progress: [wholeAccounts],
+    erasures: [wholeLists, wholeAccounts],
     // The `sub` that an e-service knew is noted while it is still so.
-    subjects: ['src/records/logouts.ts'],
+    subjects: ['src/records/logouts.ts', wholeAccounts],
   };
-  const naming = (table: string, verb: string) =>
+  const mentions = (table: string, verb: string) =>
     sources
       .filter(({ text }) => new RegExp(`\\b(?:${verb})\\s+(?:only\\s+)?"?${table}"?(?=[\\s;(,\`)]|$)`, 'im').test(text))
       .map(({ path }) => path);
@@ -180,10 +203,10 @@ describe('tables', () => {
   test.each(tables)('%s is written by its owner only, and read by few', (table) => {
     const outside = (paths: string[], allowed: readonly string[] = []) =>
       paths.filter((path) => path !== owners[table] && !allowed.includes(path));
-    expect(outside(naming(table, 'insert into|update|delete from|copy|truncate|merge into'), writers[table])).toEqual(
+    expect(outside(mentions(table, 'insert into|update|delete from|copy|truncate|merge into'), writers[table])).toEqual(
       [],
     );
-    expect(outside(naming(table, 'from|join|using'), readers[table])).toEqual([]);
+    expect(outside(mentions(table, 'from|join|using'), readers[table])).toEqual([]);
   });
 });
 

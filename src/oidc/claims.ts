@@ -1,12 +1,12 @@
 /**
  * Owns what leaves the house about a resident: the claims of each scope, and the `sub` that an e-service knows them by.
  */
-import type { AccountClaims, Client, KoaContextWithOIDC } from 'oidc-provider';
+import { errors, type AccountClaims, type Client, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Queryable } from '../platform/database.ts';
 import { accountById, accountFromRow, type Account } from '../records/accounts.ts';
 import { legacyId } from '../records/legacy-ids.ts';
-import { subjectFor } from '../records/subjects.ts';
-import { sectorOfClient } from './clients.ts';
+import { firstSubject, givenSubject, namingOf, subjectFor } from '../records/subjects.ts';
+import { legacySource, relationOf } from './clients.ts';
 import { current } from './unit-of-work.ts';
 
 /** Scope to claims (OpenID Connect Core 1.0, 5.4; RFC 8176 for amr). */
@@ -46,12 +46,9 @@ function profile(account: Account): Omit<AccountClaims, 'sub'> {
   };
 }
 
-const legacySource = (client: Client | undefined): string | undefined =>
-  client && typeof client['legacy_source'] === 'string' ? client['legacy_source'] : undefined;
-
-/** The list whose old ids are this e-service's `sub` (`subject_type: legacy`). */
-const knowsByOldId = (client: Client): string | undefined =>
-  client['subject_type_own'] === 'legacy' ? legacySource(client) : undefined;
+/** Where the library only compares: nobody is given a `sub` by somebody's `id_token_hint`. */
+const COMPARING = new Set(['authorization', 'resume']);
+const NOBODY = '';
 
 export function residents({ database, clock }: { database: Queryable; clock: () => Date }) {
   const account = async (id: string): Promise<Account | undefined> => {
@@ -59,16 +56,22 @@ export function residents({ database, clock }: { database: Queryable; clock: () 
     return read ? accountFromRow(read) : accountById(database, id);
   };
 
-  /** The `sub` for `subject_type: pairwise` and `legacy`. The library asks for it outside a request too. */
-  async function pairwiseIdentifier(_ctx: unknown, accountId: string, client: Client): Promise<string> {
-    const sector = sectorOfClient(client);
+  /**
+   * The `sub` for `subject_type: pairwise` and `legacy`. The library asks for it outside a request too, and for accounts that
+   * were erased. It was written with the grant, but where the e-service's subject_type was changed since.
+   */
+  async function pairwiseIdentifier(
+    ctx: KoaContextWithOIDC | undefined,
+    accountId: string,
+    client: Client,
+  ): Promise<string> {
+    const relation = relationOf(client);
+    const { sector } = relation;
     const given = current()?.subject(accountId, sector);
     if (given !== undefined) return given;
-    const source = knowsByOldId(client);
-    const tie = source ? await legacyId(database, accountId, source) : undefined;
-    const wanted = tie && 'id' in tie ? tie.id : undefined;
-    const sub = await subjectFor(database, { sector, accountId, wanted }, clock());
-    if (sub === undefined) throw new Error('the old user id of this account was given out for another account');
+    if (COMPARING.has(ctx?.oidc?.route ?? '')) return (await givenSubject(database, { sector, accountId })) ?? NOBODY;
+    const sub = await subjectFor(database, relation, { accountId, now: clock() });
+    if (sub === undefined) throw new errors.InvalidGrant('the tie to the old user list is in doubt');
     return sub;
   }
 
@@ -81,7 +84,7 @@ export function residents({ database, clock }: { database: Queryable; clock: () 
         async claims(_use: string, scope: string, picked: object): Promise<AccountClaims> {
           const client =
             ctx?.oidc?.client ?? (token?.clientId ? await ctx?.oidc.provider.Client.find(token.clientId) : undefined);
-          const source = legacySource(client);
+          const source = client && legacySource(client);
           const wantsOldId = source && (scope.split(' ').includes('legacy') || 'legacy_id' in picked);
           const tie = wantsOldId ? await legacyId(database, id, source) : undefined;
           return { sub: id, ...profile(resident), ...(tie && 'id' in tie ? { legacy_id: tie.id } : {}) };
@@ -91,17 +94,25 @@ export function residents({ database, clock }: { database: Queryable; clock: () 
 
     pairwiseIdentifier,
 
-    /** The `sub` by which this e-service knows the account. */
-    subFor: (accountId: string, client: Client): Promise<string> | string =>
-      client.subjectType === 'pairwise' ? pairwiseIdentifier(undefined, accountId, client) : accountId,
+    /** The `sub` by which this e-service knows the account; undefined where it was never given one. */
+    subFor: (accountId: string, client: Client): Promise<string | undefined> | string =>
+      client.subjectType === 'pairwise'
+        ? givenSubject(database, { sector: relationOf(client).sector, accountId })
+        : accountId,
 
-    /** True where the e-service would have to know the resident by an old id that may be somebody else's. */
+    /** Writes the `sub` with the grant that first gives it out, in its unit of work. */
+    giveSubject: (accountId: string, client: Client): void => {
+      if (client.subjectType === 'pairwise') current()!.also(firstSubject(relationOf(client), accountId, clock()));
+    },
+
+    /** True where the e-service would have to know the resident by an old id that may be, or is, somebody else's. */
     async tieInDoubt(ctx: KoaContextWithOIDC): Promise<boolean> {
       const { client, session } = ctx.oidc;
-      const source = client && knowsByOldId(client);
-      if (!source || !session?.accountId) return false;
-      const tie = await legacyId(database, session.accountId, source);
-      return tie !== undefined && 'doubt' in tie;
+      if (!client || !session?.accountId) return false;
+      const relation = relationOf(client);
+      if (relation.subjectType !== 'legacy') return false;
+      const naming = await namingOf(database, relation, session.accountId);
+      return naming === 'in_doubt' || naming === 'taken';
     },
   };
 }

@@ -9,7 +9,7 @@ import type { ClientConfig, Config, Fault } from '../config.ts';
 import { SCOPES } from '../config/client-keys.ts';
 import { OWN_CLIENT_ID } from '../config/client-rules.ts';
 import type { Told } from '../records/logouts.ts';
-import { sectorOfList } from '../records/subjects.ts';
+import { sectorOfList, type Relation } from '../records/subjects.ts';
 
 /**
  * What the library keeps for us on its client, under these names (`client['sector']`).
@@ -67,19 +67,32 @@ export function accountClient(issuer: string): ClientConfig {
  */
 export function sectorOf(client: ClientConfig): string {
   if (client.subject_type === 'legacy') return sectorOfList(client.legacy_source!);
-  if (client.sector_identifier_uri) return new URL(client.sector_identifier_uri).host;
+  if (client.sector_identifier_uri) return hostSector(new URL(client.sector_identifier_uri));
   const [first] = client.redirect_uris;
   const url = first === undefined ? undefined : new URL(first);
   // Every app on a telephone or a computer has the host "" or 127.0.0.1.
   const hasHost = url?.protocol === 'https:' || (url?.protocol === 'http:' && client.application_type === 'web');
-  return url && hasHost ? url.host : `client:${client.client_id}`;
+  return url && hasHost ? hostSector(url) : `client:${client.client_id}`;
+}
+
+/** A host named `legacy` or `client`, with a port, must not share a sector of another kind. */
+const hostSector = ({ host }: URL): string => (/^(legacy|client):/.test(host) ? `host:${host}` : host);
+
+/** By what an e-service knows residents. */
+export function relationOfFile(client: ClientConfig): Relation {
+  return { sector: sectorOf(client), subjectType: client.subject_type, source: client.legacy_source };
 }
 
 /** The same of the library's client. */
-export function sectorOfClient(client: Client): string {
-  return client['sector'] as string;
+export function relationOf(client: Client): Relation {
+  return {
+    sector: client['sector'] as string,
+    subjectType: client['subject_type_own'] as Relation['subjectType'],
+    source: legacySource(client),
+  };
 }
 
+export const legacySource = (client: Client): string | undefined => client['legacy_source'] as string | undefined;
 /** Where scripts of public web clients run: the sites that they are sent back to. */
 export function browserOrigins(
   clients: readonly Partial<Pick<ClientConfig, 'application_type' | 'redirect_uris' | 'token_endpoint_auth_method'>>[],

@@ -3,7 +3,7 @@
  * registered for; any other only what the resident agreed to, now or before.
  */
 import type Provider from 'oidc-provider';
-import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 import type { Queryable } from '../platform/database.ts';
 import { claimsOf } from './claims.ts';
 import { grantByAgreement, noteUse } from './consent.ts';
@@ -13,8 +13,15 @@ const OF_SIGN_IN = [...claimsOf(['openid']), 'sid'];
 
 type Grant = InstanceType<Provider['Grant']>;
 
-/** For the library's `loadExistingGrant`; what is new in a grant is written with the answer. */
-export const grantsOf = (parts: { database: Queryable; clock: () => Date }) => async (ctx: KoaContextWithOIDC) => {
+export interface GrantParts {
+  database: Queryable;
+  clock: () => Date;
+  /** Writes by which `sub` the e-service knows the resident, where it has none yet. */
+  giveSubject: (accountId: string, client: Client) => void;
+}
+
+/** For the library's `loadExistingGrant`; what is new in a grant, and the `sub` with it, is written with the answer. */
+export const grantsOf = (parts: GrantParts) => async (ctx: KoaContextWithOIDC) => {
   const { oidc } = ctx;
   const client = oidc.client!;
   const grantId = oidc.result?.consent?.grantId ?? oidc.session!.grantIdFor(client.clientId);
@@ -24,6 +31,7 @@ export const grantsOf = (parts: { database: Queryable; clock: () => Date }) => a
     const agreed = mayReuse ? known : await grantByAgreement(ctx, parts);
     // Who agreed to a scope need not be asked about one claim of it.
     if (agreed && addClaims(agreed, ctx, claimsOf(agreed.getOIDCScope().split(' ')))) await agreed.save();
+    if (agreed && (agreed !== known || oidc.result?.consent)) parts.giveSubject(agreed.accountId!, client);
     return agreed;
   }
 
@@ -36,6 +44,7 @@ export const grantsOf = (parts: { database: Queryable; clock: () => Date }) => a
     await grant.save();
     noteUse(ctx, grant, parts.clock());
   }
+  if (grant !== known) parts.giveSubject(oidc.account!.accountId, client);
   return grant;
 };
 

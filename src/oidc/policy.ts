@@ -10,8 +10,8 @@ const { base, Check, Prompt } = interactionPolicy;
 export interface PolicyQuestions {
   /** Is the resident's tie to this e-service's old list in doubt? Then they do not get in there but are led to support. */
   tieInDoubt(ctx: KoaContextWithOIDC): Promise<boolean>;
-  /** The `sub` by which this e-service knows the account. */
-  subFor: (accountId: string, client: Client) => Promise<string> | string;
+  /** The `sub` by which this e-service knows the account, if any. */
+  subFor: (accountId: string, client: Client) => Promise<string | undefined> | string;
 }
 
 export function signInPolicy(questions: PolicyQuestions): interactionPolicy.DefaultPolicy {

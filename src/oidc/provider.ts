@@ -123,7 +123,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     acrValues: [...ACR_VALUES],
     responseTypes: ['code', 'none'],
     ...CLIENT_OPTIONS,
-    loadExistingGrant: grantsOf(parts),
+    loadExistingGrant: grantsOf({ ...parts, giveSubject: people.giveSubject }),
     interactions: {
       policy: signInPolicy(people),
       url: (_ctx, interaction) => `/sign-in/${interaction.uid}${PROMPT_PAGE[interaction.prompt.name] ?? ''}`,

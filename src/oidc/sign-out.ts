@@ -21,7 +21,7 @@ export interface SignOutPages {
   signedOut(ctx: ParameterizedContext, clientId?: string): void;
 }
 
-type SubFor = (accountId: string, client: Client) => Promise<string> | string;
+type SubFor = (accountId: string, client: Client) => Promise<string | undefined> | string;
 
 /** Has the hint been checked to be this session's own? */
 async function hintIsOwn(ctx: KoaContextWithOIDC, subFor: SubFor): Promise<boolean> {

@@ -9,8 +9,8 @@ import {
   accountClient,
   CLIENT_OPTIONS,
   libraryMetadata,
-  sectorOf,
-  sectorOfClient,
+  relationOf,
+  relationOfFile,
   validateClients,
 } from '../../src/oidc/clients.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
@@ -138,7 +138,11 @@ describe('the translation', () => {
     expect(found['consent']).toBe('ask');
     expect(found['require_pkce']).toBe(false);
     expect(found['logout_on_expiry']).toBe(false);
-    expect(sectorOfClient(found)).toBe('legacy:old-library');
+    expect(relationOf(found)).toEqual({
+      sector: 'legacy:old-library',
+      subjectType: 'legacy',
+      source: 'old-library',
+    });
   });
 
   test('names the client in the first language and signs with the first algorithm', async () => {
@@ -173,9 +177,10 @@ describe('the sector, within which a sub is unique', () => {
       'client:library',
     ],
     ['nor is 127.0.0.1 one', { application_type: 'native', redirect_uris: ['http://127.0.0.1/in'] }, 'client:library'],
+    ['is never mistaken for a list', { redirect_uris: ['https://legacy:8443/in'] }, 'host:legacy:8443'],
     ['is the user list where old ids are given out', { subject_type: 'legacy', legacy_source: 'old' }, 'legacy:old'],
   ])('%s', (_what, more, sector) => {
-    expect(sectorOf(client({ subject_type: 'pairwise', ...more }))).toBe(sector);
+    expect(relationOfFile(client({ subject_type: 'pairwise', ...more })).sector).toBe(sector);
   });
 });
 
