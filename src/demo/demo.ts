@@ -72,6 +72,8 @@ Ready in ${seconds.toFixed(1)} s.
 Try: open ${urls.asiointi}, press 'Kirjaudu sisään' and give
   ${residents.onAllLists.email}   on all three old user lists; no password yet
 Then others:
+  ${residents.onTwoLists.email}   on the lists of both e-services here
+  ${residents.onErrandListOnly.email}   has history in the first e-service only
   ${residents.onMapListOnly.email}   has history in the map service only
   ${residents.inDoubt.email}   one address with two old user ids: in doubt
   ${residents.unknown.email}   on no list

@@ -143,6 +143,54 @@ export async function comeBack({ urls, step, signal }: Story): Promise<void> {
   });
 }
 
+/** Residents who are on one list or two: each e-service shows what is theirs there, by its own old id, and nothing else. */
+export async function findTheHistories({ urls, step, signal }: Story): Promise<void> {
+  const { withBookings, onTwoLists, onErrandListOnly, onMapListOnly, inDoubt } = residents;
+
+  const come = async (address: string): Promise<Browser> => {
+    const browser = new Browser({ signal });
+    await browser.submit(await goToSignIn(browser, urls.kartta), { username: address });
+    const mail = await waitForMail(urls.mailbox, { to: address, signal });
+    const link = mail.links.find((each) => each.startsWith(`${urls.tunnus}/`))!;
+    const done = await browser.submit(await browser.open(link), { 'new-password': password });
+    at(await signIn(browser, await press(browser, done, 'Siirry kirjautumaan'), address), { url: urls.kartta });
+    return browser;
+  };
+  const pagesOf = async (browser: Browser): Promise<{ asiointi: Page; kartta: Page }> => ({
+    asiointi: await goToSignIn(browser, urls.asiointi),
+    kartta: await browser.open(`${urls.kartta}/`),
+  });
+
+  for (const { who, on } of [
+    { who: onTwoLists, on: 'two lists finds both histories' },
+    { who: withBookings, on: 'two lists, one of them without an e-service here, finds the one' },
+    { who: onErrandListOnly, on: "the first e-service's list only finds that history" },
+    { who: onMapListOnly, on: "the second e-service's list only finds that history" },
+  ]) {
+    await step(`a resident on ${on}, each by its own old id`, async () => {
+      const pages = await pagesOf(await come(who.email));
+      const { asiointiId, karttaId, elsewhereId }: Partial<Record<'asiointiId' | 'karttaId' | 'elsewhereId', string>> =
+        who;
+      at(pages.asiointi, { url: urls.asiointi, status: 200, words: [who.email, asiointiId ?? words.noHistory] });
+      at(pages.kartta, { url: urls.kartta, status: 200, words: [who.email, karttaId ?? words.noHistory] });
+      for (const foreign of [karttaId, elsewhereId])
+        assert.ok(
+          !foreign || !pages.asiointi.text.includes(foreign),
+          `${foreign} stays unknown to the first e-service`,
+        );
+      for (const foreign of [asiointiId, elsewhereId])
+        assert.ok(!foreign || !pages.kartta.text.includes(foreign), `${foreign} stays unknown to the second e-service`);
+    });
+  }
+
+  await step('a resident in doubt does not get in where the doubt is, but is led to support', async () => {
+    const pages = await pagesOf(await come(inDoubt.email));
+    at(pages.asiointi, { url: urls.tunnus, status: 403, words: ['Emme voi yhdistää aiempia tietojasi'] });
+    at(pages.kartta, { url: urls.kartta, status: 200, words: [words.noHistory] });
+    for (const id of inDoubt.notTied) assert.ok(!pages.kartta.text.includes(id), `${id} is told to nobody`);
+  });
+}
+
 async function goToSignIn(browser: Browser, site: string): Promise<Page> {
   const front = await browser.open(`${site}/`);
   const button = front.links.find(({ href }) => href === `${site}/login`);
@@ -151,12 +199,12 @@ async function goToSignIn(browser: Browser, site: string): Promise<Page> {
 }
 
 /** Answers what is asked, as often as Tunnus asks. */
-async function signIn(browser: Browser, first: Page): Promise<Page> {
+async function signIn(browser: Browser, first: Page, address: string = email): Promise<Page> {
   let page = first;
   for (let asked = 0; asked < 3; asked += 1) {
     const wanted = tokens(page);
     if (wanted.includes('current-password')) page = await browser.submit(page, { 'current-password': password });
-    else if (wanted.includes('username')) page = await browser.submit(page, { username: email });
+    else if (wanted.includes('username')) page = await browser.submit(page, { username: address });
     else break;
   }
   return page;
