@@ -64,6 +64,14 @@ create table digest_keys (
   constraint digest_keys_one_check CHECK (one)
 );
 
+create table dormancy_warnings (
+  account_id uuid not null,
+  warned_at timestamp with time zone not null,
+  constraint dormancy_warnings_pkey PRIMARY KEY (account_id),
+  constraint dormancy_warnings_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+CREATE INDEX dormancy_warnings_time ON public.dormancy_warnings USING btree (warned_at);
+
 create table erasures (
   kind text not null,
   digest bytea not null,
@@ -148,6 +156,7 @@ create table links (
   expires_at timestamp with time zone not null,
   spent_at timestamp with time zone,
   ended_at timestamp with time zone,
+  opened_at timestamp with time zone,
   constraint links_pkey PRIMARY KEY (id),
   constraint links_token_hash_key UNIQUE (token_hash),
   constraint links_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
@@ -194,6 +203,19 @@ create table migrations (
   number integer not null,
   applied_at timestamp with time zone not null,
   constraint migrations_pkey PRIMARY KEY (number)
+);
+
+create table progress (
+  account_id uuid not null,
+  link_requested_at timestamp with time zone,
+  mailed_at timestamp with time zone,
+  mail_refused_at timestamp with time zone,
+  link_opened_at timestamp with time zone,
+  password_set_at timestamp with time zone,
+  signed_in_at timestamp with time zone,
+  support_requested_at timestamp with time zone,
+  constraint progress_pkey PRIMARY KEY (account_id),
+  constraint progress_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
 
 create table services (

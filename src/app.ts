@@ -6,12 +6,15 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
 import { describeFaults, type Config, type Fault } from './config.ts';
-import { startJobs } from './jobs.ts';
+import { startJobs, type JobParts } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
 import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
+import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
 import { passwordLink } from './journeys/password-link.ts';
+import { progressMetric } from './journeys/progress.ts';
+import type { EService } from './journeys/rehearse.ts';
 import { signIn } from './journeys/sign-in.ts';
 import { supportRequests } from './journeys/support-request.ts';
 import { support, type Support } from './journeys/support.ts';
@@ -19,7 +22,7 @@ import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
 import { makeAdapter } from './oidc/adapter.ts';
 import { backChannel } from './oidc/back-channel.ts';
-import { sectorOf, toldOf } from './oidc/clients.ts';
+import { relationOfFile, sectorOf, toldOf } from './oidc/clients.ts';
 import { consent } from './oidc/consent.ts';
 import { makeSignInGate } from './oidc/interaction.ts';
 import { scheduleKeys } from './oidc/key-schedule.ts';
@@ -157,7 +160,9 @@ export async function startTunnus({
     // What an import that was stopped left to do.
     const wrapLeftHashes = (db: Queryable, now: Date) => wrapSomeHashes({ database: db, sealer }, now);
     const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps, backChannel: channel });
+    const dormant = dormantJourney({ database, sealer, mails, config, told: toldOf(config.clients) });
+    const retire: JobParts['retire'] = (now) => dormant.retire(now);
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps, backChannel: channel, retire });
     closers.push(() => jobs.stop());
 
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
@@ -193,7 +198,10 @@ export async function startTunnus({
     server.on('clientError', unreadable({ log, texts, languages: config.languages }));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
-    const operations = await listen(handlerOf(operationsApp(readiness)), { host, port: metricsPort });
+    const operations = await listen(handlerOf(operationsApp(readiness, progressMetric({ database, log }))), {
+      host,
+      port: metricsPort,
+    });
     closers.push(() => stopServer(operations));
 
     return {
@@ -257,6 +265,22 @@ export function supportFor(
     allowances: allowances({ sealer, limits: config.limits }),
   };
   return { ...support(parts), ...identityChanges(parts) };
+}
+
+/** By what each e-service knows residents, for the rehearsal. */
+export function eServices({ clients }: Pick<Config, 'clients'>): EService[] {
+  return clients
+    .filter((client) => client.grant_types.includes('authorization_code'))
+    .map((client) => ({
+      clientId: client.client_id,
+      relation: relationOfFile(client),
+      legacyClaim: client.legacy_source !== undefined && client.scope.split(' ').includes('legacy'),
+    }));
+}
+
+/** What becomes of dormant accounts, for the commands. */
+export function dormantFor({ database, sealer, config }: Connection & { config: Config }): DormantJourney {
+  return dormantJourney({ database, sealer, config, mails: makeMails({ sealer }), told: toldOf(config.clients) });
 }
 
 const HOUR = 3_600_000;

@@ -9,6 +9,7 @@ import { clientsCommands } from './commands/clients.ts';
 import { complain, DONE, FAILED, WRONG, Wrong } from './commands/house.ts';
 import { importCommand } from './commands/import.ts';
 import { keysCommands } from './commands/keys.ts';
+import { moveCommands } from './commands/move.ts';
 import { serveCommands } from './commands/serve.ts';
 import { supportCommands } from './commands/support.ts';
 import { DatabaseUnavailable } from './platform/database.ts';
@@ -29,6 +30,7 @@ function program(): Command {
   const accounts = tunnus.command('accounts').description("residents' accounts");
   importCommand(accounts);
   supportCommands(accounts);
+  moveCommands(accounts);
   clientsCommands(tunnus);
   keysCommands(tunnus);
   return tunnus;

@@ -42,10 +42,13 @@ export interface Settings {
   readonly support: { readonly email?: string; readonly phone?: string; readonly hours?: TextByLanguage };
   /** The first is the default. */
   readonly languages: readonly Language[];
+  /** An IANA name: where a day begins, in figures and in mails. */
+  readonly timeZone: string;
   readonly signIn: { readonly unknownAddress: 'tell' | 'conceal'; readonly registration: 'closed' };
   readonly password: { readonly minLength: number };
   readonly links: { readonly lifetime: number };
   readonly session: { readonly idle: number; readonly absolute: number };
+  readonly retention: { readonly dormant: 'off' | number };
   readonly keys: { readonly algorithms: readonly SigningAlgorithm[]; readonly rotation: number };
   readonly resources: readonly ResourceConfig[];
   /** All per hour. */

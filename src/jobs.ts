@@ -1,7 +1,8 @@
 /**
- * What is done later: carries the mails of the queue to the mail server, has e-services told of sign-outs, and sweeps what has
- * expired. Durable and on PostgreSQL (graphile-worker), so a job outlives this process and any node may take it. What a mail
- * says is mail/mails.ts', what an e-service is told is oidc/back-channel.ts'; what expires when is known by each record.
+ * What is done later: carries the mails of the queue to the mail server, has e-services told of sign-outs, retires dormant
+ * accounts, and sweeps what has expired. Durable and on PostgreSQL (graphile-worker), so a job outlives this process and any
+ * node may take it. What a mail says is mail/mails.ts', what an e-service is told is oidc/back-channel.ts', who is dormant
+ * journeys/dormant.ts'; what expires when is known by each record.
  */
 import { createHash } from 'node:crypto';
 import { Logger, run } from 'graphile-worker';
@@ -35,6 +36,8 @@ export interface JobParts {
     /** Ends the sessions of an account that have outlived its epoch. */
     endSessions(accountId: string): Promise<number>;
   };
+  /** Warns of and erases some dormant accounts. */
+  retire: (now: Date) => Promise<{ warned: number; erased: number }>;
 }
 
 /** One stalled mail server dialogue must not hold the others. */
@@ -46,6 +49,7 @@ const MAIL_LIMIT = 10_000;
 const DEAD_AFTER_SECONDS = 45;
 const LOOK_FOR_DEAD_EVERY = 15_000;
 const SWEEP_EVERY = '*/10 * * * * sweep ?max=1';
+const RETIRE_EVERY = '5,15,25,35,45,55 * * * * retire ?max=1';
 const MOST_BATCHES = 20;
 
 /** After the queue lost the database for too long it ends; it is started anew until it stands again. */
@@ -58,8 +62,8 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
   const runners = await Promise.all([
     keptRunning(parts, {
       concurrency: WORKERS,
-      crontab: SWEEP_EVERY,
-      taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts) },
+      crontab: `${SWEEP_EVERY}\n${RETIRE_EVERY}`,
+      taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts), retire: retireTask(parts) },
     }),
     keptRunning(parts, { concurrency: LOGOUT_WORKERS, taskList: logoutTasks(parts) }),
   ]);
@@ -144,6 +148,13 @@ function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
       while (batches < MOST_BATCHES && (await sweep(database, clock())) > 0) batches += 1;
       if (batches > 0) log.debug({ sweep: sweep.name, batches }, 'swept what had expired');
     }
+  };
+}
+
+function retireTask({ log, clock, retire }: JobParts): Task {
+  return async () => {
+    const done = await retire(clock());
+    if (done.warned + done.erased > 0) log.info(done, 'dormant accounts were retired');
   };
 }
 

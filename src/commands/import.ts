@@ -1,13 +1,15 @@
 /** `tunnus accounts import`: its options and how it tells what came of a list. */
 import type { Command } from 'commander';
+import { isExport } from '../journeys/export-form.ts';
 import { importAccounts, type ImportResult, type Progress } from '../journeys/import-accounts.ts';
 import { wrapAllHashes } from '../journeys/wrap-hashes.ts';
 import { makeLog } from '../platform/telemetry.ts';
 import { actor, DONE, FAILED, jsonOption, say, withHouse, Wrong } from './house.ts';
+import { importExport } from './move.ts';
 import { progressBar, type ProgressBar } from './progress-bar.ts';
 
 interface ImportOptions {
-  source: string;
+  source?: string;
   encoding: string;
   dryRun?: boolean;
   report?: string;
@@ -18,7 +20,7 @@ export function importCommand(accounts: Command): void {
   accounts
     .command('import')
     .argument('<file>', "an e-service's user list, .csv or .jsonl")
-    .requiredOption('--source <name>', 'the e-service that the list is from')
+    .option('--source <name>', 'the e-service that the list is from (none for what `accounts export` wrote)')
     .option('--encoding <name>', 'of the file, where it is not UTF-8', 'utf-8')
     .option('--dry-run', 'do everything but the last step')
     .option('--report <file>', 'write what was left out or left in doubt to this CSV file')
@@ -27,13 +29,15 @@ export function importCommand(accounts: Command): void {
     .action((file: string, options: ImportOptions) => importList(file, options));
 }
 
-async function importList(file: string, { json, ...options }: ImportOptions): Promise<void> {
+async function importList(file: string, { json, source, ...options }: ImportOptions): Promise<void> {
+  if (await isExport(file)) return importExport(file, { json, source, ...options });
+  if (source === undefined) throw new Wrong('--source NAME is missing: the e-service that the list is from');
   await withHouse(async ({ database, sealer }) => {
     const log = makeLog({ level: 'warn', destination: process.stderr });
     const bar = progressBar(process.stderr);
     const onProgress = ({ step, done, total, rows }: Progress): void =>
       bar.show({ name: step, done, total, count: { number: rows, of: 'rows' } });
-    const wishes = { file, actor: actor(), onProgress, ...options };
+    const wishes = { file, source, actor: actor(), onProgress, ...options };
     const result = await importAccounts({ database, sealer, log }, wishes, new Date()).finally(() => bar.clear());
     if ('refused' in result) throw new Wrong(result.refused);
     say(json ? JSON.stringify(result) : summary(result, options).join('\n'));

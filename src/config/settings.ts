@@ -29,12 +29,20 @@ import {
 } from './values.ts';
 
 const LONGEST_URL = 2048;
+const DAY = milliseconds('1d')!;
 
 function urlWith(...schemes: readonly string[]): z.ZodType<string> {
   const expected = `a URL that begins with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`;
   return text(expected, (given) => {
     return given.length <= LONGEST_URL && URL.canParse(given) && schemes.includes(new URL(given).protocol);
   }).meta({ hidden: 'url' });
+}
+
+const TIME_ZONES = new Set(['UTC', ...Intl.supportedValuesOf('timeZone')]);
+
+function daysBetween(given: unknown, { least, most }: { least: number; most: number }): number | undefined {
+  const time = typeof given === 'string' && given.endsWith('d') ? milliseconds(given) : undefined;
+  return time !== undefined && time >= least * DAY && time <= most * DAY ? time : undefined;
 }
 
 const port = whole(0, 65_535);
@@ -73,6 +81,8 @@ export const SETTINGS = {
     hours: textByLanguage,
   },
   languages: list(oneOf(...LANGUAGES), `a list of some of ${LANGUAGES.join(', ')}`),
+  // By name only: of an offset like +02:00 programs differ in which side of Greenwich it is.
+  timeZone: text('the name of a time zone like Europe/Helsinki', (given) => TIME_ZONES.has(given)),
   signIn: {
     unknownAddress: oneOf('tell', 'conceal'),
     registration: value('closed (open comes with a later version)', (given) =>
@@ -83,6 +93,11 @@ export const SETTINGS = {
   password: { minLength: whole(8, 64) },
   links: { lifetime: duration('10m', '7d') },
   session: { idle: duration('5m', '30d'), absolute: duration('5m', '90d') },
+  retention: {
+    dormant: value('off, or a time from 180d to 3650d', (given) =>
+      given === 'off' ? given : daysBetween(given, { least: 180, most: 3650 }),
+    ),
+  },
   keys: {
     algorithms: list(oneOf('RS256', 'ES256'), 'a list of RS256, ES256 or both'),
     rotation: duration('1d', '730d'),
@@ -98,15 +113,18 @@ export const SETTINGS = {
   },
 } as const;
 
-type Defaulted = 'listen' | 'languages' | 'signIn' | 'password' | 'links' | 'session' | 'keys' | 'limits';
+type Defaulted =
+  'listen' | 'languages' | 'timeZone' | 'signIn' | 'password' | 'links' | 'session' | 'retention' | 'keys' | 'limits';
 
 const DEFAULTS: Pick<Settings, Defaulted> = {
   listen: { host: '127.0.0.1', port: 3000, proxies: 0, metricsPort: 9464 },
   languages: LANGUAGES,
+  timeZone: 'Europe/Helsinki',
   signIn: { unknownAddress: 'tell', registration: 'closed' },
   password: { minLength: 15 },
   links: { lifetime: milliseconds('24h')! },
   session: { idle: milliseconds('12h')!, absolute: milliseconds('14d')! },
+  retention: { dormant: 'off' },
   keys: { algorithms: ['RS256', 'ES256'], rotation: milliseconds('90d')! },
   limits: {
     passwordPerAddress: 30,
@@ -155,10 +173,12 @@ export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings
     brand: { name: brand.name ?? BRAND_NAME, logo, color: brand.color },
     support: values.support,
     languages: values.languages ?? DEFAULTS.languages,
+    timeZone: values.timeZone ?? DEFAULTS.timeZone,
     signIn: filled(values.signIn, DEFAULTS.signIn),
     password: filled(values.password, DEFAULTS.password),
     links: filled(values.links, DEFAULTS.links),
     session: filled(values.session, DEFAULTS.session),
+    retention: filled(values.retention, DEFAULTS.retention),
     keys: filled(values.keys, DEFAULTS.keys),
     resources: (values.resources ?? []).map((api, index) => ({ ...api, line: source.lineOf(['resources', index]) })),
     limits: filled(values.limits, DEFAULTS.limits),

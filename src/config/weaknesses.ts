@@ -20,6 +20,9 @@ export function weaknesses(config: Config): Weakness[] {
     config.links.lifetime > milliseconds('24h')! &&
       'links.lifetime is over 24h; NIST SP 800-63B-4 ends a mailed link by then',
     !config.mail.url && 'mail.url is not given; no link can be mailed, so nobody without a password gets in',
+    config.retention.dormant !== 'off' &&
+      !config.mail.url &&
+      'retention.dormant is set without mail.url; nobody can be warned, so no dormant account is erased',
     !config.support.email &&
       !config.support.phone &&
       'support has neither email nor phone; who gets stuck has nobody to ask',

@@ -63,7 +63,7 @@ export interface ImportOptions {
 export type ImportResult = Counts & Told;
 
 /** One import at a time. */
-const IMPORT_LOCK = 7_112_024;
+export const IMPORT_LOCK = 7_112_024;
 
 /** `refused` is one line for whoever runs the import: the file is no list, and nothing was written. */
 export async function importAccounts(

@@ -2,10 +2,8 @@
  * Owns the report of an import: CSV, a line for each problem, safe to open in a spreadsheet; and the counts by problem.
  * A report is whole or not there.
  */
-import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { finished } from 'node:stream/promises';
+import { csvLine } from '../platform/csv-line.ts';
+import { wholeFile, type WholeFile } from '../platform/whole-file.ts';
 import type { Complaint } from '../records/account-lists.ts';
 
 /** The report cannot be written, so nothing is imported: what is left out must be told. */
@@ -17,14 +15,6 @@ export interface Told {
   unusableHashes: Record<string, number>;
 }
 
-/** A spreadsheet takes a cell that begins like this for a formula and runs it. */
-const FORMULA = /^[=+\-@\t\r]/;
-
-function cell(value: string | number | null): string {
-  const text = FORMULA.test(String(value ?? '')) ? `'${value}` : String(value ?? '');
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
 /** Counts the complaints, and writes them down where a report is asked for. Throws NoReport. */
 export async function tellComplaints(
   complaints: AsyncIterable<Complaint[]>,
@@ -32,15 +22,16 @@ export async function tellComplaints(
 ): Promise<Told> {
   const byProblem: Record<string, number> = {};
   const unusableHashes: Record<string, number> = {};
-  const out = report === undefined ? undefined : reportFile(report);
+  let out: WholeFile | undefined;
   try {
+    out = report === undefined ? undefined : await wholeFile(report);
     await out?.write('line,legacy_id,email,problem,detail\n');
     for await (const some of complaints) {
       let lines = '';
       for (const { line, legacyId, email, problem, detail } of some) {
         byProblem[problem] = (byProblem[problem] ?? 0) + 1;
         if (problem === 'invalid_hash') unusableHashes[detail!] = (unusableHashes[detail!] ?? 0) + 1;
-        lines += `${[line, legacyId, email, problem, detail].map(cell).join(',')}\n`;
+        lines += csvLine([line, legacyId, email, problem, detail]);
       }
       await out?.write(lines);
     }
@@ -48,30 +39,8 @@ export async function tellComplaints(
   } catch (error) {
     await out?.drop();
     const { code, syscall } = error as NodeJS.ErrnoException;
-    if (!['open', 'write', 'rename'].includes(syscall ?? '')) throw error;
+    if (!['open', 'write', 'fsync', 'rename'].includes(syscall ?? '')) throw error;
     throw new NoReport(`--report ${report}: cannot be written (${code})`);
   }
   return { byProblem, unusableHashes };
-}
-
-/** Written beside its place and renamed when it is whole. */
-function reportFile(path: string) {
-  const unfinished = `${path}.unfinished`;
-  const stream = createWriteStream(unfinished, { mode: 0o600 });
-  const done = finished(stream);
-  done.catch(() => {}); // whoever writes next is told
-  return {
-    async write(text: string): Promise<void> {
-      if (!stream.write(text)) await Promise.race([once(stream, 'drain'), done]);
-    },
-    async keep(): Promise<void> {
-      stream.end();
-      await done;
-      await rename(unfinished, path);
-    },
-    async drop(): Promise<void> {
-      stream.destroy();
-      await rm(unfinished, { force: true });
-    },
-  };
 }

@@ -7,7 +7,7 @@ import type { Config, TextByLanguage } from '../config.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import { accountById, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
-import { endLinks, findLink, spendLink, type Link } from '../records/links.ts';
+import { endLinks, findLink, noteOpened, spendLink, type Link } from '../records/links.ts';
 import { hashPassword, passwordFaults, type PasswordFault } from '../records/passwords.ts';
 import type { Visitor } from './allowances.ts';
 import { mailLink, type LinkMailParts } from './link-mail.ts';
@@ -76,8 +76,16 @@ export function passwordLink(parts: PasswordLinkParts) {
   }
 
   return {
-    /** GET: says what the link is; writes nothing, however often a mail scanner fetches it. */
-    opened: (token: string, now: Date): Promise<Opened> => open('link_opened', token, now),
+    /**
+     * GET: says what the link is and changes nothing about it, however often a mail scanner fetches it. The first time that a
+     * person's browser goes there is noted, for the figures of the move.
+     */
+    async opened({ token, byPerson = false }: { token: string; byPerson?: boolean }, now: Date): Promise<Opened> {
+      const opened = await open('link_opened', token, now);
+      if (byPerson && opened.link?.state === 'live' && !opened.link.opened)
+        await noteOpened(database, opened.link, now);
+      return opened;
+    },
 
     setPassword,
 

@@ -39,6 +39,13 @@ export interface LinkData {
   lifetime: number;
 }
 
+export interface DormantData {
+  /** Leads to signing in. */
+  link: string;
+  /** The day on which the account is erased, in words. */
+  day: TextByLanguage;
+}
+
 /** What a resident who lost their address asks of support. The texts are the resident's own: cleaned, never trusted. */
 export interface SupportRequest {
   /** The address that the account has, as it was typed at the sign-in. */
@@ -55,6 +62,8 @@ export interface SupportRequest {
 export interface Mails {
   setPassword(tx: Queryable, to: Recipient & LinkData, now: Date): Promise<void>;
   passwordChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  /** Before an account that nobody ever used is erased. */
+  dormant(tx: Queryable, to: Recipient & DormantData, now: Date): Promise<void>;
   /** The one mail that goes to an address without an account (under `conceal`). */
   unknownAddress(tx: Queryable, to: Stranger, now: Date): Promise<void>;
   /** To the address that the account had. It does not say which one it has now: somebody else may read it. */
@@ -75,7 +84,12 @@ type Stranger = Omit<Recipient, 'accountId'>;
 type Notice = 'password_changed' | 'unknown_address' | 'address_changed' | 'address_given' | 'account_erased';
 
 type Order = Stranger &
-  (({ mail: 'set_password' } & LinkData) | ({ mail: 'support_request' } & SupportRequest) | { mail: Notice });
+  (
+    | ({ mail: 'set_password' } & LinkData)
+    | ({ mail: 'dormant' } & DormantData)
+    | ({ mail: 'support_request' } & SupportRequest)
+    | { mail: Notice }
+  );
 
 /** Lower goes first: who waits for a link waits in front of a page. */
 const PRIORITY: Readonly<Record<Order['mail'], number>> = {
@@ -86,6 +100,7 @@ const PRIORITY: Readonly<Record<Order['mail'], number>> = {
   account_erased: 5,
   support_request: 5,
   unknown_address: 10,
+  dormant: 20,
 };
 
 export function makeMails({ sealer }: { sealer: Sealer }): Mails {
@@ -104,6 +119,8 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
     setPassword: (tx, { accountId, email, locale, link, service, lifetime }, now) =>
       enqueue(tx, { mail: 'set_password', accountId, email, locale, link, service, lifetime }, now),
     passwordChanged: notice('password_changed'),
+    dormant: (tx, { accountId, email, locale, link, day }, now) =>
+      enqueue(tx, { mail: 'dormant', accountId, email, locale, link, day }, now),
     unknownAddress: notice('unknown_address'),
     addressChanged: notice('address_changed'),
     addressGiven: notice('address_given'),
@@ -201,6 +218,19 @@ function words(
         subject: t('mail.password_changed_subject'),
         blocks: [{ text: t('mail.password_changed_notice', { email }) }, { text: t('mail.password_changed_not_you') }],
       };
+    case 'dormant': {
+      const day = order.day[language];
+      return {
+        subject: t('mail.dormant_subject', { day }),
+        blocks: [
+          { text: t('mail.dormant_why', { email }) },
+          { text: t('mail.dormant_when', { day }) },
+          { text: t('mail.dormant_keep') },
+          { link: order.link },
+          { text: t('mail.dormant_ignore') },
+        ],
+      };
+    }
     case 'unknown_address':
       return {
         subject: t('mail.unknown_address_subject'),

@@ -65,6 +65,11 @@ function reasonOf(cause: unknown): string {
   return cause.message || (errors as Error[]).map(({ message }) => message).join(', ');
 }
 
+/** What a session reads from now on is one moment's, however long reading takes. */
+export function beginSnapshot(session: Session): Promise<void> {
+  return session.script('begin isolation level repeatable read read only');
+}
+
 class Statement implements Sql {
   readonly text: string;
   readonly values: readonly unknown[];

@@ -4,7 +4,7 @@
  */
 import { isDate, isMap, isNativeError } from 'node:util/types';
 import pino from 'pino';
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 export interface Log {
   debug(fields: object, message: string): void;
@@ -119,6 +119,18 @@ export const metrics = {
     name: 'tunnus_mails_total',
     help: 'Mails by kind and by what became of them',
     labelNames: ['mail', 'outcome'] as const,
+    registers: [registry],
+  }),
+  residents: new Gauge({
+    name: 'tunnus_residents',
+    help: 'Residents of the old lists by how far they have come; each once',
+    labelNames: ['step'] as const,
+    registers: [registry],
+  }),
+  residentsBySource: new Gauge({
+    name: 'tunnus_residents_by_source',
+    help: 'Residents of each old list by how far they have come',
+    labelNames: ['source', 'step'] as const,
     registers: [registry],
   }),
   logouts: new Counter({

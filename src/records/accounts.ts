@@ -59,6 +59,11 @@ export function accountJson(emailKey: string): Sql {
   return sql`select to_jsonb(a) from accounts a where a.email_key = ${emailKey}`;
 }
 
+/** A query for composing: the account, which stays until the transaction ends. */
+export function heldAccount(id: string): Sql {
+  return sql`select id from accounts where id = ${id} for key share`;
+}
+
 const COLUMNS = sql`id, email, email_key, email_verified, given_name, family_name, phone_number, locale, password_state,
   locked_at, epoch, created_at, updated_at, signed_in_at`;
 

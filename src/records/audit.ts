@@ -16,6 +16,7 @@ export type AuditKind =
   | 'account_locked'
   | 'account_unlocked'
   | 'account_erased'
+  | 'dormancy_warned'
   | 'email_changed'
   | 'legacy_id_linked'
   | 'legacy_id_unlinked'

@@ -2,10 +2,11 @@
  * Owns the table `links`: mailed one-time links. Only the hash of a token rests here.
  *
  * A link works once and on any device. Asking for a new one ends no older one (else a flood would lock out); setting the
- * password ends them all. Opening a link changes nothing: mail scanners fetch.
+ * password ends them all. Opening a link changes nothing about it: mail scanners fetch. When a person first did is noted.
  */
 import { sql, type Queryable } from '../platform/database.ts';
 import { randomToken, sha256 } from '../platform/secrets.ts';
+import { heldAccount } from './accounts.ts';
 
 export type LinkState = 'live' | 'used' | 'expired' | 'ended';
 
@@ -17,6 +18,8 @@ export interface Link {
   /** The sign-in that it came from. */
   interactionUid?: string;
   state: LinkState;
+  /** A person has opened it before. */
+  opened: boolean;
 }
 
 interface LinkRow {
@@ -27,6 +30,7 @@ interface LinkRow {
   expires_at: Date;
   spent_at: Date | null;
   ended_at: Date | null;
+  opened_at: Date | null;
 }
 
 function fromRow(row: LinkRow, now: Date): Link {
@@ -36,6 +40,7 @@ function fromRow(row: LinkRow, now: Date): Link {
     clientId: row.client_id ?? undefined,
     interactionUid: row.interaction_uid ?? undefined,
     state: row.spent_at ? 'used' : row.ended_at ? 'ended' : row.expires_at <= now ? 'expired' : 'live',
+    opened: row.opened_at !== null,
   };
 }
 
@@ -59,9 +64,16 @@ export async function makeLink(tx: Queryable, link: NewLink, now: Date): Promise
 
 export async function findLink(db: Queryable, token: string, now: Date): Promise<Link | undefined> {
   const [row] = await db.query<LinkRow>(sql`
-    select id, account_id, client_id, interaction_uid, expires_at, spent_at, ended_at
+    select id, account_id, client_id, interaction_uid, expires_at, spent_at, ended_at, opened_at
     from links where token_hash = ${sha256(token)}`);
   return row && fromRow(row, now);
+}
+
+/** Notes the first time only. The account before its links, as every change of it, so that no two wait for each other. */
+export async function noteOpened(db: Queryable, { id, accountId }: Link, now: Date): Promise<void> {
+  await db.query(sql`
+    update links set opened_at = ${now} from (${heldAccount(accountId)}) as account
+    where links.id = ${id} and links.account_id = account.id and links.opened_at is null`);
 }
 
 /** Spends a live link, exactly once: of two at the same time, one gets false. */

@@ -44,6 +44,12 @@ export async function wrapWeakHash(text: string): Promise<string | undefined> {
   return `wrapped$${weak.algorithm}$${weak.salt}$${await admitted(() => hash(weak.hex))}`;
 }
 
+/** Whether a hash that rests in an account can be checked: any known form, but never a fast one as it stands. */
+export function isCheckable(text: string): boolean {
+  const known = readHash(text);
+  return known !== undefined && known.form !== 'weak';
+}
+
 export interface Verdict {
   ok: boolean;
   /** The stored hash is not of our own kind: hash anew, now that the password is at hand. */

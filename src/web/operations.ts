@@ -30,11 +30,13 @@ export function health({ database, stopping }: Readiness): Middleware {
   };
 }
 
-export function operationsApp(readiness: Readiness): Koa {
+/** `count` brings up to date what is counted for a scrape; it never fails. */
+export function operationsApp(readiness: Readiness, count: () => Promise<void>): Koa {
   const app = new Koa();
   app.use(health(readiness));
   app.use(async (ctx) => {
     if (ctx.path !== '/metrics') return;
+    await count();
     ctx.type = metrics.registry.contentType;
     ctx.body = await metrics.registry.metrics();
   });

@@ -1,5 +1,5 @@
 /**
- * The page behind a mailed link. GET changes nothing, however often a mail scanner fetches it; POST spends the link.
+ * The page behind a mailed link. GET changes nothing about it, however often a mail scanner fetches it; POST spends the link.
  * It needs no cookie of any sign-in: the link works on any device.
  */
 import type { Context } from 'koa';
@@ -18,6 +18,20 @@ const STATUS: Readonly<Record<string, number>> = {
 
 const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
 
+/**
+ * A browser that goes there as a person would make it (Fetch Metadata): mail scanners fetch without these headers, or as a
+ * HEAD; what is fetched ahead was not looked at yet. Sec-Fetch-User is not asked for, since Safari does not send it.
+ */
+function isNavigation(ctx: Context): boolean {
+  const ahead = ctx.get('Sec-Purpose') || ctx.get('Purpose') || ctx.get('X-Moz');
+  return (
+    ctx.method === 'GET' &&
+    ctx.get('Sec-Fetch-Mode') === 'navigate' &&
+    ctx.get('Sec-Fetch-Dest') === 'document' &&
+    ahead === ''
+  );
+}
+
 export function setPasswordScreen(parts: ScreenParts): Screen {
   const show = async (ctx: Context, { page: view, account, link }: Opened): Promise<void> => {
     const page = pageOf(ctx);
@@ -35,7 +49,10 @@ export function setPasswordScreen(parts: ScreenParts): Screen {
   };
   return {
     path: '/set-password/:token',
-    get: async (ctx) => show(ctx, await parts.passwordLink.opened(tokenOf(ctx), parts.clock())),
+    get: async (ctx) => {
+      const opening = { token: tokenOf(ctx), byPerson: isNavigation(ctx) };
+      await show(ctx, await parts.passwordLink.opened(opening, parts.clock()));
+    },
     post: async (ctx) => {
       const { password } = await readForm(ctx, { password: { max: 4096, required: true } });
       const token = tokenOf(ctx);
