@@ -3,8 +3,8 @@
  * 1.0), and what became of each. A row puts its own job into the queue (a trigger), in the transaction that ends the session.
  *
  * The `sub` is noted with the row: an account may be erased, tied to another old id, or its e-service moved to another sector
- * before the e-service can be told. For that this record reads `subjects`. Where it is not sure (an account with more than one
- * there), none is noted: a logout token may name the session alone.
+ * before the e-service can be told. For that this record reads `subjects`. Where the e-service never got
+ * one, none is noted: a logout token may name the session alone.
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 
