@@ -35,13 +35,17 @@ afterAll(async () => {
 const parts = () => ({ database: world.database, sealer: world.tunnus.sealer, log: makeLog({ level: 'silent' }) });
 const newAddress = (): string => `uhri${(residents += 1)}@example.com`;
 
-async function list(source: string, id: string, email: string, hash = ''): Promise<void> {
+/** A list of one row: `A-…` is the id at asiointi, `K-…` at kartta. */
+async function list(source: 'asiointi' | 'kartta', email: string, hash = ''): Promise<void> {
+  const id = `${source[0]!.toUpperCase()}-${email}`;
   const file = join(folder, `${(lists += 1)}.csv`);
   await writeFile(file, `legacy_id,email,password_hash\n${id},${email},${hash}\n`);
   expect(await importAccounts(parts(), { file, source }, world.clock.now())).toMatchObject({ rows: 1, byProblem: {} });
 }
 
-async function signIn(browser: HttpBrowser, email: string, password: string, service = 'asiointi') {
+type Credentials = { email: string; password: string };
+
+async function signIn(browser: HttpBrowser, { email, password }: Credentials, service = 'asiointi') {
   const errand = await (await world.relyingParty(service)).begin({ scope: 'openid legacy' });
   await browser.get(errand.url);
   await browser.submit({ username: email });
@@ -58,27 +62,27 @@ async function reaches(browser: HttpBrowser, service: string): Promise<boolean> 
 
 test('a live session, a refresh token and a parked sign-in of theirs end when the second list joins', async () => {
   const email = newAddress();
-  await list('asiointi', `A-${email}`, email, KNOWN);
+  await list('asiointi', email, KNOWN);
   const signedIn = world.browser();
-  const errand = await signIn(signedIn, email, OLD_PASSWORD);
+  const errand = await signIn(signedIn, { email, password: OLD_PASSWORD });
   const tokens = await errand.finish(signedIn.page.leadsTo!);
   expect(await reaches(signedIn, 'kartta')).toBe(true);
 
   const withCode = world.browser();
-  const unfinished = await signIn(withCode, email, OLD_PASSWORD, 'kartta');
+  const unfinished = await signIn(withCode, { email, password: OLD_PASSWORD }, 'kartta');
   const callback = withCode.page.leadsTo!;
 
   // A proof can be parked where the browser is asked about somebody else who is signed in on it.
   const other = newAddress();
   await world.account({ email: other, password: NEXT });
   const parked = world.browser();
-  await signIn(parked, other, NEXT);
+  await signIn(parked, { email: other, password: NEXT });
   await parked.get((await (await world.relyingParty('kartta')).begin({ prompt: 'login' })).url);
   await parked.submit({ username: email });
   await parked.submit({ 'current-password': OLD_PASSWORD });
   expect(parked.page.url.pathname).toMatch(/other-person$/);
 
-  await list('kartta', `K-${email}`, email);
+  await list('kartta', email);
 
   expect(await reaches(signedIn, 'kartta')).toBe(false);
   expect(await reaches(signedIn, 'asiointi')).toBe(false);
@@ -89,48 +93,48 @@ test('a live session, a refresh token and a parked sign-in of theirs end when th
   await expect(client.fetchUserInfo(config, tokens.access_token, tokens.claims()!.sub)).rejects.toThrow();
   await expect(client.refreshTokenGrant(config, tokens.refresh_token!)).rejects.toThrow();
   const again = world.browser();
-  await signIn(again, email, OLD_PASSWORD, 'kartta');
+  await signIn(again, { email, password: OLD_PASSWORD }, 'kartta');
   expect(codeOf(again)).toBe('');
 });
 
 test('a password that they changed theirs to does not outlive the joining', async () => {
   const email = newAddress();
-  await list('asiointi', `A-${email}`, email, KNOWN);
+  await list('asiointi', email, KNOWN);
   const browser = world.browser();
-  await signIn(browser, email, OLD_PASSWORD);
+  await signIn(browser, { email, password: OLD_PASSWORD });
   await browser.get(`${world.issuer}/account`);
   await browser.get(`${world.issuer}/account/password`);
   await browser.submit({ 'current-password': OLD_PASSWORD, 'new-password': NEXT });
   const before = world.browser();
-  await signIn(before, email, NEXT);
+  await signIn(before, { email, password: NEXT });
   expect(codeOf(before)).not.toBe('');
 
-  await list('kartta', `K-${email}`, email);
+  await list('kartta', email);
   expect(await reaches(before, 'kartta')).toBe(false);
   const after = world.browser();
-  await signIn(after, email, NEXT, 'kartta');
+  await signIn(after, { email, password: NEXT }, 'kartta');
   expect(codeOf(after)).toBe('');
 });
 
 test.each([
-  ['theirs first', ['asiointi', 'kartta']],
-  ["the resident's first", ['kartta', 'asiointi']],
+  ['theirs first', ['asiointi', 'kartta'] as const],
+  ["the resident's first", ['kartta', 'asiointi'] as const],
 ])('in no order of the lists does their password open anything: %s', async (_order, order) => {
   const email = newAddress();
-  for (const source of order) await list(source, `${source}-${email}`, email, source === 'asiointi' ? KNOWN : '');
+  for (const source of order) await list(source, email, source === 'asiointi' ? KNOWN : '');
   for (const service of ['asiointi', 'kartta']) {
     const browser = world.browser();
-    await signIn(browser, email, OLD_PASSWORD, service);
+    await signIn(browser, { email, password: OLD_PASSWORD }, service);
     expect(codeOf(browser)).toBe('');
   }
 });
 
 test('the resident comes in by the mailed link, with the history of both', async () => {
   const email = newAddress();
-  await list('asiointi', `A-${email}`, email, KNOWN);
-  await list('kartta', `K-${email}`, email);
+  await list('asiointi', email, KNOWN);
+  await list('kartta', email);
   const browser = world.browser();
-  await signIn(browser, email, '');
+  await signIn(browser, { email, password: '' });
   await browser.get(await world.mailbox.nextLink(email));
   await browser.submit({ 'new-password': NEXT });
   for (const [service, id] of [
@@ -139,7 +143,7 @@ test('the resident comes in by the mailed link, with the history of both', async
   ] as const) {
     // prettier-ignore
     const own = world.browser();
-    const errand = await signIn(own, email, NEXT, service);
+    const errand = await signIn(own, { email, password: NEXT }, service);
     const tokens = await errand.finish(own.page.leadsTo!);
     const { config } = await world.relyingParty(service);
     expect(await client.fetchUserInfo(config, tokens.access_token, tokens.claims()!.sub)).toMatchObject({
@@ -158,13 +162,13 @@ test.each([...OLD_HASHES, ...WEAK_HASHES])('an old hash signs in once and is the
       select password_hash as hash from accounts where email_key = ${email}`);
     return row!.hash;
   };
-  if (residents % 2) await wrapAllHashes({ ...parts(), clock: world.clock.now });
+  if (residents % 2) await wrapAllHashes({ ...parts(), clock: () => world.clock.now() });
   expect(await stored()).not.toContain(WEAK_HASHES.includes(hash) ? hash.split('$').at(-1) : 'nothing');
   const wrong = world.browser();
-  await signIn(wrong, email, 'Hyvää päivää 2');
+  await signIn(wrong, { email, password: 'Hyvää päivää 2' });
   expect(codeOf(wrong)).toBe('');
   const browser = world.browser();
-  await signIn(browser, email, OLD_PASSWORD);
+  await signIn(browser, { email, password: OLD_PASSWORD });
   expect(codeOf(browser)).not.toBe('');
   expect(await stored()).toMatch(/^\$argon2id\$v=19\$m=19456,/);
 });
