@@ -2,12 +2,17 @@
 // own setting: the database of a test file stands in test/support, limits of time in the file that needs them.
 import { existsSync } from 'node:fs';
 
-const chromium = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
-const browserTests = '<rootDir>/test/browser/';
-const withoutBrowser = !existsSync(chromium);
-
-if (withoutBrowser && process.env.CI) throw new Error(`no Chromium at ${chromium}; in CI no test may be left out`);
-if (withoutBrowser) process.stderr.write(`Left out: test/browser, since there is no Chromium at ${chromium}\n`);
+// What a test needs of the machine beyond Node and npm. In CI it must be there: no test may be left out.
+const needs = [
+  { program: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium', tests: 'test/browser/' },
+  { program: '/usr/sbin/nginx', tests: 'test/web/nginx.long.test.ts' },
+];
+const missing = needs.filter(({ program }) => !existsSync(program));
+for (const { program, tests } of missing) {
+  if (process.env.CI) throw new Error(`there is no ${program} for ${tests}; in CI no test may be left out`);
+  process.stderr.write(`Left out: ${tests}, since there is no ${program}\n`);
+}
+const leftOut = missing.map(({ tests }) => `<rootDir>/${tests}`);
 
 const shared = {
   testEnvironment: 'node',
@@ -36,8 +41,14 @@ export default {
       ...(ready ? database : {}),
       displayName: 'quick',
       testMatch: ['<rootDir>/test/**/*.test.ts'],
-      testPathIgnorePatterns: ['\\.long\\.test\\.ts$', ...(withoutBrowser ? [browserTests] : [])],
+      testPathIgnorePatterns: ['\\.long\\.test\\.ts$', ...leftOut],
     },
-    { ...shared, ...(ready ? database : {}), displayName: 'long', testMatch: ['<rootDir>/test/**/*.long.test.ts'] },
+    {
+      ...shared,
+      ...(ready ? database : {}),
+      displayName: 'long',
+      testMatch: ['<rootDir>/test/**/*.long.test.ts'],
+      testPathIgnorePatterns: ['/node_modules/', ...leftOut],
+    },
   ],
 };

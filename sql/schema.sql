@@ -1,7 +1,7 @@
 -- What all migrations add up to. A picture, never run: `npm run schema` draws it.
 
 create table accounts (
-  id uuid not null default gen_random_uuid(),
+  id uuid not null default uuid_v7(),
   email text not null,
   email_key text not null,
   email_verified boolean not null default false,
@@ -23,6 +23,7 @@ create table accounts (
   constraint accounts_check1 CHECK (((password_list IS NOT NULL) = (password_state = 'list'::text))),
   constraint accounts_password_state_check CHECK ((password_state = ANY (ARRAY['none'::text, 'list'::text, 'own'::text])))
 );
+CREATE INDEX accounts_to_wrap ON public.accounts USING btree (id) WHERE (password_hash ~~ 'sealed:%'::text);
 
 create table artifacts (
   id bytea not null,
@@ -35,6 +36,7 @@ create table artifacts (
   uid_hash bytea,
   consumed_at timestamp with time zone,
   expires_at timestamp with time zone not null,
+  retries integer not null default 0,
   constraint artifacts_pkey PRIMARY KEY (id)
 );
 CREATE INDEX artifacts_account ON public.artifacts USING btree (account_id) WHERE (model = ANY (ARRAY['Session'::text, 'Grant'::text]));
@@ -55,12 +57,38 @@ create table audit (
 );
 CREATE INDEX audit_account ON public.audit USING btree (account_id, at DESC);
 
+create table digest_keys (
+  one boolean not null default true,
+  sealed text not null,
+  constraint digest_keys_pkey PRIMARY KEY (one),
+  constraint digest_keys_one_check CHECK (one)
+);
+
 create table erasures (
   kind text not null,
   digest bytea not null,
   erased_at timestamp with time zone not null,
   constraint erasures_pkey PRIMARY KEY (kind, digest),
   constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text])))
+);
+
+create table import_changes (
+  nth integer not null,
+  line integer not null,
+  first_line integer,
+  legacy_id text not null,
+  email text not null,
+  email_key text not null,
+  given_name text,
+  family_name text,
+  phone_number text,
+  locale text,
+  created_at timestamp with time zone,
+  password_hash text,
+  doubt text,
+  account_id uuid,
+  joins boolean not null,
+  constraint import_changes_pkey PRIMARY KEY (nth, line)
 );
 
 create table import_rows (
@@ -79,6 +107,8 @@ create table import_rows (
   hash_problem text,
   name_mismatch boolean not null default false,
   detail text,
+  first_line integer,
+  erased boolean not null default false,
   constraint import_rows_pkey PRIMARY KEY (line)
 );
 
@@ -100,11 +130,10 @@ create table legacy_ids (
   account_id uuid not null,
   doubt text,
   created_at timestamp with time zone not null,
-  constraint legacy_ids_pkey PRIMARY KEY (source, legacy_id, account_id),
+  constraint legacy_ids_pkey PRIMARY KEY (account_id, source, legacy_id),
   constraint legacy_ids_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
   constraint legacy_ids_doubt_check CHECK ((doubt = ANY (ARRAY['shared_email'::text, 'unusable_legacy_id'::text, 'mixed_script'::text, 'unlinked'::text])))
 );
-CREATE INDEX legacy_ids_account ON public.legacy_ids USING btree (account_id);
 CREATE UNIQUE INDEX legacy_ids_one_id ON public.legacy_ids USING btree (source, account_id) WHERE (doubt IS NULL);
 CREATE UNIQUE INDEX legacy_ids_one_owner ON public.legacy_ids USING btree (source, legacy_id) WHERE (doubt IS NULL);
 
@@ -127,10 +156,55 @@ create table links (
 CREATE INDEX links_account ON public.links USING btree (account_id, created_at DESC);
 CREATE INDEX links_expiry ON public.links USING btree (expires_at);
 
+create table logouts (
+  client_id text not null,
+  sid text not null,
+  account_id uuid not null,
+  sub text,
+  ended_at timestamp with time zone not null,
+  attempts integer not null default 0,
+  outcome text,
+  reason text,
+  settled_at timestamp with time zone,
+  constraint logouts_pkey PRIMARY KEY (client_id, sid),
+  constraint logouts_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'refused'::text, 'given_up'::text, 'gone'::text])))
+);
+CREATE INDEX logouts_ended ON public.logouts USING btree (ended_at);
+
+create table mails (
+  id uuid not null default gen_random_uuid(),
+  account_id uuid,
+  kind text not null,
+  queued_at timestamp with time zone not null,
+  outcome text not null default 'queued'::text,
+  outcome_at timestamp with time zone not null,
+  tries integer not null default 0,
+  reply integer,
+  status text,
+  constraint mails_pkey PRIMARY KEY (id),
+  constraint mails_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint mails_outcome_check CHECK ((outcome = ANY (ARRAY['queued'::text, 'sent'::text, 'delayed'::text, 'refused'::text, 'given_up'::text, 'bounced'::text]))),
+  constraint mails_reply_check CHECK (((reply >= 200) AND (reply <= 599))),
+  constraint mails_status_check CHECK ((status ~ '^[245]\.[0-9]{1,3}\.[0-9]{1,3}$'::text))
+);
+CREATE INDEX mails_account ON public.mails USING btree (account_id, queued_at DESC);
+CREATE INDEX mails_queued ON public.mails USING btree (queued_at);
+
 create table migrations (
   number integer not null,
   applied_at timestamp with time zone not null,
   constraint migrations_pkey PRIMARY KEY (number)
+);
+
+create table services (
+  account_id uuid not null,
+  client_id text not null,
+  given jsonb not null,
+  agreed_at timestamp with time zone,
+  first_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  constraint services_pkey PRIMARY KEY (account_id, client_id),
+  constraint services_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
 
 create table signing_keys (
@@ -150,10 +224,11 @@ create table subjects (
   account_id uuid not null,
   sub text not null,
   created_at timestamp with time zone not null,
-  constraint subjects_pkey PRIMARY KEY (sector, account_id),
-  constraint subjects_sector_sub_key UNIQUE (sector, sub)
+  retired_at timestamp with time zone,
+  constraint subjects_pkey PRIMARY KEY (sector, sub)
 );
 CREATE INDEX subjects_account ON public.subjects USING btree (account_id);
+CREATE UNIQUE INDEX subjects_current ON public.subjects USING btree (sector, account_id) WHERE (retired_at IS NULL);
 
 create table throttle (
   key text not null,

@@ -8,12 +8,18 @@ import type Koa from 'koa';
 import { describeFaults, type Config, type Fault } from './config.ts';
 import { startJobs } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
+import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
+import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
 import { passwordLink } from './journeys/password-link.ts';
 import { signIn } from './journeys/sign-in.ts';
+import { supportRequests } from './journeys/support-request.ts';
 import { support, type Support } from './journeys/support.ts';
+import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
 import { makeAdapter } from './oidc/adapter.ts';
+import { backChannel } from './oidc/back-channel.ts';
+import { sectorOf, toldOf } from './oidc/clients.ts';
 import { consent } from './oidc/consent.ts';
 import { makeSignInGate } from './oidc/interaction.ts';
 import { scheduleKeys } from './oidc/key-schedule.ts';
@@ -30,8 +36,12 @@ import { migrate } from './platform/migrate.ts';
 import { makeSealer, type Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
 import { sweepArtifacts } from './records/artifacts.ts';
+import { digestKey } from './records/digest-key.ts';
 import { sweepInteractions } from './records/interactions.ts';
 import { sweepLinks } from './records/links.ts';
+import { sweepMails } from './records/mail-outcomes.ts';
+import { sweepLogouts } from './records/logouts.ts';
+import { reseal, seals } from './records/seals.ts';
 import { sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
 import { health, operationsApp } from './web/operations.ts';
@@ -73,7 +83,8 @@ export async function connect(
   try {
     await migrate(database);
     const secrets = config.secret.length ? config.secret : [embeddedSecret(embedded?.folder ?? folder)];
-    return { database, sealer: makeSealer(secrets), close };
+    const sealer = makeSealer(secrets, await digestKey(database, makeSealer(secrets)));
+    return { database, sealer, close };
   } catch (error) {
     await close();
     throw error;
@@ -117,12 +128,10 @@ export async function startTunnus({
     const registered = registeredClients(config);
     const texts = loadTexts();
     const mails = makeMails({ sealer });
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps: SWEEPS });
-    closers.push(() => jobs.stop());
-
     const keys = signingKeys({ database, sealer, config });
     await keys.rotate(clock());
-    const store = { db: database, clock, sealer, issuer: config.issuer, client: registered.metadata };
+    const { metadata: client, told } = registered;
+    const store = { db: database, clock, sealer, issuer: config.issuer, client, told };
     const { session, resume } = cookieNames(config.issuer);
     let screens: ScreenParts | undefined = undefined;
     const provider = currentProvider(
@@ -132,7 +141,10 @@ export async function startTunnus({
         clock,
         log,
         cookieKeys: sealer.cookieKeys,
+        dpopSecret: sealer.digest('nonce', 'dpop'),
         adapter: makeAdapter(store),
+        told,
+        browserOrigins: registered.browserOrigins,
         pages: providerPages(() => screens!),
       },
       await keys.jwks(clock()),
@@ -141,8 +153,14 @@ export async function startTunnus({
     if (faults.length) throw new ConfigurationWrong(faults);
     const schedule = await scheduleKeys({ keys, clock, log, changed: (jwks) => provider.rebuild(jwks) });
     closers.push(() => schedule.stop());
+    const channel = backChannel({ database, provider: () => provider.provider(), clients: registered, clock, log });
+    // What an import that was stopped left to do.
+    const wrapLeftHashes = (db: Queryable, now: Date) => wrapSomeHashes({ database: db, sealer }, now);
+    const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps, backChannel: channel });
+    closers.push(() => jobs.stop());
 
-    const parts = { database, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
+    const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
     const assets = loadAssets(config.brand);
@@ -151,11 +169,13 @@ export async function startTunnus({
       clock,
       gate: makeSignInGate({ ...store, sessionCookie: { name: session, signed: true } }),
       session: ownSession({ ...store, cookieName: session }),
-      consent: consent(() => provider.provider()),
+      consent: consent({ provider: () => provider.provider(), database, clock }),
       visitors: visitors({ sealer, issuer: config.issuer }),
       signIn: signIn(parts),
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
+      agreements: agreements(parts),
+      supportRequests: supportRequests(parts),
       client: registered.client,
     } satisfies ScreenParts;
     const web = webApp({
@@ -170,7 +190,7 @@ export async function startTunnus({
       takeUp: takeUp(provider.middleware, { resumeCookie: resume }),
     });
     const server = await listen(handlerOf(web), config.listen);
-    server.on('clientError', unreadable(log));
+    server.on('clientError', unreadable({ log, texts, languages: config.languages }));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
     const operations = await listen(handlerOf(operationsApp(readiness)), { host, port: metricsPort });
@@ -215,15 +235,28 @@ export function signingKeys({ database, sealer, config }: Omit<Connection, 'clos
   return makeKeys({ db: database, sealer, algorithms, rotation, keepFor: config.session.absolute + 30 * DAY });
 }
 
-/** Support's journey, for the commands. */
-export function supportFor({ database, sealer, config }: Connection & { config: Config }, actor: string): Support {
-  return support({
+/** What stands sealed in the database, for the commands. */
+export const sealing = ({ database, sealer }: Omit<Connection, 'close'>) => ({
+  list: () => seals(database, sealer),
+  reseal: () => reseal(database, sealer),
+});
+
+/** Support's journeys, for the commands. */
+export function supportFor(
+  { database, sealer, config }: Connection & { config: Config },
+  actor: string,
+): Support & IdentityChanges {
+  const parts = {
     database,
+    sealer,
     config,
     actor,
+    sectorOf,
+    told: toldOf(config.clients),
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits: config.limits }),
-  });
+  };
+  return { ...support(parts), ...identityChanges(parts) };
 }
 
 const HOUR = 3_600_000;
@@ -232,7 +265,7 @@ const ago = (now: Date, milliseconds: number): Date => new Date(now.getTime() - 
 /** What has expired is kept as long as something may still ask for it: the longest interaction, the cookie of a late page. */
 const sweepOldArtifacts = (db: Queryable, now: Date) => sweepArtifacts(db, ago(now, 2 * HOUR));
 const sweepOldInteractions = (db: Queryable, now: Date) => sweepInteractions(db, ago(now, DAY));
-const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks];
+const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks, sweepMails, sweepLogouts];
 
 function listen(handler: RequestListener, { host, port }: { host: string; port: number }): Promise<Server> {
   // A request line and headers beyond this are answered 431 by Node itself.

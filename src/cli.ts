@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { ConfigurationWrong } from './app.ts';
+import { clientsCommands } from './commands/clients.ts';
 import { complain, DONE, FAILED, WRONG, Wrong } from './commands/house.ts';
 import { importCommand } from './commands/import.ts';
 import { keysCommands } from './commands/keys.ts';
@@ -28,6 +29,7 @@ function program(): Command {
   const accounts = tunnus.command('accounts').description("residents' accounts");
   importCommand(accounts);
   supportCommands(accounts);
+  clientsCommands(tunnus);
   keysCommands(tunnus);
   return tunnus;
 }

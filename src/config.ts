@@ -7,7 +7,7 @@
  */
 import { join, resolve } from 'node:path';
 import { readClientFiles } from './config/clients.ts';
-import { algorithmFaults, readSettings } from './config/settings.ts';
+import { faultsBetween, readSettings } from './config/settings.ts';
 import type { Language } from './platform/i18n.ts';
 
 export type { Language } from './platform/i18n.ts';
@@ -47,13 +47,32 @@ export interface Settings {
   readonly links: { readonly lifetime: number };
   readonly session: { readonly idle: number; readonly absolute: number };
   readonly keys: { readonly algorithms: readonly SigningAlgorithm[]; readonly rotation: number };
+  readonly resources: readonly ResourceConfig[];
   /** All per hour. */
   readonly limits: {
     readonly passwordPerAddress: number;
     readonly passwordPerPlace: number;
     readonly addressesPerPlace: number;
     readonly linksPerAddress: number;
+    readonly requestsPerAddress: number;
+    readonly requestsPerPlace: number;
   };
+}
+
+/** An API of the city's: for whom tokens are meant (RFC 8707). */
+export interface ResourceConfig {
+  /** Of tunnus.yaml. */
+  readonly line: number;
+  readonly audience: string;
+  readonly name: TextByLanguage;
+  readonly scopes: readonly string[];
+  /** Of its access tokens, in milliseconds. */
+  readonly lifetime: number;
+  readonly format: 'jwt' | 'opaque';
+  /** Left out: the first of `keys.algorithms`. */
+  readonly algorithm?: SigningAlgorithm;
+  /** As which e-service the API itself may look up tokens that are meant for it. */
+  readonly client?: string;
 }
 
 export type AuthMethod =
@@ -72,10 +91,15 @@ export interface ClientConfig {
   readonly redirect_uris: readonly string[];
   readonly post_logout_redirect_uris: readonly string[];
   readonly token_endpoint_auth_method: AuthMethod;
-  readonly grant_types: readonly ('authorization_code' | 'refresh_token')[];
+  readonly token_endpoint_auth_signing_alg?: string;
+  /** Without `authorization_code` it is a machine: nobody signs in through it. */
+  readonly grant_types: readonly ('authorization_code' | 'refresh_token' | 'client_credentials')[];
   /** `none` only for the pages of our own house. */
   readonly response_types: readonly ('code' | 'none')[];
+  /** Empty for a machine that names no scope. */
   readonly scope: string;
+  /** The APIs that it may ask tokens for (RFC 8707). */
+  readonly resources: readonly string[];
   readonly initiate_login_uri?: string;
   readonly client_uri?: string;
   readonly logo_uri?: string;
@@ -85,13 +109,22 @@ export interface ClientConfig {
   readonly backchannel_logout_uri?: string;
   readonly backchannel_logout_session_required: boolean;
   readonly id_token_signed_response_alg?: SigningAlgorithm;
+  readonly userinfo_signed_response_alg?: SigningAlgorithm;
+  readonly introspection_signed_response_alg?: SigningAlgorithm;
+  readonly request_object_signing_alg?: string;
+  readonly require_signed_request_object: boolean;
+  readonly require_pushed_authorization_requests: boolean;
+  readonly dpop_bound_access_tokens: boolean;
   readonly default_max_age?: number;
+  readonly default_acr_values?: readonly string[];
   readonly require_auth_time: boolean;
   readonly jwks?: { readonly keys: readonly Readonly<Record<string, unknown>>[] };
   readonly jwks_uri?: string;
   readonly sector_identifier_uri?: string;
   readonly subject_type: 'public' | 'pairwise' | 'legacy';
   readonly legacy_source?: string;
+  /** FAPI 2.0 Security Profile: all that it asks of a client is then set. */
+  readonly profile?: 'fapi2';
   readonly require_pkce: boolean;
   readonly consent: 'skip' | 'ask';
   readonly logout_on_expiry: boolean;
@@ -116,15 +149,19 @@ export function configFolder(env: NodeJS.ProcessEnv = process.env): string {
 export function readConfig(folder: string, env: NodeJS.ProcessEnv = process.env): ConfigReading {
   const { settings, faults: inSettings } = readSettings(folder, env);
   const { clients, faults: inClients } = readClientFiles(folder, env);
-  const between = settings ? algorithmFaults(settings, clients) : [];
+  const between = settings ? faultsBetween(settings, clients) : [];
   const faults = [...inSettings, ...inClients, ...between];
   if (!settings || faults.length) return { faults };
   return { config: freeze({ ...settings, clients }), faults: [] };
 }
 
-/** The clients alone, for a reload: all of the new set, or none of it. */
-export function readClients(folder: string, env: NodeJS.ProcessEnv = process.env): ClientsReading {
-  const { clients, faults } = readClientFiles(folder, env);
+/** The clients alone, for a reload beside the settings that stay: all of the new set, or none of it. */
+export function readClients(
+  settings: Pick<Settings, 'folder' | 'keys' | 'resources'>,
+  env: NodeJS.ProcessEnv = process.env,
+): ClientsReading {
+  const { clients, faults: inClients } = readClientFiles(settings.folder, env);
+  const faults = [...inClients, ...faultsBetween(settings, clients)];
   return faults.length ? { faults } : { clients: freeze(clients), faults: [] };
 }
 

@@ -1,11 +1,11 @@
 /**
- * What is done later: carries the mails of the queue to the mail server, and sweeps what has expired. Durable and on
- * PostgreSQL (graphile-worker), so a job outlives this process and any node may take it. What a mail says is mail/mails.ts';
- * what expires when is known by each record.
+ * What is done later: carries the mails of the queue to the mail server, has e-services told of sign-outs, and sweeps what has
+ * expired. Durable and on PostgreSQL (graphile-worker), so a job outlives this process and any node may take it. What a mail
+ * says is mail/mails.ts', what an e-service is told is oidc/back-channel.ts'; what expires when is known by each record.
  */
 import { createHash } from 'node:crypto';
 import { Logger, run } from 'graphile-worker';
-import type { JobHelpers, Runner, Task } from 'graphile-worker';
+import type { JobHelpers, Runner, RunnerOptions, Task, TaskList } from 'graphile-worker';
 import { createTransport } from 'nodemailer';
 import type { Config } from './config.ts';
 import type { RenderedMail } from './mail/mails.ts';
@@ -16,6 +16,7 @@ import type { Texts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
 import type { Log } from './platform/telemetry.ts';
 import { metrics } from './platform/telemetry.ts';
+import { beginTry, keepOutcome, type MailOutcome, type Reply } from './records/mail-outcomes.ts';
 
 /** Deletes a batch of what has expired; says how much it was. */
 export type Sweep = (db: Queryable, now: Date) => Promise<number>;
@@ -28,10 +29,18 @@ export interface JobParts {
   log: Log;
   clock: () => Date;
   sweeps: readonly Sweep[];
+  backChannel: {
+    /** One attempt to tell an e-service; throws where another may help. */
+    deliver(logout: { clientId: string; sid: string }, attempt: { attempt: number; last: boolean }): Promise<void>;
+    /** Ends the sessions of an account that have outlived its epoch. */
+    endSessions(accountId: string): Promise<number>;
+  };
 }
 
 /** One stalled mail server dialogue must not hold the others. */
 const WORKERS = 4;
+/** E-services have workers of their own, one at most for each that stalls: no mail ever waits for them. */
+const LOGOUT_WORKERS = 8;
 const MAIL_LIMIT = 10_000;
 /** Every job of ours ends well before this; one held longer was held by a process that died. */
 const DEAD_AFTER_SECONDS = 45;
@@ -47,9 +56,35 @@ const RESTART_AFTER = 2_000;
 export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void> }> {
   const { database, config, log } = parts;
   if (!config.mail.url) log.warn({}, 'mail.url is not set: mails wait in the queue and nobody gets a link');
+  await freeJobsOfTheDead(database);
+  const runners = await Promise.all([
+    keptRunning(parts, {
+      concurrency: WORKERS,
+      crontab: SWEEP_EVERY,
+      taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts) },
+    }),
+    keptRunning(parts, { concurrency: LOGOUT_WORKERS, taskList: logoutTasks(parts) }),
+  ]);
+  const watch = setInterval(() => {
+    freeJobsOfTheDead(database).catch((error: unknown) => log.debug({ err: error }, 'the job queue is out of reach'));
+  }, LOOK_FOR_DEAD_EVERY);
+  watch.unref();
+
+  return {
+    async stop() {
+      clearInterval(watch);
+      await Promise.all(runners.map((runner) => runner.stop()));
+    },
+  };
+}
+
+type Work = Pick<RunnerOptions, 'concurrency' | 'crontab' | 'taskList'>;
+
+async function keptRunning(parts: JobParts, work: Work): Promise<{ stop(): Promise<void> }> {
+  const { log } = parts;
   let stopping = false;
   let restart: NodeJS.Timeout | undefined;
-  let runner = await startRunner(parts);
+  let runner = await startRunner(parts, work);
   const keepRunning = (): void => {
     const ended = (error?: unknown): void => {
       if (stopping) return;
@@ -61,7 +96,7 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
   };
   const again = async (): Promise<void> => {
     try {
-      runner = await startRunner(parts);
+      runner = await startRunner(parts, work);
       keepRunning();
     } catch (error) {
       log.debug({ err: error }, 'the job queue is out of reach');
@@ -69,15 +104,9 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
     }
   };
   keepRunning();
-  const watch = setInterval(() => {
-    freeJobsOfTheDead(database).catch((error: unknown) => log.debug({ err: error }, 'the job queue is out of reach'));
-  }, LOOK_FOR_DEAD_EVERY);
-  watch.unref();
-
   return {
     async stop() {
       stopping = true;
-      clearInterval(watch);
       clearTimeout(restart);
       // One that has ended by itself is stopped already.
       await runner.stop().catch((error: unknown) => log.debug({ err: error }, 'the job queue had stopped'));
@@ -85,19 +114,15 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
   };
 }
 
-async function startRunner(parts: JobParts): Promise<Runner> {
-  const { database, log } = parts;
-  await freeJobsOfTheDead(database);
+function startRunner({ database, log }: JobParts, work: Work): Promise<Runner> {
   return run({
+    ...work,
     pgPool: database.pool,
-    concurrency: WORKERS,
     pollInterval: 2_000,
     noHandleSignals: true,
-    crontab: SWEEP_EVERY,
     // Unbatched, the queue leaves the promise of noting a job's end unwatched: a database that goes away just then would end
     // the process. Batched (without waiting for more) such a failure ends the queue, which is started anew.
     preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
-    taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts) },
     logger: new Logger(() => (level, message) => {
       // Failures are told by the tasks themselves, in words that hold no address.
       if (level === 'error' || level === 'warning') log.debug({ queue: message }, 'the job queue');
@@ -126,21 +151,47 @@ function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
   };
 }
 
+/** Their names and payloads are those that the triggers of sql/0006_logouts_and_seals.sql write. */
+function logoutTasks({ backChannel }: JobParts): TaskList {
+  return {
+    logout: (payload, { job }) =>
+      backChannel.deliver(payload as { clientId: string; sid: string }, {
+        attempt: job.attempts,
+        last: job.attempts >= job.max_attempts,
+      }),
+    end_sessions: async (payload) => void (await backChannel.endSessions((payload as { accountId: string }).accountId)),
+  };
+}
+
 function mailTask(parts: JobParts): Task {
-  const { config, log } = parts;
+  const { database, config, log, clock } = parts;
   const write = mailWriter(parts);
   const send = mailSender(config);
   return async (payload, { job }) => {
+    // The job is called by the id of the mail's row.
+    const id = job.key!;
     const mail = write(payload);
     const fields = { jobId: String(job.id), mail: mail?.mail, attempt: job.attempts };
-    if (!mail) return log.error(fields, 'a mail was sealed with another secret and is left out');
-    const failure = await send(mail, messageId(job, config.issuer));
-    metrics.mails.inc({ mail: mail.mail, outcome: failure ? (failure.final ? 'refused' : 'delayed') : 'sent' });
-    if (!failure) return log.info(fields, 'a mail was handed over');
-    log.warn({ ...fields, reason: failure.reason }, failure.final ? 'a mail was refused for good' : 'a mail must wait');
+    if (!(await beginTry(database, id))) return log.info(fields, 'a mail was taken back before it went out');
+    if (!mail) {
+      await keepOutcome(database, { id, outcome: 'given_up' }, clock());
+      return log.error(fields, 'a mail was sealed with another secret and is left out');
+    }
+    const handed = await send(mail, messageId(job, config.issuer));
+    const outcome = outcomeOf(handed, job);
+    metrics.mails.inc({ mail: mail.mail, outcome });
+    await keepOutcome(database, { id, outcome, reply: handed.reply, status: handed.status }, clock());
+    if (!('reason' in handed)) return log.info(fields, 'a mail was handed over');
+    log.warn({ ...fields, reason: handed.reason }, handed.final ? 'a mail was refused for good' : 'a mail must wait');
     // Thrown, the queue tries again later, with growing pauses.
-    if (!failure.final) throw new Error(failure.reason);
+    if (!handed.final) throw new Error(handed.reason);
   };
+}
+
+function outcomeOf(handed: Handed, { attempts, max_attempts: most }: JobHelpers['job']): MailOutcome {
+  if (!('reason' in handed)) return 'sent';
+  if (handed.final) return 'refused';
+  return attempts < most ? 'delayed' : 'given_up';
 }
 
 /** The same in each try, so that a mail handed over twice is shown once. */
@@ -149,16 +200,20 @@ function messageId(job: JobHelpers['job'], issuer: string): string {
   return `<${String(job.id)}.${mark}@${new URL(issuer).hostname}>`;
 }
 
-interface Failure {
+interface Failure extends Reply {
   /** Holds neither address nor link: mail servers like to repeat both. */
   reason: string;
   /** Trying again would change nothing. */
   final: boolean;
 }
 
-function mailSender({
-  mail: settings,
-}: JobParts['config']): (mail: RenderedMail, id: string) => Promise<Failure | undefined> {
+/** What came of a try: the mail server's answer, and why where it did not take the mail. */
+type Handed = Reply | Failure;
+
+/** RFC 3834. Not on what a person wrote: a desk of support may drop it. */
+const FROM_A_MACHINE = { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' };
+
+function mailSender({ mail: settings }: JobParts['config']): (mail: RenderedMail, id: string) => Promise<Handed> {
   const { url, from } = settings;
   if (!url) return () => Promise.resolve({ reason: 'mail.url is not set', final: false });
   const transport = createTransport({
@@ -173,6 +228,7 @@ function mailSender({
   return async (mail, id) => {
     // An address is one address: nothing in it may become a header or a second recipient.
     if (/[\p{Cc}\s<>,;]/u.test(mail.to)) return { reason: 'the address is no address', final: true };
+    const replyTo = mail.person?.replyTo;
     const sending = transport.sendMail({
       from: from.includes('<') ? from : { name: mail.brand, address: from },
       to: { name: '', address: mail.to },
@@ -180,11 +236,8 @@ function mailSender({
       text: mail.text,
       html: mail.html,
       messageId: id,
-      headers: {
-        'Content-Language': mail.language,
-        'Auto-Submitted': 'auto-generated',
-        'X-Auto-Response-Suppress': 'All',
-      },
+      ...(replyTo && { replyTo: { name: '', address: replyTo } }),
+      headers: { 'Content-Language': mail.language, ...(mail.person ? {} : FROM_A_MACHINE) },
     });
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<never>((_, reject) => {
@@ -193,8 +246,8 @@ function mailSender({
     // Whoever loses the race may still fail, later and unseen.
     sending.catch(() => {});
     try {
-      await Promise.race([sending, limit]);
-      return undefined;
+      const { response } = await Promise.race([sending, limit]);
+      return replyOf(response);
     } catch (error) {
       return failureOf(error);
     } finally {
@@ -204,9 +257,16 @@ function mailSender({
 }
 
 function failureOf(error: unknown): Failure {
-  const { code, responseCode, command } = error as { code?: unknown; responseCode?: unknown; command?: unknown };
+  const { code, responseCode, command, response } = error as Partial<Record<string, unknown>>;
   const parts = [code, responseCode, command].filter((part) => typeof part === 'string' || typeof part === 'number');
   const aboutThisMail = command === 'RCPT TO' || command === 'DATA';
   const final = aboutThisMail && typeof responseCode === 'number' && responseCode >= 500;
-  return { reason: `the mail server: ${parts.join(' ') || 'no answer'}`, final };
+  return { reason: `the mail server: ${parts.join(' ') || 'no answer'}`, final, ...replyOf(response) };
+}
+
+/** Nothing but the codes: what follows them likes to repeat the address. */
+function replyOf(response: unknown): Reply {
+  const [, reply, status] =
+    /^([2-5]\d\d)[ -](?:([245]\.\d{1,3}\.\d{1,3})(?!\S))?/.exec(typeof response === 'string' ? response : '') ?? [];
+  return { reply: reply === undefined ? undefined : Number(reply), status };
 }

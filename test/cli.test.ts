@@ -2,6 +2,8 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -65,6 +67,9 @@ describe('a wrong call', () => {
     [['accounts', 'import']],
     [['accounts', 'import', 'x.csv']],
     [['accounts', 'show']],
+    [['accounts', 'show', 'a@example.com', '--source', 'x']],
+    [['accounts', 'set-email', 'a@example.com', 'b@example.com']],
+    [['accounts', 'link', 'a@example.com', '--source', 'x']],
     [['serve', '--no-such-option']],
   ])('%j ends with 2 and says what is expected', async (words) => {
     const ended = await tunnus(...words);
@@ -76,7 +81,8 @@ describe('a wrong call', () => {
   test('--help ends with 0', async () => {
     const { code, out } = await tunnus('accounts', '--help');
     expect(code).toBe(0);
-    for (const command of ['import', 'show', 'resend', 'lock', 'unlock']) expect(out).toContain(command);
+    for (const command of 'import show resend set-email lock unlock link unlink erase'.split(' '))
+      expect(out).toContain(command);
   });
 });
 
@@ -218,6 +224,33 @@ describe('support', () => {
     expect(ended).toMatchObject({ code: 1, err: 'no account has this address\n' });
   });
 
+  test('changes who is who only with a reason or a yes, and says in a line what was wrong', async () => {
+    const why = ['--reason', 'by telephone\u001b[2J'];
+    const odd = await tunnus('accounts', 'set-email', 'matti@example.com', `no\u001b[2J${'x'.repeat(10_000)}`, ...why);
+    expect(odd).toMatchObject({ code: 2, err: 'the new address is no e-mail address\n' });
+    const taken = await tunnus('accounts', 'set-email', 'matti@example.com', 'Maija@example.com', ...why, '--json');
+    expect([taken.code, JSON.parse(taken.out)]).toEqual([1, { refused: 'address_taken' }]);
+    const set = await tunnus('accounts', 'set-email', 'matti@example.com', 'matti.uusi@example.com', ...why);
+    expect(set).toMatchObject({ code: 0, out: 'Done.\n', err: '' });
+
+    const id = ['--source', 'kartta', '--legacy-id', 'K77'];
+    const doubtful = await tunnus('accounts', 'link', 'matti.uusi@example.com', ...id);
+    expect(doubtful.code).toBe(2);
+    expect(doubtful.err).toContain('No list that was imported has this id');
+    expect((await tunnus('accounts', 'link', 'matti.uusi@example.com', ...id, '--yes')).code).toBe(0);
+    expect((await tunnus('accounts', 'show', ...id)).out).toContain('matti.uusi@example.com');
+  });
+
+  test('erases only with a yes, and sees afterwards that it was', async () => {
+    const asked = await tunnus('accounts', 'erase', 'matti.uusi@example.com');
+    expect(asked.code).toBe(2);
+    expect(asked.err).toContain('This erases matti.uusi@example.com for good');
+    expect((await tunnus('accounts', 'erase', 'matti.uusi@example.com', '--yes')).code).toBe(0);
+    const gone = await tunnus('accounts', 'show', 'matti.uusi@example.com');
+    expect(gone).toMatchObject({ code: 1, out: '' });
+    expect(gone.err).toMatch(/^the account with this address was erased: 20[\d-]+T[\d:.]+Z\n$/);
+  });
+
   test('never sees a password or its hash', async () => {
     const { out } = await tunnus('accounts', 'show', 'maija@example.com', '--json');
     expect(out).not.toMatch(/argon2|password_hash|passwordHash/);
@@ -238,4 +271,56 @@ test('keys are listed and replaced before their time', async () => {
   const keys = JSON.parse((await tunnus('keys', 'list', '--json')).out) as { alg: string; state: string }[];
   expect(keys.map(({ alg }) => alg).sort()).toEqual(expect.arrayContaining(['ES256', 'RS256']));
   expect(JSON.stringify(keys)).not.toContain('"d"');
+});
+
+describe('clients', () => {
+  let service: Server;
+  let status = 400;
+  const metadata = () => {
+    const site = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
+    const addresses = { redirect_uris: [`${site}/in`], backchannel_logout_uri: `${site}/out` };
+    return { client_id: 'library', client_name: 'Kirjasto', client_secret: SECRET, ...addresses };
+  };
+
+  beforeAll(async () => {
+    service = createServer((_request, response) => response.writeHead(status).end()).listen(0, '127.0.0.1');
+    await once(service, 'listening');
+    await writeFile(join(folder, 'clients', 'kirjasto.yaml'), JSON.stringify(metadata()));
+  });
+  afterAll(async () => {
+    service.close();
+    await rm(join(folder, 'clients', 'kirjasto.yaml'));
+  });
+
+  test('list names each with its kind, for people and for programs, and no secret', async () => {
+    const [people, programs] = await Promise.all([tunnus('clients', 'list'), tunnus('clients', 'list', '--json')]);
+    expect(people).toEqual({ code: 0, out: 'library  server-side  Kirjasto  (kirjasto.yaml)\n', err: '' });
+    expect(JSON.parse(programs.out)).toMatchObject([{ client_id: 'library', kind: 'server-side', consent: 'skip' }]);
+    expect(programs.out).not.toContain(SECRET);
+  });
+
+  test('check ends with 0 where all is well', async () => {
+    status = 400;
+    const { code, out } = await tunnus('clients', 'check', 'library');
+    expect(code).toBe(0);
+    expect(out).toMatch(
+      /^ok: redirect_uris http:.*\/in: answers 400\nok: backchannel_logout_uri http:.*\/out: refuses .*\n$/,
+    );
+  });
+
+  test('check ends with 1 where something does not do what it must', async () => {
+    status = 200;
+    // By the name of its file.
+    const ended = await tunnus('clients', 'check', 'kirjasto', '--json');
+    expect(ended.code).toBe(1);
+    expect(JSON.parse(ended.out)).toMatchObject([
+      { level: 'ok', key: 'redirect_uris' },
+      { level: 'fault', key: 'backchannel_logout_uri', message: expect.stringContaining('answers 200') },
+    ]);
+  });
+
+  test('check of one that there is not ends with 2', async () => {
+    const ended = await tunnus('clients', 'check', 'nobody');
+    expect(ended).toEqual({ code: 2, out: '', err: 'no e-service is called nobody, expected one of library\n' });
+  });
 });

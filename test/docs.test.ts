@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { configOf, ISSUER, SECRET } from './config/config-folder.ts';
+import { checkedSections, STANDARDS_FILE, standardsPage } from './support/write-standards.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -54,4 +55,21 @@ test.each(['README.md', 'docs/for-e-services.md'])('the client files of %s can b
 test("the README's settings can be copied as they stand", () => {
   const [settings] = examples('README.md', 'yaml');
   expect(configOf({ 'tunnus.yaml': settings! }).issuer).toBe('http://localhost:3000');
+});
+
+test('docs/standards.md says what the tests of test/standards check (npm run standards)', () => {
+  expect(readFileSync(STANDARDS_FILE, 'utf8')).toBe(standardsPage());
+});
+
+test('docs/conformance.md names for each module of the suite a test that there is', () => {
+  const page = read('docs/conformance.md');
+  const sections = new Set(
+    checkedSections().flatMap(({ standard, rows }) => rows.map(({ section }) => `${standard}, ${section}`)),
+  );
+  const modules = [...page.matchAll(/^\| `([\w-]+)` \| (.+?) \| (.+?) \|$/gm)];
+  expect(modules.length).toBeGreaterThan(40);
+  const wrong = modules
+    .flatMap(([, module, , tests]) => tests!.split('; ').map((name) => ({ module, name })))
+    .filter(({ name }) => !sections.has(name) && !/^(?:–|its own way)$/.test(name));
+  expect(wrong).toEqual([]);
 });

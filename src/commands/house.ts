@@ -14,8 +14,16 @@ export const WRONG = 2;
 /** What is wrong with the call or the configuration, told in plain lines. */
 export class Wrong extends Error {}
 
-export const say = (line: string): void => void process.stdout.write(`${line}\n`);
-export const complain = (line: string): void => void process.stderr.write(`${line}\n`);
+/** Old lists and callers' words may hold what moves a terminal's cursor or turns its letters round. */
+const INVISIBLE = /(?!\n)[\p{Cc}\p{Cf}]/gu;
+const printable = (text: string): string => text.replace(INVISIBLE, '\ufffd');
+const escaped = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+export const say = (line: string): void => void process.stdout.write(`${printable(line)}\n`);
+export const complain = (line: string): void => void process.stderr.write(`${printable(line)}\n`);
+/** One line of JSON that is as safe to look at, and loses nothing. */
+export const sayJson = (value: unknown): void =>
+  void process.stdout.write(`${JSON.stringify(value).replace(/[\u007f-\u009f\u00ad\u200b-\u206f\ufeff]/g, escaped)}\n`);
 
 export function configuration(): Config {
   const { config, faults } = readConfig(configFolder());

@@ -1,8 +1,10 @@
 /** `tunnus accounts import`: its options and how it tells what came of a list. */
 import type { Command } from 'commander';
-import { importAccounts } from '../journeys/import-accounts.ts';
+import { importAccounts, type ImportResult, type Progress } from '../journeys/import-accounts.ts';
+import { wrapAllHashes } from '../journeys/wrap-hashes.ts';
 import { makeLog } from '../platform/telemetry.ts';
 import { actor, DONE, FAILED, jsonOption, say, withHouse, Wrong } from './house.ts';
+import { progressBar, type ProgressBar } from './progress-bar.ts';
 
 interface ImportOptions {
   source: string;
@@ -28,17 +30,52 @@ export function importCommand(accounts: Command): void {
 async function importList(file: string, { json, ...options }: ImportOptions): Promise<void> {
   await withHouse(async ({ database, sealer }) => {
     const log = makeLog({ level: 'warn', destination: process.stderr });
-    const result = await importAccounts({ database, sealer, log }, { file, actor: actor(), ...options }, new Date());
+    const bar = progressBar(process.stderr);
+    const onProgress = ({ step, done, total, rows }: Progress): void =>
+      bar.show({ name: step, done, total, count: { number: rows, of: 'rows' } });
+    const wishes = { file, actor: actor(), onProgress, ...options };
+    const result = await importAccounts({ database, sealer, log }, wishes, new Date()).finally(() => bar.clear());
     if ('refused' in result) throw new Wrong(result.refused);
-    if (json) say(JSON.stringify(result));
-    else {
-      const { rows, created, joined, unchanged, gone, byProblem } = result;
-      say(
-        `${rows} rows: ${created} new accounts, ${joined} joined to an account, ${unchanged} unchanged, ${gone} no longer on the list`,
-      );
-      for (const [problem, count] of Object.entries(byProblem)) say(`${String(count).padStart(7)}  ${problem}`);
-      if (options.dryRun) say('Nothing was written: this was a dry run.');
-    }
+    say(json ? JSON.stringify(result) : summary(result, options).join('\n'));
     process.exitCode = Object.keys(result.byProblem).length ? FAILED : DONE;
+    if (!options.dryRun) await wrapHashes({ database, sealer }, { bar, quiet: json });
   });
+}
+
+function summary(result: ImportResult, { dryRun }: Pick<ImportOptions, 'dryRun'>): string[] {
+  const { rows, created, joined, unchanged, inDoubt, gone, byProblem, unusableHashes } = result;
+  const counted = (count: number, what: string): string => `${String(count).padStart(9)}  ${what}`;
+  return [
+    counted(rows, 'rows'),
+    counted(created, 'new accounts'),
+    counted(joined, 'joined to an account'),
+    counted(unchanged, 'unchanged'),
+    counted(inDoubt, 'rows in doubt: the old id is tied to nobody'),
+    counted(gone, 'old ids no longer on the list: kept'),
+    ...Object.entries(byProblem).flatMap(([problem, count]) => [
+      counted(count, problem),
+      ...(problem === 'invalid_hash'
+        ? Object.entries(unusableHashes).map(([form, many]) => `${' '.repeat(11)}${many} of the form ${form}`)
+        : []),
+    ]),
+    ...(dryRun ? ['Nothing was written: this was a dry run.'] : []),
+  ];
+}
+
+/** Whoever is imported can sign in by now. */
+async function wrapHashes(
+  house: Pick<Parameters<typeof wrapAllHashes>[0], 'database' | 'sealer'>,
+  { bar, quiet }: { bar: ProgressBar; quiet?: boolean },
+): Promise<void> {
+  let told = quiet ?? false;
+  await wrapAllHashes({
+    ...house,
+    clock: () => new Date(),
+    onProgress: ({ done, total }) => {
+      if (!told)
+        say(`${total} fast old hashes are being wrapped; residents can sign in meanwhile, and you may stop this.`);
+      told = true;
+      bar.show({ name: 'wrapping', done, total, count: { number: done, of: 'hashes' } });
+    },
+  }).finally(() => bar.clear());
 }

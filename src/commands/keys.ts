@@ -1,10 +1,10 @@
 /** The `tunnus keys` commands. */
 import type { Command } from 'commander';
-import { signingKeys } from '../app.ts';
-import { jsonOption, say, withHouse } from './house.ts';
+import { sealing, signingKeys } from '../app.ts';
+import { actor, jsonOption, say, withHouse, type House } from './house.ts';
 
 export function keysCommands(tunnus: Command): void {
-  const keys = tunnus.command('keys').description('signing keys');
+  const keys = tunnus.command('keys').description('signing keys, and what is sealed');
   keys
     .command('list')
     .addOption(jsonOption())
@@ -12,17 +12,51 @@ export function keysCommands(tunnus: Command): void {
     .action(({ json }: { json?: boolean }) =>
       withHouse(async (house) => {
         const rows = await signingKeys(house).list(new Date());
-        if (json) say(JSON.stringify(rows));
-        else for (const { kid, alg, state } of rows) say(`${kid}  ${alg}  ${state}`);
+        if (json) return say(JSON.stringify(rows));
+        for (const { kid, alg, state, secret } of rows) say(`${kid}  ${alg}  ${state}  ${sealText(secret)}`);
+        say(await sealsText(house));
       }),
     );
   keys
     .command('rotate')
-    .description('publishes new signing keys before their time')
-    .action(() =>
+    .description('publishes new signing keys before their time; they sign a day later')
+    .option('--now', 'a key is known to others: sign with new ones at once and withdraw every older one')
+    .action(({ now: withdraw = false }: { now?: boolean }) =>
       withHouse(async (house) => {
-        await signingKeys(house).replace(new Date());
-        say('New keys are published; they sign once e-services have had time to fetch them.');
+        await signingKeys(house).replace({ actor: actor(), withdraw }, new Date());
+        for (const line of withdraw ? WITHDRAWN : PUBLISHED) say(line);
       }),
     );
+  keys
+    .command('reseal')
+    .description('seals what stands in the database with the first secret')
+    .action(() =>
+      withHouse(async (house) => {
+        say(`Sealed anew: ${await sealing(house).reseal()}.`);
+        say(await sealsText(house));
+      }),
+    );
+}
+
+const PUBLISHED = ['New keys are published; they sign once e-services have had time to fetch them.'];
+const WITHDRAWN = [
+  'New keys sign now, and every older one is withdrawn: running processes take them up within moments.',
+  'E-services that keep our keys refuse new sign-ins until they fetch them anew: most do so by themselves at the first',
+  'unknown key, all within an hour. Restart one that does not. ID tokens from before are no longer good as a hint:',
+  'e-services that sign residents out with one lead to a page that asks first.',
+];
+
+function sealText(secret: number | null | undefined): string {
+  if (secret === null) return 'private half gone';
+  if (secret === undefined) return 'sealed by a secret that is not in the list';
+  return secret === 0 ? 'sealed by the first secret' : `sealed by secret ${secret + 1} of the list`;
+}
+
+/** May the other secrets go? */
+async function sealsText(house: House): Promise<string> {
+  const old = (await sealing(house).list()).filter(({ secret }) => secret !== 0);
+  if (old.length === 0)
+    return 'All that stands in the database is sealed by the first secret. Others may go a day after it was put first.';
+  const names = old.map(({ name, id }) => (id ? `${name} ${id}` : name));
+  return `Not sealed by the first secret: ${names.join(', ')}. Run tunnus keys reseal before an old secret goes.`;
 }

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import type { ClientConfig, Fault, Settings } from '../config.ts';
 import { LANGUAGES } from '../platform/i18n.ts';
+import { resourceFaults, resources } from './resources.ts';
 import { check, inOrder, type Checked } from './shape.ts';
 import { readSource } from './source.ts';
 import {
@@ -86,11 +87,14 @@ export const SETTINGS = {
     algorithms: list(oneOf('RS256', 'ES256'), 'a list of RS256, ES256 or both'),
     rotation: duration('1d', '730d'),
   },
+  resources,
   limits: {
     passwordPerAddress: whole(10, 40),
     passwordPerPlace: whole(3, 15),
     addressesPerPlace: whole(10, 100),
     linksPerAddress: whole(2, 5),
+    requestsPerAddress: whole(2, 10),
+    requestsPerPlace: whole(2, 50),
   },
 } as const;
 
@@ -104,7 +108,14 @@ const DEFAULTS: Pick<Settings, Defaulted> = {
   links: { lifetime: milliseconds('24h')! },
   session: { idle: milliseconds('12h')!, absolute: milliseconds('14d')! },
   keys: { algorithms: ['RS256', 'ES256'], rotation: milliseconds('90d')! },
-  limits: { passwordPerAddress: 30, passwordPerPlace: 15, addressesPerPlace: 80, linksPerAddress: 5 },
+  limits: {
+    passwordPerAddress: 30,
+    passwordPerPlace: 15,
+    addressesPerPlace: 80,
+    linksPerAddress: 5,
+    requestsPerAddress: 3,
+    requestsPerPlace: 10,
+  },
 };
 const DATABASE_FOLDER = '.data/';
 const BRAND_NAME = everyLanguage({ fi: 'Tunnus' });
@@ -117,7 +128,8 @@ const FROM_ENVIRONMENT = [
 ] as const;
 
 export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings?: Settings; faults: Fault[] } {
-  const checked = check(readSource(settingsFile(folder), folder, env), SETTINGS);
+  const source = readSource(settingsFile(folder), folder, env);
+  const checked = check(source, SETTINGS);
   const { values, faults, given } = checked;
   for (const { path, variable, schema } of FROM_ENVIRONMENT) {
     if (given(...path) || !env[variable]) continue;
@@ -148,6 +160,7 @@ export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings
     links: filled(values.links, DEFAULTS.links),
     session: filled(values.session, DEFAULTS.session),
     keys: filled(values.keys, DEFAULTS.keys),
+    resources: (values.resources ?? []).map((api, index) => ({ ...api, line: source.lineOf(['resources', index]) })),
     limits: filled(values.limits, DEFAULTS.limits),
   };
   return { settings, faults };
@@ -176,15 +189,33 @@ function together(checked: Checked<typeof SETTINGS>, { logo, env }: { logo?: str
     fault(['brand', 'logo'], `brand.logo leads to ${logo}, which does not exist, expected an image file`);
 }
 
+const SIGNED_FOR_CLIENTS = [
+  'id_token_signed_response_alg',
+  'userinfo_signed_response_alg',
+  'introspection_signed_response_alg',
+] as const;
+
+/** What the settings and the e-services say of each other. */
+export function faultsBetween(
+  settings: Pick<Settings, 'folder' | 'keys' | 'resources'>,
+  clients: readonly ClientConfig[],
+): Fault[] {
+  const file = settingsFile(settings.folder);
+  return [...algorithmFaults(settings, clients), ...resourceFaults({ ...settings, file }, clients)];
+}
+
 /** An e-service can only be promised an algorithm that there are keys for. */
-export function algorithmFaults(settings: Settings, clients: readonly ClientConfig[]): Fault[] {
-  return clients.flatMap((client): Fault[] => {
-    const wanted = client.id_token_signed_response_alg;
-    if (!wanted || settings.keys.algorithms.includes(wanted)) return [];
-    const line = client.lines?.['id_token_signed_response_alg'] ?? 1;
-    const expected = `one of keys.algorithms (${settings.keys.algorithms.join(', ')})`;
-    return [{ file: client.file, line, message: `id_token_signed_response_alg is "${wanted}", expected ${expected}` }];
-  });
+function algorithmFaults({ keys }: Pick<Settings, 'keys'>, clients: readonly ClientConfig[]): Fault[] {
+  return clients.flatMap((client) =>
+    SIGNED_FOR_CLIENTS.flatMap((key): Fault[] => {
+      const wanted = client[key];
+      if (!wanted || keys.algorithms.includes(wanted)) return [];
+      // Of profile fapi2 the key itself may not be written.
+      const line = client.lines?.[key] ?? client.lines?.['profile'] ?? 1;
+      const expected = `one of keys.algorithms (${keys.algorithms.join(', ')})`;
+      return [{ file: client.file, line, message: `${key} is "${wanted}", expected ${expected}` }];
+    }),
+  );
 }
 
 /** A default for every value that is not there. */

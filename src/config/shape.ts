@@ -27,12 +27,17 @@ export interface Checked<S extends Shape> {
   fault: (path: Path, message: string) => void;
 }
 
-export function check<S extends Shape>(source: Source, shape: S): Checked<S> {
+/** @param insteadOf for a key that the shape does not have: what to do instead, where that is known */
+export function check<S extends Shape>(
+  source: Source,
+  shape: S,
+  insteadOf?: (key: string) => string | undefined,
+): Checked<S> {
   const faults = [...source.faults];
   const fault = (path: Path, message: string): void => {
     faults.push({ file: source.file, line: source.lineOf(path), message });
   };
-  const values = section(source.data, shape, { path: [], source, fault }) as Partly<S>;
+  const values = section(source.data, shape, { path: [], source, fault, insteadOf }) as Partly<S>;
   return { values, faults, fault, given: (...path) => has(source.data, path) };
 }
 
@@ -40,10 +45,11 @@ interface Here {
   path: Path;
   source: Source;
   fault: (path: Path, message: string) => void;
+  insteadOf?: (key: string) => string | undefined;
 }
 
 function section(data: unknown, shape: Shape, here: Here): Record<string, unknown> {
-  const { path, fault } = here;
+  const { path, fault, insteadOf } = here;
   const values: Record<string, unknown> = {};
   // A section whose keys are all commented out is null.
   const found = data === null || data === undefined || data === UNKNOWN ? {} : data;
@@ -54,6 +60,11 @@ function section(data: unknown, shape: Shape, here: Here): Record<string, unknow
   const content = isSection(found) ? found : {};
   for (const key of Object.keys(content)) {
     if (Object.hasOwn(shape, key)) continue;
+    const instead = insteadOf?.(key);
+    if (instead) {
+      fault([...path, key], `${nameOf([...path, key])} is not taken, ${instead}`);
+      continue;
+    }
     const close = nearest(key, Object.keys(shape));
     const hint = close ? `did you mean ${close}?` : `expected one of ${Object.keys(shape).join(', ')}`;
     fault([...path, key], `${nameOf([...path, key])} is not known, ${hint}`);

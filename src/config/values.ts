@@ -68,9 +68,16 @@ export const SECRET_LENGTH = 32;
 const SECRET = new RegExp(`^[\\x20-\\x7e]{${SECRET_LENGTH},1024}$`);
 const SECRET_EXPECTED = `${SECRET_LENGTH} or more printable ASCII characters in quotes, for example from \`openssl rand -base64 48\``;
 
+// One key held down, or a few, is long but no secret; a random text of this length has ten or more.
+const FEWEST_CHARACTERS = 8;
+const VARIETY_EXPECTED = `at least ${FEWEST_CHARACTERS} different characters, for example from \`openssl rand -base64 48\``;
+
 /** One, or two while it is being changed. Never shown in a fault. */
 export const secrets = oneOrMore(
-  text(SECRET_EXPECTED, (given) => SECRET.test(given)),
+  text(SECRET_EXPECTED, (given) => SECRET.test(given)).refine(
+    (given) => new Set(given).size >= FEWEST_CHARACTERS,
+    VARIETY_EXPECTED,
+  ),
   'a secret or a list of them',
 ).meta({ hidden: 'secret' });
 

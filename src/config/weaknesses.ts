@@ -37,6 +37,7 @@ export function weaknesses(config: Config): Weakness[] {
   return [
     ...found.filter((message) => message !== false).map((message) => ({ file, message })),
     ...config.clients.flatMap(clientWeaknesses),
+    ...sharedSecrets(config),
     ...readableSecrets(config),
   ];
 }
@@ -55,7 +56,8 @@ function clientWeaknesses(client: Config['clients'][number]): Weakness[] {
   const hosts = new Set(client.redirect_uris.map((uri) => new URL(uri).host));
   const found: (string | false)[] = [
     !client.require_pkce && 'require_pkce is false; a stolen code can be spent by who stole it (RFC 9700, 2.1.1)',
-    !client.initiate_login_uri &&
+    client.redirect_uris.length > 0 &&
+      !client.initiate_login_uri &&
       !client.client_uri &&
       'neither initiate_login_uri nor client_uri; a mailed link opened on another device cannot lead on to the e-service',
     client.subject_type !== 'public' &&
@@ -63,10 +65,26 @@ function clientWeaknesses(client: Config['clients'][number]): Weakness[] {
       hosts.size > 1 &&
       !client.sector_identifier_uri &&
       'pairwise with several hosts and no sector_identifier_uri; every sub changes when the first of redirect_uris does',
+    client.consent === 'ask' &&
+      !client.policy_uri &&
+      'consent is ask without policy_uri; residents cannot read what becomes of their details',
     (client.client_secret?.length ?? 0) > 1 &&
       'client_secret has two values; take the old one out when the e-service has changed',
   ];
   return found.filter((message) => message !== false).map((message) => ({ file, message }));
+}
+
+/** Whoever knows one e-service's secret is then the other as well. */
+function sharedSecrets({ clients }: Pick<Config, 'clients'>): Weakness[] {
+  const holders = new Map<string, string>();
+  return clients.flatMap(({ client_id, client_secret = [], file }) => {
+    const others = client_secret.map((secret) => holders.get(secret)).filter((other) => other !== undefined);
+    for (const secret of client_secret) holders.set(secret, client_id);
+    return others.map((other) => ({
+      file,
+      message: `client_secret is also that of ${other}; give each one of its own`,
+    }));
+  });
 }
 
 const behindProxy = ({ issuer, listen }: Config): boolean => issuer.startsWith('https:') && isLoopback(listen.host);

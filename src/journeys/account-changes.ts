@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
+import type { Sealer } from '../platform/secrets.ts';
 import { setLocale, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import { endLinks } from '../records/links.ts';
@@ -16,6 +17,7 @@ import { lookUp, withinTry } from './look-up.ts';
 
 export interface AccountChangeParts {
   database: Database;
+  sealer: Sealer;
   config: Pick<Config, 'password'>;
   mails: Mails;
   allowances: Allowances;
@@ -24,7 +26,7 @@ export interface AccountChangeParts {
 export type PasswordChange =
   (Refusal & { refused: 'wrong_password' | 'too_many_tries' | PasswordFault }) | { epoch: number };
 
-export function accountChanges({ database, config, mails, allowances }: AccountChangeParts) {
+export function accountChanges({ database, sealer, config, mails, allowances }: AccountChangeParts) {
   return {
     /**
      * Changes the password. Raises the account's epoch, which ends every session and grant; the caller carries its own on.
@@ -38,7 +40,7 @@ export function accountChanges({ database, config, mails, allowances }: AccountC
       const looked = await lookUp(database, { emailKey: account.emailKey, counting: counted }, now);
       const { wait } = looked;
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
-      const verdict = await withinTry(database, counted, () => verifyPassword(looked.passwordHash, current));
+      const verdict = await withinTry(database, counted, () => verifyPassword(looked.passwordHash, current, sealer));
       if (!verdict.ok || looked.account?.id !== account.id) return { refused: 'wrong_password' };
       const names = [account.givenName, account.familyName].filter((name) => name !== undefined);
       const [fault] = passwordFaults(next, { minLength: config.password.minLength, email: account.email, names });
@@ -53,7 +55,7 @@ export function accountChanges({ database, config, mails, allowances }: AccountC
         await endLinks(tx, account.id, now);
         await tx.query(giveBack(counted));
         await tx.query(auditRow({ kind: 'password_changed', accountId: account.id, place: visitor.place }, now));
-        await mails.passwordChanged(tx, { email: account.email, locale: account.locale });
+        await mails.passwordChanged(tx, { accountId: account.id, email: account.email, locale: account.locale }, now);
         return raised;
       });
       // The account changed meanwhile: what was shown as the current password allows nothing any more.

@@ -19,6 +19,14 @@ export type Allowances = ReturnType<typeof allowances>;
 
 export function allowances({ sealer, limits }: { sealer: Sealer; limits: Config['limits'] }) {
   const digest = (value: string): string => sealer.digest(value, 'throttle').toString('base64url');
+  const passwordOfAddress = (emailKey: string): Allowance => ({
+    key: `password:address:${digest(emailKey)}`,
+    limit: limits.passwordPerAddress,
+  });
+  const linkOfAddress = (emailKey: string): Allowance => ({
+    key: `link:${digest(emailKey)}`,
+    limit: limits.linksPerAddress,
+  });
   return {
     probe: (visitor: Visitor): Allowance[] => [
       { key: `probe:${digest(visitor.network)}`, limit: limits.addressesPerPlace },
@@ -29,10 +37,20 @@ export function allowances({ sealer, limits }: { sealer: Sealer; limits: Config[
       visitor.device
         ? [{ key: `password:device:${digest(`${visitor.device} ${emailKey}`)}`, limit: limits.passwordPerPlace }]
         : [
-            { key: `password:address:${digest(emailKey)}`, limit: limits.passwordPerAddress },
+            passwordOfAddress(emailKey),
             { key: `password:place:${digest(`${visitor.network} ${emailKey}`)}`, limit: limits.passwordPerPlace },
           ],
-    link: (emailKey: string): Allowance[] => [{ key: `link:${digest(emailKey)}`, limit: limits.linksPerAddress }],
+    link: (emailKey: string): Allowance[] => [linkOfAddress(emailKey)],
+    /** What is counted against an address wherever it is tried, for support to see. */
+    ofAddress: (emailKey: string): { passwords: Allowance; links: Allowance } => ({
+      passwords: passwordOfAddress(emailKey),
+      links: linkOfAddress(emailKey),
+    }),
+    /** What residents who lost their address ask of support: everything reaches a mailbox that people read. */
+    supportRequest: (emailKey: string, visitor: Visitor): Allowance[] => [
+      { key: `request:address:${digest(emailKey)}`, limit: limits.requestsPerAddress },
+      { key: `request:place:${digest(visitor.network)}`, limit: limits.requestsPerPlace },
+    ],
     /** Under `conceal`: the mails to an unknown address, few a day. */
     stranger: (emailKey: string): Allowance[] => [{ key: `stranger:${digest(emailKey)}`, limit: 3, hours: 24 }],
   };

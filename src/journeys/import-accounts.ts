@@ -1,14 +1,10 @@
 /**
- * Owns importing an e-service's user list: what is wrong with a row, the order of the steps, the summary and the report.
- * Mails nobody. The same file again changes nothing; killed half-way and run again, it is complete.
+ * Owns importing an e-service's user list: what is wrong with a row, the order of the steps and the summary. Mails nobody.
+ * The same file again changes nothing; killed half-way and run again, it is complete.
  *
  * The file is staged whole before anybody becomes an account, so a file that turns out to be no list has written nothing.
  */
-import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { finished } from 'node:stream/promises';
-import { sql, type Database, type Queryable } from '../platform/database.ts';
+import { isTaken, sql, type Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import type { Log } from '../platform/telemetry.ts';
 import {
@@ -17,27 +13,38 @@ import {
   COPY_ROWS,
   copyLine,
   countRows,
+  erasedSoFar,
+  extentOfChanges,
+  findChanges,
+  isErased,
   judgeRows,
-  keepWrapped,
-  lastLine,
-  leaveOutErased,
-  mergeRows,
-  rowsToWrap,
-  type Complaint,
+  leaveOutNewlyErased,
+  mergeChanges,
   type Counts,
+  type Erased,
   type StagedRow,
 } from '../records/account-lists.ts';
-import { LISTS_LOCK } from '../records/accounts.ts';
+import { MERGE_LOCK } from '../records/accounts.ts';
 import { canonicalAddress, displayAddress, mixedScript } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
 import { isUsable } from '../records/legacy-ids.ts';
-import { isWeakHash, knownHashForm, wrapWeakHash } from '../records/passwords.ts';
+import { restingHash } from '../records/passwords.ts';
+import { NoReport, tellComplaints, type Told } from './import-report.ts';
 import { NoList, readUserList, type ListRow } from './user-list.ts';
 
 export interface ImportParts {
   database: Database;
   sealer: Sealer;
   log: Log;
+}
+
+export interface Progress {
+  /** `reading` counts bytes, `merging` the rows that change something; what is between takes no part of either. */
+  step: 'reading' | 'comparing' | 'merging';
+  done: number;
+  total: number;
+  /** So far, in this step. */
+  rows: number;
 }
 
 export interface ImportOptions {
@@ -50,17 +57,13 @@ export interface ImportOptions {
   actor?: string;
   /** Where the report goes; written also when it has no line. */
   report?: string;
-  onProgress?: (progress: { step: 'reading' | 'merging'; done: number; total: number }) => void;
+  onProgress?: (progress: Progress) => void;
 }
 
-export interface ImportResult extends Counts {
-  byProblem: Record<string, number>;
-  /** Hashes that cannot be checked, by the form that they claim to be of. */
-  unusableHashes: Record<string, number>;
-}
+export type ImportResult = Counts & Told;
 
-/** The report cannot be written, so nothing is imported: what is left out must be told. */
-class NoReport extends Error {}
+/** One import at a time. */
+const IMPORT_LOCK = 7_112_024;
 
 /** `refused` is one line for whoever runs the import: the file is no list, and nothing was written. */
 export async function importAccounts(
@@ -75,23 +78,28 @@ export async function importAccounts(
     };
   }
   return database.session(async (session) => {
-    const [lock] = await session.query<{ got: boolean }>(sql`select pg_try_advisory_lock(${LISTS_LOCK}) as got`);
+    const [lock] = await session.query<{ got: boolean }>(sql`select pg_try_advisory_lock(${IMPORT_LOCK}) as got`);
     if (!lock?.got) return { refused: 'another import is running; try again when it has ended' };
     await clearRows(session);
     try {
-      await database.copyFrom(COPY_ROWS, stagedLines(sealer, options, now));
+      const erased = await erasedSoFar(session);
+      await database.copyFrom(COPY_ROWS, stagedLines({ sealer, erased, ...options }, now));
+      options.onProgress?.({ step: 'comparing', done: 0, total: 1, rows: 0 });
       await judgeRows(session, source);
-      await leaveOutErased(session, source, sealer);
+      await findChanges(session, source);
       const counts = await countRows(session, source);
-      const found = await tellComplaints(session, options.report);
+      const told = await tellComplaints(complaints(session), options.report);
       if (!dryRun) {
-        await mergeAll({ database, session, sealer }, options, now);
-        const { rows, created, joined } = counts;
-        const detail = { source, rows, created, joined };
+        const { rows, last } = await extentOfChanges(session);
+        const merged = await mergeAll({ database, sealer, erased, last, joins: counts.joined > 0, ...options }, now);
+        if (merged < rows)
+          log.warn({ source, rows: rows - merged }, 'accounts changed meanwhile: run the import again');
+        const { rows: all, created, joined } = counts;
+        const detail = { source, rows: all, created, joined };
         await session.query(auditRow({ kind: 'list_imported', actor: options.actor ?? 'system', detail }, now));
       }
-      log.info({ source, dryRun, ...counts, ...found }, 'user list imported');
-      return { ...counts, ...found };
+      log.info({ source, dryRun, ...counts, ...told }, 'user list imported');
+      return { ...counts, ...told };
     } catch (error) {
       if (error instanceof NoList || error instanceof NoReport) return { refused: error.message };
       throw error;
@@ -101,33 +109,32 @@ export async function importAccounts(
   });
 }
 
-async function* stagedLines(
-  sealer: Sealer,
-  { file, encoding, onProgress }: ImportOptions,
-  now: Date,
-): AsyncGenerator<string> {
+type Staging = ImportOptions & { sealer: Sealer; erased: Erased };
+
+async function* stagedLines(staging: Staging, now: Date): AsyncGenerator<string> {
+  const { file, encoding, onProgress } = staging;
+  let count = 0;
   const onRead = ({ read, total }: { read: number; total: number }): void =>
-    onProgress?.({ step: 'reading', done: read, total });
-  let lines = '';
-  for await (const row of readUserList({ file, encoding, onRead })) {
-    lines += copyLine(staged(row, sealer, now));
-    if (lines.length < 65_536) continue;
+    onProgress?.({ step: 'reading', done: read, total, rows: count });
+  for await (const rows of readUserList({ file, encoding, onRead })) {
+    let lines = '';
+    for (const row of rows) lines += copyLine(staged(row, staging, now));
+    count += rows.length;
     yield lines;
-    lines = '';
   }
-  yield lines;
 }
 
 /** Judges what the row alone can tell. */
-function staged(row: ListRow, sealer: Sealer, now: Date): StagedRow {
+function staged(row: ListRow, { source, sealer, erased }: Staging, now: Date): StagedRow {
   const { line } = row;
   if ('malformed' in row) return { line, problem: 'malformed_row', detail: row.malformed };
   const { fields } = row;
-  const legacyId = fields.legacy_id?.trim();
-  const emailKey = canonicalAddress(fields.email ?? '');
-  const email = displayAddress(fields.email ?? '');
+  const legacyId = fields.legacy_id.trim();
+  const emailKey = canonicalAddress(fields.email);
+  const email = displayAddress(fields.email);
   if (!emailKey) return { line, legacyId, email, problem: 'invalid_email' };
   if (!legacyId) return { line, email, emailKey, problem: 'missing_legacy_id' };
+  const hash = fields.password_hash ? restingHash(fields.password_hash.trim(), sealer) : undefined;
   return {
     line,
     legacyId,
@@ -136,112 +143,87 @@ function staged(row: ListRow, sealer: Sealer, now: Date): StagedRow {
     givenName: oneLine(fields.given_name),
     familyName: oneLine(fields.family_name),
     phoneNumber: oneLine(fields.phone_number),
-    locale: /^[a-z]{2,3}\b/i.exec(fields.locale?.trim() ?? '')?.[0].toLowerCase(),
-    createdAt: timeOf(fields.created_at, now),
-    ...hashOf(fields.password_hash?.trim(), sealer),
+    locale: languageOf(fields.locale),
+    createdAt: fields.created_at ? timeOf(fields.created_at.trim(), now) : undefined,
+    passwordHash: hash && 'hash' in hash ? hash.hash : undefined,
+    hashProblem: hash && 'unusable' in hash ? hash.unusable : undefined,
     doubt: !isUsable(legacyId) ? 'unusable_legacy_id' : mixedScript(emailKey) ? 'mixed_script' : undefined,
+    erased: isErased(erased, { source, legacyId, emailKey }, sealer),
   };
 }
 
-const oneLine = (text = ''): string =>
-  text
+const languageOf = (text: string): string | undefined => /^\s*([a-z]{2,3})\b/i.exec(text)?.[1]!.toLowerCase();
+
+const CLEAN = /^[!-~\xa1-\xac\xae-\xff]{0,255}$/;
+
+function oneLine(text: string): string {
+  if (CLEAN.test(text)) return text;
+  return text
     .normalize('NFC')
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim()
     .slice(0, 255);
+}
 
-const FIRST_DAY = new Date('1900-01-01T00:00:00Z');
+const FIRST_DAY = Date.parse('1900-01-01T00:00:00Z');
 const DAY = 86_400_000;
 
+// Nearly all are written so, and need no reading.
+const PLAIN_TIME = /^(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/;
+
 /** When the account was made. Exports write 'unknown' as year 0, 1 or 9999, and some of those the database has no date for. */
-function timeOf(text = '', now: Date): Date | undefined {
-  const time = /^\d{4}-\d\d-\d\d/.test(text.trim()) ? new Date(text.trim()) : undefined;
+function timeOf(text: string, now: Date): string | undefined {
+  if (PLAIN_TIME.test(text) && Number(text.slice(0, 4)) < now.getUTCFullYear()) return text;
+  if (!/^\d{4}-\d\d-\d\d/.test(text)) return undefined;
+  const time = Date.parse(text);
   // The list may come from a clock in another time zone.
-  return time && time >= FIRST_DAY && time.getTime() <= now.getTime() + DAY ? time : undefined;
+  return time >= FIRST_DAY && time <= now.getTime() + DAY ? new Date(time).toISOString() : undefined;
 }
 
-function hashOf(hash: string | undefined, sealer: Sealer): Pick<StagedRow, 'passwordHash' | 'hashProblem'> {
-  if (!hash) return {};
-  const form = knownHashForm(hash);
-  if (form !== 'ok') return { hashProblem: form.unusable };
-  return { passwordHash: isWeakHash(hash) ? `sealed:${sealer.seal(hash, 'import')}` : hash };
-}
+/** Rows of one transaction. A resident whose account is being joined waits for its end; for new ones nobody does. */
+const BATCH = { joining: 2_000, new: 10_000 };
+const AT_ONCE = 2;
 
-const BATCH = 2_000;
-
-/** Small transactions: a resident whose row is being joined waits for one batch at most. */
 async function mergeAll(
-  { database, session, sealer }: { database: Database; session: Queryable; sealer: Sealer },
-  { source, onProgress }: ImportOptions,
+  {
+    database,
+    source,
+    last,
+    joins,
+    onProgress,
+    ...rest
+  }: Staging & { database: Database; last: number; joins: boolean },
   now: Date,
-): Promise<void> {
-  await wrapWeakHashes(session, sealer);
-  const total = (await lastLine(session)) + 1;
-  for (let from = 0; from < total; from += BATCH) {
-    await database.transaction((tx) => mergeRows(tx, { source, from, to: from + BATCH }, now));
-    onProgress?.({ step: 'merging', done: Math.min(from + BATCH, total), total });
-  }
-}
-
-async function wrapWeakHashes(db: Queryable, sealer: Sealer): Promise<void> {
-  for (let after = 0; ;) {
-    const rows = await rowsToWrap(db, after);
-    if (rows.length === 0) return;
-    after = rows.at(-1)!.line;
-    const wrapped: { line: number; hash: string }[] = [];
-    // A few at a time: wrapping shares the machine with residents who sign in.
-    for (let i = 0; i < rows.length; i += 4) {
-      const some = rows.slice(i, i + 4).map(async ({ line, hash }) => {
-        const weak = sealer.open(hash, 'import');
-        const safe = weak && (await wrapWeakHash(weak));
-        if (!safe) throw new Error('a staged hash could not be wrapped');
-        return { line, hash: safe };
+): Promise<number> {
+  const size = joins ? BATCH.joining : BATCH.new;
+  let [begun, done, merged] = [0, 0, 0];
+  let failed = false;
+  async function mergeNext(): Promise<void> {
+    while (begun < last && !failed) {
+      const batch = { source, after: begun, upTo: (begun += size) };
+      const merge = (yielding: boolean): Promise<number> =>
+        database.transaction(async (tx) => {
+          await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
+          await leaveOutNewlyErased(tx, { ...batch, erased: rest.erased }, rest.sealer);
+          return mergeChanges(tx, { ...batch, yielding }, now);
+        });
+      const ties = await merge(false).catch((error: unknown) => {
+        if (!isTaken(error)) throw error;
+        return merge(true);
       });
-      wrapped.push(...(await Promise.all(some)));
+      merged += ties;
+      done = Math.min(done + size, last);
+      onProgress?.({ step: 'merging', done, total: last, rows: merged });
     }
-    await keepWrapped(db, wrapped);
   }
-}
-
-/** A spreadsheet takes a cell that begins like this for a formula and runs it. */
-const FORMULA = /^[=+\-@\t\r]/;
-
-function reportCell(value: string | number | null): string {
-  const text = FORMULA.test(String(value ?? '')) ? `'${value}` : String(value ?? '');
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-/** Counts the problems, and writes them down where a report is asked for; a report is whole or not there. */
-async function tellComplaints(
-  db: Queryable,
-  report: string | undefined,
-): Promise<Pick<ImportResult, 'byProblem' | 'unusableHashes'>> {
-  const byProblem: Record<string, number> = {};
-  const unusableHashes: Record<string, number> = {};
-  const unfinished = report && `${report}.unfinished`;
-  const out = unfinished ? createWriteStream(unfinished, { mode: 0o600 }) : undefined;
-  const done = out && finished(out);
-  done?.catch(() => {});
-  try {
-    out?.write('line,legacy_id,email,problem,detail\n');
-    for (let page: Complaint[], after = 0; (page = await complaints(db, after)).length > 0; after = page.at(-1)!.line) {
-      for (const { line, legacyId, email, problem, detail } of page) {
-        byProblem[problem] = (byProblem[problem] ?? 0) + 1;
-        if (problem === 'invalid_hash') unusableHashes[detail!] = (unusableHashes[detail!] ?? 0) + 1;
-        const written = out?.write(`${[line, legacyId, email, problem, detail].map(reportCell).join(',')}\n`);
-        if (written === false) await Promise.race([once(out!, 'drain'), done]);
-      }
-    }
-    out?.end();
-    await done;
-    if (unfinished) await rename(unfinished, report);
-  } catch (error) {
-    out?.destroy();
-    if (unfinished) await rm(unfinished, { force: true });
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (syscall === 'open' || syscall === 'rename')
-      throw new NoReport(`--report ${report}: cannot be written (${code})`);
-    throw error;
-  }
-  return { byProblem, unusableHashes };
+  const workers = Array.from({ length: AT_ONCE }, () =>
+    mergeNext().catch((error: unknown) => {
+      failed = true;
+      throw error;
+    }),
+  );
+  // All have stopped before anything else happens to the staged rows.
+  for (const { status, reason } of (await Promise.allSettled(workers)) as PromiseRejectedResult[])
+    if (status === 'rejected') throw reason;
+  return merged;
 }

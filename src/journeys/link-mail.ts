@@ -42,8 +42,15 @@ export async function mailLink(
     const token = await makeLink(tx, { accountId: account.id, clientId, interactionUid, lifetime }, now);
     await mails.setPassword(
       tx,
-      { email: account.email, locale: account.locale ?? origin.language },
-      { link: `${config.issuer}/set-password/${token}`, service: origin.clientNames, lifetime },
+      {
+        accountId: account.id,
+        email: account.email,
+        locale: account.locale ?? origin.language,
+        link: `${config.issuer}/set-password/${token}`,
+        service: origin.clientNames,
+        lifetime,
+      },
+      now,
     );
     await tx.query(auditRow({ kind: 'link_requested', accountId: account.id, clientId, place, actor }, now));
     return true;

@@ -64,7 +64,7 @@ export function passwordLink(parts: PasswordLinkParts) {
         await tx.query(
           auditRow({ kind: 'password_set', accountId, clientId: link.clientId, place: visitor.place }, now),
         );
-        await mails.passwordChanged(tx, { email: account.email, locale: account.locale });
+        await mails.passwordChanged(tx, { accountId, email: account.email, locale: account.locale }, now);
         return true;
       })
       .catch((error: unknown) => {

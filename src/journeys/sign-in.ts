@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database, Sql } from '../platform/database.ts';
 import { Problem, type Refusal } from '../platform/refusal.ts';
+import type { Sealer } from '../platform/secrets.ts';
 import { replaceHash, signedInRow, type Account } from '../records/accounts.ts';
 import type { AccountRow } from '../records/artifacts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
@@ -19,6 +20,7 @@ import { whatHappens, type AccountState, type Page } from './states.ts';
 
 export interface SignInParts {
   database: Database;
+  sealer: Sealer;
   config: Pick<Config, 'signIn' | 'links' | 'issuer'>;
   mails: Mails;
   allowances: Allowances;
@@ -51,14 +53,14 @@ function unlessBusy(error: unknown): undefined {
 }
 
 export function signIn(parts: SignInParts) {
-  const { database, config, mails, allowances } = parts;
+  const { database, sealer, config, mails, allowances } = parts;
   const setting = config.signIn.unknownAddress;
 
   /** The one mail that goes to a typed address, in its canonical form, in a fixed text. */
   async function tellStranger(emailKey: string, origin: Origin, now: Date): Promise<void> {
     await database.transaction(async (tx) => {
       if ((await take(tx, allowances.stranger(emailKey), now)) > 0) return;
-      await mails.unknownAddress(tx, { email: emailKey, locale: origin.language });
+      await mails.unknownAddress(tx, { email: emailKey, locale: origin.language }, now);
     });
   }
 
@@ -127,7 +129,7 @@ export function signIn(parts: SignInParts) {
       const { wait, account, passwordHash } = looked;
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
 
-      const verdict = await withinTry(database, counted, () => verifyPassword(passwordHash, password));
+      const verdict = await withinTry(database, counted, () => verifyPassword(passwordHash, password, sealer));
       const row = whatHappens({ at: 'password', account: stateOf(account), proof: verdict.ok ? 'right' : 'wrong' });
       if (!account || row.page !== 'e-service') {
         await database.query(

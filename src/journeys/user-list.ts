@@ -1,25 +1,27 @@
 /**
- * Owns reading an e-service's user list: CSV or JSON Lines, as a stream, row by row with its line in the file.
- * What a file must be to be a list at all stands here; what is wrong with a row's contents is import-accounts.ts's.
+ * Owns reading an e-service's user list: CSV or JSON Lines, piece by piece, each row with its line in the file. What a file
+ * must be to be a list at all stands here; what is wrong with a row's contents is import-accounts.ts's.
+ *
+ * A list is a stranger's file of any size: no more of it is held than one piece and one unfinished row.
  */
 import { isUtf8 } from 'node:buffer';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
-import { Readable } from 'node:stream';
+import { constants } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { TextDecoder } from 'node:util';
-import { CsvError, parse } from 'csv-parse';
+import { BrokenRecord, csvReader, type CsvRecord } from './csv.ts';
 
 export const COLUMNS = [
   'legacy_id', 'email', 'given_name', 'family_name', 'phone_number', 'locale', 'created_at', 'password_hash',
 ] as const; // prettier-ignore
 
-export type Fields = Partial<Record<(typeof COLUMNS)[number], string>>;
+type Column = (typeof COLUMNS)[number];
+export type Fields = Record<Column, string>;
 export type ListRow = { line: number } & ({ fields: Fields } | { malformed: string });
 
 /** Thrown for a file that is no list; its message is the one clear line. */
 export class NoList extends Error {}
 
+const PIECE = 1 << 18;
 const LONGEST_HEADER = 16_384;
 const LONGEST_ROW = 4_000_000;
 const LONGEST_FIELD = 4_000;
@@ -30,80 +32,91 @@ interface List {
   onRead?: (bytes: { read: number; total: number }) => void;
 }
 
-export async function* readUserList(list: List): AsyncGenerator<ListRow> {
-  const { file } = list;
-  const found = await stat(file).catch(() => undefined);
-  if (!found) throw new NoList(`${file}: there is no such file`);
-  if (!found.isFile()) throw new NoList(`${file}: this is no file`);
-  if (found.size === 0) throw new NoList(`${file}: the file is empty`);
-  const text = decoded(list, found.size);
-  yield* file.endsWith('.jsonl') ? jsonRows(file, text) : csvRows(file, text);
+/** The rows in the file's order, some at a time. Throws NoList. */
+export async function* readUserList(list: List): AsyncGenerator<ListRow[]> {
+  const text = piecesOf(list);
+  try {
+    yield* list.file.endsWith('.jsonl') ? jsonRows(list.file, text) : csvRows(list.file, text);
+  } finally {
+    await text.return(undefined);
+  }
 }
 
-async function* decoded({ file, encoding = 'utf-8', onRead }: List, total: number): AsyncGenerator<string> {
+const CANNOT_OPEN: Record<string, string> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EACCES: 'the file may not be read by this user',
+};
+
+/** Opened before it is looked at, so that both speak of one file; without waiting, since a pipe may have no writer. */
+async function opened(file: string): Promise<{ handle: FileHandle; size: number }> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
+    throw new NoList(`${file}: ${CANNOT_OPEN[error.code ?? ''] ?? `cannot be opened (${error.code})`}`);
+  });
+  const found = await handle.stat();
+  if (found.isFile() && found.size > 0) return { handle, size: found.size };
+  await handle.close();
+  throw new NoList(
+    `${file}: ${found.isFile() ? 'the file is empty' : 'this is no file: a folder, a pipe or a device'}`,
+  );
+}
+
+async function* piecesOf({ file, encoding = 'utf-8', onRead }: List): AsyncGenerator<string> {
   let decoder: TextDecoder;
   try {
     decoder = new TextDecoder(encoding, { fatal: true });
   } catch {
     throw new NoList(`${encoding}: there is no such encoding; try windows-1252`);
   }
-  let read = 0;
+  const { handle, size } = await opened(file);
   let lines = 1;
-  let reading: Buffer = Buffer.alloc(0);
+  let piece: Buffer = Buffer.alloc(0);
   try {
-    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 18 })) {
-      const bytes = chunk as Buffer;
-      reading = bytes;
-      const text = decoder.decode(bytes, { stream: true });
+    const buffer = Buffer.alloc(PIECE);
+    for (let read = 0; ;) {
+      const { bytesRead } = await handle.read(buffer, 0, PIECE);
+      if (bytesRead === 0) break;
+      piece = buffer.subarray(0, bytesRead);
+      if (read === 0) refuseUtf16(file, decoder.encoding, piece);
+      const text = decoder.decode(piece, { stream: true });
       yield text;
-      read += bytes.length;
+      read += bytesRead;
       for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1;
-      onRead?.({ read, total });
+      onRead?.({ read, total: size });
     }
     yield decoder.decode();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_ENCODING_INVALID_ENCODED_DATA') throw error;
-    const hint = decoder.encoding === 'utf-8' ? '; if a spreadsheet wrote it, add --encoding windows-1252' : '';
-    const line = lines + linesBeforeFault(reading);
-    throw new NoList(`${file}:${line}: not valid ${decoder.encoding}${hint}`);
+    const utf8 = decoder.encoding === 'utf-8';
+    const hint = utf8 ? '; if a spreadsheet wrote it, add --encoding windows-1252' : '';
+    throw new NoList(`${file}:${lines + (utf8 ? linesBeforeFault(piece) : 0)}: not valid ${decoder.encoding}${hint}`);
+  } finally {
+    await handle.close();
   }
 }
 
-/** How many lines of a chunk come before the first that is not UTF-8. */
-function linesBeforeFault(chunk: Buffer): number {
+function refuseUtf16(file: string, encoding: string, start: Buffer): void {
+  const mark = start.readUIntBE(0, Math.min(2, start.length));
+  if (encoding.startsWith('utf-16') || (mark !== 0xfffe && mark !== 0xfeff)) return;
+  throw new NoList(`${file}: this is UTF-16; add --encoding utf-16${mark === 0xfffe ? 'le' : 'be'}`);
+}
+
+/** How many lines of a piece come before the first that is not UTF-8. */
+function linesBeforeFault(piece: Buffer): number {
   let line = 0;
-  // The chunk may begin within a character.
-  let start = chunk.findIndex((byte) => (byte & 0xc0) !== 0x80);
-  for (let end = chunk.indexOf(10, start); end >= 0 && isUtf8(chunk.subarray(start, end)); line += 1) {
+  // The piece may begin within a character.
+  let start = piece.findIndex((byte) => (byte & 0xc0) !== 0x80);
+  for (let end = piece.indexOf(10, start); end >= 0 && isUtf8(piece.subarray(start, end)); line += 1) {
     start = end + 1;
-    end = chunk.indexOf(10, start);
+    end = piece.indexOf(10, start);
   }
   return line;
 }
 
-function columnsOf(file: string, header: string[]): Map<(typeof COLUMNS)[number], number> {
-  const names = header.map((name) => name.trim().toLowerCase());
-  const shown = names
-    .slice(0, 12)
-    .join(', ')
-    .slice(0, 200)
-    .replace(/[^\x20-\x7e]/g, '?');
-  const columns = new Map(COLUMNS.map((name) => [name, names.indexOf(name)] as const).filter(([, at]) => at >= 0));
-  if (!columns.has('email') || !columns.has('legacy_id')) {
-    throw new NoList(`${file}:1: the header must name email and legacy_id; found: ${shown}`);
-  }
-  const twice = COLUMNS.find((name) => names.indexOf(name) !== names.lastIndexOf(name));
-  if (twice) throw new NoList(`${file}:1: the header names ${twice} twice`);
-  return columns;
-}
-
-/** The text again, with its first line known: the separator and the columns must be known before the first row. */
-async function withHeader(
-  file: string,
-  text: AsyncGenerator<string>,
-): Promise<{ header: string; whole: AsyncGenerator<string> }> {
+/** The text again, with its first line known: separator and columns must be known before the first row. */
+async function withHeader(file: string, text: AsyncGenerator<string>): Promise<{ header: string; start: string }> {
   let start = '';
-  while (!/[\r\n]/.test(start) && start.length <= LONGEST_HEADER) {
+  while (!/[\r\n]./s.test(start) && start.length <= LONGEST_HEADER) {
     const next = await text.next();
     if (next.done) break;
     start += next.value;
@@ -111,87 +124,105 @@ async function withHeader(
   const header = start.split(/[\r\n]/, 1)[0]!;
   if (header.length > LONGEST_HEADER) throw new NoList(`${file}:1: the first line is too long for a header`);
   if (header.includes('\0')) throw new NoList(`${file}:1: this is no text file`);
-  async function* whole(): AsyncGenerator<string> {
-    yield start;
-    yield* text;
-  }
-  return { header, whole: whole() };
+  return { header, start };
 }
 
-async function* csvRows(file: string, text: AsyncGenerator<string>): AsyncGenerator<ListRow> {
-  const { header, whole } = await withHeader(file, text);
+async function* csvRows(file: string, text: AsyncGenerator<string>): AsyncGenerator<ListRow[]> {
+  const { header, start } = await withHeader(file, text);
   const delimiter = header.split(';').length > header.split(',').length ? ';' : ',';
-  const parser = parse({
-    delimiter,
-    info: true,
-    relax_column_count: true,
-    relax_quotes: true,
-    skip_empty_lines: true,
-    max_record_size: LONGEST_ROW,
-  });
-  const feeding = pipeline(Readable.from(whole), parser);
-  feeding.catch(() => {}); // it comes out of the loop below
-  let columns: ReturnType<typeof columnsOf> | undefined;
-  let width = 0;
-  let countedTwice = 0;
+  const reader = csvReader({ delimiter, longest: LONGEST_ROW });
+  // Old Macs end lines in CR alone.
+  const newlines = /^[^\r\n]*\r(?!\n)/.test(start)
+    ? (piece: string): string => piece.replaceAll('\r', '\n')
+    : (piece: string): string => piece;
+  let rows: ((record: CsvRecord) => ListRow) | undefined;
+  const rowsOf = (records: CsvRecord[]): ListRow[] => {
+    if (!rows && records.length > 0) rows = rowReader(file, records.shift()!.fields);
+    return rows ? records.map(rows) : [];
+  };
   try {
-    for await (const { info, record } of parser as AsyncIterable<{ info: { lines: number }; record: string[] }>) {
-      if (!columns) {
-        columns = columnsOf(file, record);
-        width = record.length;
-        continue;
-      }
-      // The parser tells the line that a record ends on, and takes each CRLF inside quotes for two.
-      const breaks = record.flatMap((field) => field.match(/\r\n|[\r\n]/g) ?? []);
-      countedTwice += breaks.filter((one) => one.length === 2).length;
-      const line = info.lines - countedTwice - breaks.length;
-      if (record.length !== width) yield { line, malformed: `${record.length} fields where the header has ${width}` };
-      else yield checked(line, Object.fromEntries([...columns].map(([name, at]) => [name, record[at]])));
-    }
-    await feeding;
+    yield rowsOf(reader.read(newlines(start)));
+    for await (const piece of text) yield rowsOf(reader.read(newlines(piece)));
+    yield rowsOf(reader.end());
   } catch (error) {
-    if (!(error instanceof CsvError)) throw error;
-    const line = String((error as unknown as { lines?: number }).lines ?? '');
-    if (error.code === 'CSV_QUOTE_NOT_CLOSED') {
-      throw new NoList(`${file}:${line}: the file ends inside a quoted field: it is cut, or a quote is missing`);
-    }
-    throw new NoList(`${file}:${line}: no CSV (${error.code}): a quote may be missing`);
+    if (!(error instanceof BrokenRecord)) throw error;
+    const what =
+      error.reason === 'cut'
+        ? 'the file ends inside a quoted field that begins here: it is cut, or a quote is missing'
+        : `a row of more than ${LONGEST_ROW} characters begins here: a quote may be missing`;
+    throw new NoList(`${file}:${error.line}: ${what}`);
   }
-  if (!columns) throw new NoList(`${file}: the file has no header`);
+  if (!rows) throw new NoList(`${file}: the file has no header`);
+}
+
+function rowReader(file: string, header: string[]): (record: CsvRecord) => ListRow {
+  const names = header.map((name) => name.trim().toLowerCase());
+  const shown = names
+    .slice(0, 12)
+    .join(', ')
+    .slice(0, 200)
+    .replace(/[^\x20-\x7e]/g, '?');
+  if (!names.includes('email') || !names.includes('legacy_id')) {
+    throw new NoList(`${file}:1: the header must name email and legacy_id; found: ${shown}`);
+  }
+  const twice = COLUMNS.find((name) => names.indexOf(name) !== names.lastIndexOf(name));
+  if (twice) throw new NoList(`${file}:1: the header names ${twice} twice`);
+  const [id, email, given, family, phone, locale, created, hash] = COLUMNS.map((name) => names.indexOf(name));
+  return ({ line, fields }) => {
+    if (fields.length !== header.length) {
+      return { line, malformed: `${fields.length} fields where the header has ${header.length}` };
+    }
+    // A column that the list lacks is at -1, where no field is.
+    return checked(line, {
+      legacy_id: fields[id!] ?? '',
+      email: fields[email!] ?? '',
+      given_name: fields[given!] ?? '',
+      family_name: fields[family!] ?? '',
+      phone_number: fields[phone!] ?? '',
+      locale: fields[locale!] ?? '',
+      created_at: fields[created!] ?? '',
+      password_hash: fields[hash!] ?? '',
+    });
+  };
 }
 
 function checked(line: number, fields: Fields): ListRow {
-  for (const [name, value = ''] of Object.entries(fields)) {
+  for (const name of COLUMNS) {
+    const value = fields[name];
     if (value.length > LONGEST_FIELD) return { line, malformed: `${name} has ${value.length} characters` };
     if (value.includes('\0')) return { line, malformed: `${name} has a NUL byte` };
   }
   return { line, fields };
 }
 
-async function* linesOf(file: string, text: AsyncGenerator<string>): AsyncGenerator<string> {
-  let rest = '';
-  for await (const chunk of text) {
-    const lines = (rest + chunk).split('\n');
-    rest = lines.pop()!;
-    if (rest.length > LONGEST_ROW) throw new NoList(`${file}: a line of more than ${LONGEST_ROW} characters`);
-    yield* lines;
-  }
-  yield rest;
-}
-
-async function* jsonRows(file: string, text: AsyncGenerator<string>): AsyncGenerator<ListRow> {
+async function* jsonRows(file: string, text: AsyncGenerator<string>): AsyncGenerator<ListRow[]> {
   let line = 0;
-  let rows = 0;
-  for await (const written of linesOf(file, text)) {
-    line++;
-    if (!written.trim()) continue;
-    const row = jsonRow(line, written);
-    if (rows++ === 0 && !('fields' in row && row.fields.email && row.fields.legacy_id)) {
-      throw new NoList(`${file}:${line}: the first line is no JSON object with email and legacy_id`);
+  let rest = '';
+  let first = true;
+  const rowsOf = (lines: string[]): ListRow[] => {
+    const rows: ListRow[] = [];
+    for (const written of lines) {
+      line += 1;
+      if (!written.trim()) continue;
+      const row = jsonRow(line, written);
+      if (first && !('fields' in row && row.fields.email && row.fields.legacy_id)) {
+        throw new NoList(`${file}:${line}: the first line is no JSON object with email and legacy_id`);
+      }
+      first = false;
+      rows.push(row);
     }
-    yield row;
+    return rows;
+  };
+  for await (const piece of text) {
+    const lines = (rest + piece).split('\n');
+    rest = lines.pop()!;
+    if (rest.length > LONGEST_ROW) {
+      throw new NoList(`${file}:${line + lines.length + 1}: a line of more than ${LONGEST_ROW} characters`);
+    }
+    yield rowsOf(lines);
   }
-  if (rows === 0) throw new NoList(`${file}: the file has no row`);
+  yield rowsOf([rest]);
+  if (first) throw new NoList(`${file}: the file has no row`);
 }
 
 function jsonRow(line: number, written: string): ListRow {
@@ -202,12 +233,21 @@ function jsonRow(line: number, written: string): ListRow {
     return { line, malformed: 'no JSON' };
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return { line, malformed: 'no JSON object' };
-  const fields: Fields = {};
-  for (const name of COLUMNS) {
-    const field = (value as Record<string, unknown>)[name];
-    if (field === undefined || field === null) fields[name] = '';
-    else if (typeof field === 'string' || typeof field === 'number') fields[name] = String(field);
-    else return { line, malformed: `${name} is no text` };
+  // RFC 8259, 4: which of two values a reader takes is anybody's guess, and an id must not be one.
+  for (const name of ['legacy_id', 'email']) {
+    if (written.split(`"${name}"`).length > 2 && written.match(new RegExp(`"${name}"\\s*:`, 'g'))!.length > 1) {
+      return { line, malformed: `${name} is there twice` };
+    }
   }
-  return checked(line, fields);
+  const fields: Partial<Fields> = {};
+  for (const name of COLUMNS) {
+    const field = (value as Partial<Record<Column, unknown>>)[name] ?? '';
+    // A number beyond 2^53 has lost its last digits by now: it would be somebody else's id.
+    if (typeof field === 'number' && !Number.isSafeInteger(field)) {
+      return { line, malformed: `${name} is a number that is not kept whole: write it in quotes` };
+    }
+    if (typeof field !== 'string' && typeof field !== 'number') return { line, malformed: `${name} is no text` };
+    fields[name] = String(field);
+  }
+  return checked(line, fields as Fields);
 }

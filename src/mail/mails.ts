@@ -1,6 +1,7 @@
 /**
  * The catalogue of mails: the name, the data and the words of each. Only this file puts a mail into the queue, in the
- * transaction that causes it, and only it knows what a mail says; jobs.ts carries it to the mail server.
+ * transaction that causes it and with the row that keeps what becomes of it, and only it knows what a mail says; jobs.ts
+ * carries it to the mail server.
  *
  * What waits in the queue is sealed: it holds a link that opens an account. Text and HTML are made from the same blocks,
  * so that they cannot say different things.
@@ -13,6 +14,8 @@ import type { Queryable } from '../platform/database.ts';
 import { chooseLanguage } from '../platform/i18n.ts';
 import type { Language, Texts, Translate } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
+import { canonicalAddress } from '../records/addresses.ts';
+import { queuedMail, withdrawnMails } from '../records/mail-outcomes.ts';
 
 /** The name of the job that carries a mail. */
 export const MAIL_JOB = 'mail';
@@ -22,6 +25,8 @@ const PURPOSE = 'mail';
 const MOST_TRIES = 12;
 
 export interface Recipient {
+  /** Whose mail it is; none where the address has no account. */
+  accountId?: string;
   email: string;
   locale?: string | null;
 }
@@ -34,32 +39,81 @@ export interface LinkData {
   lifetime: number;
 }
 
-export interface Mails {
-  setPassword(tx: Queryable, to: Recipient, data: LinkData): Promise<void>;
-  passwordChanged(tx: Queryable, to: Recipient): Promise<void>;
-  /** The one mail that goes to an address without an account (under `conceal`). */
-  unknownAddress(tx: Queryable, to: Recipient): Promise<void>;
+/** What a resident who lost their address asks of support. The texts are the resident's own: cleaned, never trusted. */
+export interface SupportRequest {
+  /** The address that the account has, as it was typed at the sign-in. */
+  oldEmail: string;
+  /** Where the resident can be reached now; support answers to it. */
+  newEmail: string;
+  name: string;
+  /** May be of several lines, or empty. */
+  services: string;
+  /** The e-service that the resident was signing in to. */
+  service: TextByLanguage;
 }
 
-type Order = Recipient &
-  (({ mail: 'set_password' } & LinkData) | { mail: 'password_changed' } | { mail: 'unknown_address' });
+export interface Mails {
+  setPassword(tx: Queryable, to: Recipient & LinkData, now: Date): Promise<void>;
+  passwordChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  /** The one mail that goes to an address without an account (under `conceal`). */
+  unknownAddress(tx: Queryable, to: Stranger, now: Date): Promise<void>;
+  /** To the address that the account had. It does not say which one it has now: somebody else may read it. */
+  addressChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  /** To the address that the account has now. */
+  addressGiven(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  /** The last mail that an account's address gets. */
+  accountErased(tx: Queryable, to: Stranger, now: Date): Promise<void>;
+  /** To support, in support's language. */
+  supportRequest(tx: Queryable, to: Stranger & SupportRequest, now: Date): Promise<void>;
+  /** What of the account's mails has not gone out yet never will. */
+  takeBack(tx: Queryable, accountId: string, now: Date): Promise<void>;
+}
+
+/** No account has the address, or no longer. */
+type Stranger = Omit<Recipient, 'accountId'>;
+
+type Notice = 'password_changed' | 'unknown_address' | 'address_changed' | 'address_given' | 'account_erased';
+
+type Order = Stranger &
+  (({ mail: 'set_password' } & LinkData) | ({ mail: 'support_request' } & SupportRequest) | { mail: Notice });
 
 /** Lower goes first: who waits for a link waits in front of a page. */
-const PRIORITY: Readonly<Record<Order['mail'], number>> = { set_password: 0, password_changed: 5, unknown_address: 10 };
+const PRIORITY: Readonly<Record<Order['mail'], number>> = {
+  set_password: 0,
+  password_changed: 5,
+  address_changed: 5,
+  address_given: 5,
+  account_erased: 5,
+  support_request: 5,
+  unknown_address: 10,
+};
 
 export function makeMails({ sealer }: { sealer: Sealer }): Mails {
-  const enqueue = async (tx: Queryable, order: Order): Promise<void> => {
+  const enqueue = async (tx: Queryable, { accountId, ...order }: Order & Recipient, now: Date): Promise<void> => {
     const payload = JSON.stringify({ sealed: sealer.seal(JSON.stringify(order), PURPOSE) });
-    await tx.query(
-      sql`select graphile_worker.add_job(${MAIL_JOB}::text, payload := ${payload}::json,
-            max_attempts := ${MOST_TRIES}::int, priority := ${PRIORITY[order.mail]}::int)`,
-    );
+    await tx.query(sql`
+      with kept as (${queuedMail({ accountId, kind: order.mail }, now)})
+      select graphile_worker.add_job(${MAIL_JOB}::text, payload := ${payload}::json, job_key := kept.id::text,
+        max_attempts := ${MOST_TRIES}::int, priority := ${PRIORITY[order.mail]}::int) from kept`);
   };
+  const notice =
+    (mail: Notice) =>
+    (tx: Queryable, { accountId, email, locale }: Recipient, now: Date): Promise<void> =>
+      enqueue(tx, { mail, accountId, email, locale }, now);
   return {
-    setPassword: (tx, { email, locale }, { link, service, lifetime }) =>
-      enqueue(tx, { mail: 'set_password', email, locale, link, service, lifetime }),
-    passwordChanged: (tx, { email, locale }) => enqueue(tx, { mail: 'password_changed', email, locale }),
-    unknownAddress: (tx, { email, locale }) => enqueue(tx, { mail: 'unknown_address', email, locale }),
+    setPassword: (tx, { accountId, email, locale, link, service, lifetime }, now) =>
+      enqueue(tx, { mail: 'set_password', accountId, email, locale, link, service, lifetime }, now),
+    passwordChanged: notice('password_changed'),
+    unknownAddress: notice('unknown_address'),
+    addressChanged: notice('address_changed'),
+    addressGiven: notice('address_given'),
+    accountErased: notice('account_erased'),
+    supportRequest: (tx, { email, locale, oldEmail, newEmail, name, services, service }, now) =>
+      enqueue(tx, { mail: 'support_request', email, locale, oldEmail, newEmail, name, services, service }, now),
+    async takeBack(tx, accountId, now) {
+      await tx.query(sql`
+        with gone as (${withdrawnMails(accountId, now)}) select graphile_worker.remove_job(id::text) from gone`);
+    },
   };
 }
 
@@ -72,6 +126,8 @@ export interface RenderedMail {
   subject: string;
   text: string;
   html: string;
+  /** A person wrote it, and an answer reaches them where they have an address for it. */
+  person?: { replyTo?: string };
 }
 
 export interface MailWriterParts {
@@ -80,7 +136,11 @@ export interface MailWriterParts {
   config: Pick<Config, 'brand' | 'support' | 'languages'>;
 }
 
-type Block = { text: string } | { link: string };
+/** `quote`: what a resident wrote, in lines; marked as such, so that it cannot pass for words of ours. */
+type Block = { text: string } | { link: string } | { quote: string[] };
+
+const inText = (block: Block): string =>
+  'link' in block ? block.link : 'text' in block ? block.text : block.quote.map((line) => `> ${line}`).join('\n');
 
 const MESSAGE_VIEW = fileURLToPath(new URL('../../views/mail/message.pug', import.meta.url));
 
@@ -96,23 +156,25 @@ export function mailWriter({ sealer, texts, config }: MailWriterParts): (payload
     const t = texts.for(language);
     const brand = config.brand.name[language];
     const { subject, blocks } = words(order, { t, language, time: (ms) => texts.duration(language, ms, 'lasting') });
-    const foot = footLines(config.support, { t, language });
+    const person = order.mail === 'support_request' ? { replyTo: plainAddress(order.newEmail) } : undefined;
+    const foot = person ? [t('mail.support_request_answer')] : footLines(config.support, { t, language });
     return {
       mail: order.mail,
       to: order.email,
       language,
       brand,
       subject,
-      text: [
-        subject,
-        ...blocks.map((block) => ('link' in block ? block.link : block.text)),
-        ...foot.slice(0, -1),
-        `${foot.at(-1)}\n${brand}`,
-        '',
-      ].join('\n\n'),
+      text: [subject, ...blocks.map(inText), ...foot.slice(0, -1), `${foot.at(-1)}\n${brand}`, ''].join('\n\n'),
       html: toHtml({ language, brand, subject, blocks, foot }),
+      person,
     };
   };
+}
+
+/** For a header: other letters in an address are not for every mail program (RFC 6532). */
+function plainAddress(address: string): string | undefined {
+  const key = canonicalAddress(address);
+  return key && /^[\x21-\x7e]+$/.test(key) ? key : undefined;
 }
 
 function words(
@@ -143,6 +205,43 @@ function words(
       return {
         subject: t('mail.unknown_address_subject'),
         blocks: [{ text: t('mail.unknown_address_notice', { email }) }, { text: t('mail.unknown_address_not_you') }],
+      };
+    case 'address_changed':
+      return {
+        subject: t('mail.address_changed_subject'),
+        blocks: [{ text: t('mail.address_changed_notice', { email }) }, { text: t('mail.address_changed_not_you') }],
+      };
+    case 'address_given':
+      return {
+        subject: t('mail.address_given_subject'),
+        blocks: [
+          { text: t('mail.address_given_notice', { email }) },
+          { text: t('mail.address_given_password') },
+          { text: t('common.history') },
+          { text: t('mail.address_given_not_you') },
+        ],
+      };
+    case 'account_erased':
+      return {
+        subject: t('mail.account_erased_subject'),
+        blocks: [{ text: t('mail.account_erased_notice', { email }) }, { text: t('mail.account_erased_not_you') }],
+      };
+    case 'support_request':
+      return {
+        subject: t('mail.support_request_subject'),
+        blocks: [
+          { text: t('mail.support_request_notice') },
+          { text: t('mail.support_request_old') },
+          { quote: [order.oldEmail] },
+          { text: t('mail.support_request_new') },
+          { quote: [order.newEmail] },
+          { text: t('mail.support_request_name') },
+          { quote: [order.name] },
+          { text: t('mail.support_request_services') },
+          { quote: order.services ? order.services.split('\n') : [t('mail.support_request_nothing')] },
+          { text: t('common.service', { service: order.service[language] }) },
+          { text: t('mail.support_request_check') },
+        ],
       };
   }
 }

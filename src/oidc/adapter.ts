@@ -10,7 +10,9 @@ import { DatabaseUnavailable, type Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import * as artifacts from '../records/artifacts.ts';
 import { findInteraction, interactionHash } from '../records/interactions.ts';
-import { Change } from './change.ts';
+import type { Told } from '../records/logouts.ts';
+import { Change, type Consumable, type Shown } from './change.ts';
+import { isRetry, retriesFrom } from './refresh.ts';
 import { openInteraction } from './sign-in-cookies.ts';
 import { current, type UnitOfWork } from './unit-of-work.ts';
 
@@ -34,6 +36,8 @@ export interface AdapterDeps {
   issuer: string;
   /** The registered e-services, by client_id. */
   client: (id: string) => Payload | undefined;
+  /** Those that are told when a session ends. */
+  told: () => readonly Told[];
 }
 
 export interface Adapter {
@@ -47,6 +51,11 @@ export interface Adapter {
 }
 
 const tokens = new Set(['AuthorizationCode', 'RefreshToken', 'AccessToken', 'BackchannelAuthenticationRequest']);
+const consumables: Readonly<Record<string, Consumable>> = {
+  AuthorizationCode: 'code',
+  PushedAuthorizationRequest: 'request',
+  RefreshToken: 'refresh',
+};
 const never = new Date('9999-12-31T00:00:00Z');
 
 export function makeAdapter(deps: AdapterDeps): (model: string) => Adapter {
@@ -103,15 +112,17 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
 
   return {
     async find(id) {
+      // Whether an id is new is decided by the write alone: asking before would only cost a statement.
+      if (model === 'ReplayDetection') return undefined;
       const known = current()?.recall(name(id));
-      if (known !== undefined) return known === null ? undefined : restored(known, id);
+      if (known !== undefined) return known === null ? undefined : ofThePresent(deps, restored(known, id));
       const found = await read(lookUp(deps.db, artifacts.artifactId(model, id)));
-      const payload = found && withConsumption(found);
+      const payload = found && withConsumption(found, isRetryOf(model, found, deps.clock()));
       current()?.remember(name(id), payload ?? null);
       if (!found || !payload) return undefined;
       if (current()) rememberFound(current()!, found);
       if (model === 'Session') rememberSession(id, payload);
-      return restored(payload, id);
+      return ofThePresent(deps, restored(payload, id));
     },
 
     async findByUid(uid) {
@@ -132,7 +143,7 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       await write(deps, (change, unit) => {
         const artifact = toArtifact({ model, id, payload, expiresIn }, unit, deps.clock());
         unit?.remember(name(id), artifact.payload);
-        if (model === 'ReplayDetection') return change.saveOnce(artifact);
+        if (model === 'ReplayDetection') return change.saveOnce(keptLonger(artifact), shownIn(change));
         if (model !== 'Session' || !unit) return change.save(artifact);
         saveSession(unit, artifact, payload.uid!);
       });
@@ -142,9 +153,11 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       await write(deps, (change, unit) => {
         const known = unit?.recall(name(id));
         const payload = known ? (JSON.parse(known) as Payload) : undefined;
-        change.consume(artifacts.artifactId(model, id), {
-          request: model === 'PushedAuthorizationRequest',
+        change.consume({
+          id: artifacts.artifactId(model, id),
+          what: consumables[model]!,
           grantHash: payload?.grantId ? artifacts.artifactId('Grant', payload.grantId) : undefined,
+          again: model === 'RefreshToken' ? retriesFrom(deps.clock()) : undefined,
         });
         if (payload) unit!.remember(name(id), JSON.stringify({ ...payload, consumed: seconds(deps.clock()) }));
       });
@@ -154,7 +167,8 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       await write(deps, (change, unit) => {
         const known = unit?.recall(name(id));
         const uid = known && model === 'Session' ? (JSON.parse(known) as Payload).uid : undefined;
-        if (uid) change.endSession(artifacts.artifactId(model, id), artifacts.sessionUidHash(uid));
+        const ids = { id: artifacts.artifactId(model, id), uidHash: artifacts.sessionUidHash(uid ?? '') };
+        if (uid) change.endSession({ ...ids, told: deps.told() });
         else change.remove(artifacts.artifactId(model, id));
         unit?.remember(name(id), null);
       });
@@ -218,13 +232,27 @@ function rememberFound(unit: UnitOfWork, found: artifacts.FoundArtifact): void {
   }
 }
 
-function withConsumption(found: artifacts.FoundArtifact): string {
-  if (!found.consumedAt) return found.payload;
+/** A spent refresh token that is presented again in time is shown as unspent where it is used, and only there. */
+function isRetryOf(model: string, { consumedAt }: artifacts.FoundArtifact, now: Date): boolean {
+  if (model !== 'RefreshToken' || !consumedAt || !isRetry(consumedAt, now)) return false;
+  return (current()?.ctx.oidc as { route?: string } | undefined)?.route === 'token';
+}
+
+function withConsumption(found: artifacts.FoundArtifact, retry: boolean): string {
+  if (!found.consumedAt || retry) return found.payload;
   return JSON.stringify({ ...(JSON.parse(found.payload) as Payload), consumed: seconds(found.consumedAt) });
 }
 
 function restored(payload: string, id: string): Payload {
   return { ...(JSON.parse(payload) as Payload), jti: id };
+}
+
+/**
+ * What an e-service was given is void while it stands in no file, on this node and after a restart as well, and good again
+ * should the file come back. The library looks up a token's client without asking whether there is one.
+ */
+function ofThePresent({ client }: AdapterDeps, payload: Payload): Payload | undefined {
+  return payload.clientId === undefined || client(payload.clientId) ? payload : undefined;
 }
 
 function toArtifact(
@@ -250,6 +278,18 @@ function toArtifact(
     uidHash: model === 'Session' && payload.uid ? artifacts.sessionUidHash(payload.uid) : undefined,
     expiresAt,
   };
+}
+
+/** A DPoP proof from a minute ahead (fapi.ts) is good for longer than the library keeps its id (RFC 9449, 11.1). */
+const AHEAD = 60_000;
+function keptLonger(artifact: artifacts.Artifact): artifacts.Artifact {
+  return { ...artifact, expiresAt: new Date(artifact.expiresAt.getTime() + AHEAD) };
+}
+
+/** Of a request that shows both, the assertion comes first: the client is known before anything else is looked at. */
+function shownIn(change: Change): Shown {
+  const { body } = (current()?.ctx.oidc ?? {}) as { body?: { client_assertion?: string } };
+  return body?.client_assertion && !change.shows('assertion') ? 'assertion' : 'dpop';
 }
 
 /** What is written rests on a proof of this request, and is written only while that proof stands. */

@@ -16,7 +16,8 @@ export interface LostAnswer {
 
 interface ProviderContext {
   route: string;
-  params?: { toPlainObject?: () => Record<string, unknown>; client_assertion?: unknown };
+  params?: { toPlainObject?: () => Record<string, unknown> };
+  entities?: { Interaction?: { parJti?: string; trusted?: string[] } };
 }
 
 /** Routes of the library that a person sees; all others are for programs. */
@@ -35,9 +36,12 @@ function programRoute(ctx: Context): ProviderContext | undefined {
   return oidc?.route && !pages.has(oidc.route) ? oidc : undefined;
 }
 
+/** Is it an endpoint of the provider's that no person sees? */
+export const isForPrograms = (ctx: unknown): boolean => programRoute(ctx as Context) !== undefined;
+
 export function dropAnswer(ctx: Context, cookiesBefore: string | string[] | undefined): void {
   ctx.body = null;
-  for (const header of ['set-cookie', 'location', 'www-authenticate', 'content-type', 'dpop-nonce']) ctx.remove(header);
+  for (const header of ['set-cookie', 'location', 'www-authenticate', 'content-type']) ctx.remove(header);
   if (cookiesBefore?.length) ctx.set('set-cookie', cookiesBefore);
 }
 
@@ -62,21 +66,33 @@ export async function lostAnswer(
   if (!program) {
     return onLost(ctx, { ...lost, restart: lost.restart ?? restartOf(ctx) });
   }
-  if (lost.reason !== 'replay') {
-    if (program.route === 'token') return refuseProgram(ctx, 400, ['invalid_grant', 'grant request is invalid']);
-    return refuseProgram(ctx, 401, ['invalid_token', 'token is no longer valid']);
-  }
-  if (program.params?.client_assertion) {
+  const { route } = program;
+  if (lost.reason === 'dpop') return refuseProof(ctx, route);
+  // RFC 7523, 3 (7).
+  if (lost.reason === 'assertion')
     return refuseProgram(ctx, 401, ['invalid_client', 'client assertion tokens must only be used once']);
-  }
-  return refuseProgram(ctx, 400, ['invalid_dpop_proof', 'DPoP proof JWT Replay detected']);
+  if (route === 'token') return refuseProgram(ctx, 400, ['invalid_grant', 'grant request is invalid']);
+  return refuseProgram(ctx, 401, ['invalid_token', 'token is no longer valid']);
+}
+
+/** RFC 9449, 4.3 (12): a proof serves once. 7.1: at the userinfo endpoint that is 401. */
+function refuseProof(ctx: Context, route: string): void {
+  const told = ['invalid_dpop_proof', 'DPoP proof JWT Replay detected'] as const;
+  if (route === 'userinfo') ctx.set('www-authenticate', `DPoP error="${told[0]}", error_description="${told[1]}"`);
+  refuseProgram(ctx, route === 'userinfo' ? 401 : 400, told);
 }
 
 function restartOf(ctx: Context): string | undefined {
   const oidc = ctx.oidc as ProviderContext | undefined;
-  const params = oidc?.params?.toPlainObject?.();
-  if (params && (oidc?.route === 'authorization' || oidc?.route === 'resume')) return restartUrl(params);
+  const interaction = oidc?.entities?.Interaction;
+  if (oidc?.route === 'resume' && interaction && isLoose(interaction))
+    return restartUrl(oidc.params?.toPlainObject?.() ?? {});
   return ctx.method === 'GET' ? ctx.originalUrl : undefined;
+}
+
+/** Can the request be told in plain parameters? One that was pushed (RFC 9126) or signed (RFC 9101) is good once, as it was. */
+export function isLoose({ parJti, trusted = [] }: { parJti?: string; trusted?: string[] }): boolean {
+  return parJti === undefined && trusted.length === 0;
 }
 
 /** The same authorization request afresh; no code of the former one was redeemed. */

@@ -8,9 +8,10 @@
  */
 import { sql, type Database, type Sql } from '../platform/database.ts';
 import {
-  consumedArtifacts,
+  consumedArtifact,
   continuedSession,
-  firstArtifacts,
+  endedSessions,
+  firstArtifact,
   removedArtifacts,
   savedArtifacts,
   standingProofs,
@@ -23,9 +24,16 @@ import {
   savedInteraction,
   type StoredInteraction,
 } from '../records/interactions.ts';
+import { logoutsOf, type Told } from '../records/logouts.ts';
 
-/** Why an answer was lost; `token` covers codes and refresh tokens, `request` a pushed authorization request. */
-export type LostReason = 'token' | 'request' | 'replay' | 'interaction' | 'session' | 'proof';
+/** What can be used once: a code, a pushed authorization request, a refresh token. */
+export type Consumable = 'code' | 'request' | 'refresh';
+
+/** What serves once, by an id of its own: a client's assertion, a DPoP proof. */
+export type Shown = 'assertion' | 'dpop';
+
+/** Why an answer was lost. */
+export type LostReason = Consumable | Shown | 'interaction' | 'session' | 'proof';
 
 export class Lost extends Error {
   readonly reason: LostReason;
@@ -37,22 +45,33 @@ export class Lost extends Error {
   }
 }
 
+interface Consumption {
+  id: Buffer;
+  what: Consumable;
+  grantHash?: Buffer;
+  /** What was consumed after this time may come again, so many times. */
+  again?: { since: Date; most: number };
+}
+
 interface Part {
   sql: Sql;
+  /** For a later part that reads what this one returns. */
+  name?: string;
   /** How many rows the part must give, and what was lost otherwise. */
   must?: { rows: number; or: LostReason };
 }
 
 export class Change {
   readonly #saved = new Map<string, Artifact>();
-  readonly #once = new Map<string, Artifact>();
+  readonly #once = new Map<string, { artifact: Artifact; what: Shown }>();
   readonly #continued = new Map<string, { session: Artifact; read: ReadSession }>();
-  readonly #consumed = new Map<string, { id: Buffer; request: boolean; grantHash?: Buffer }>();
+  readonly #consumed = new Map<string, Consumption>();
   readonly #removed = new Map<string, Buffer>();
+  readonly #ended = new Map<string, { id: Buffer; told: readonly Told[] }>();
   readonly #grants = new Map<string, Buffer>();
   readonly #interactions = new Map<string, { interaction: StoredInteraction; known: boolean }>();
   readonly #resumed = new Map<string, Buffer>();
-  readonly #also: Sql[] = [];
+  readonly #also: Part[] = [];
   readonly #proofs = new Map<string, number>();
 
   save(artifact: Artifact): void {
@@ -60,18 +79,22 @@ export class Change {
     this.#saved.set(key(artifact.id), artifact);
   }
 
-  saveOnce(artifact: Artifact): void {
-    this.#once.set(key(artifact.id), artifact);
+  saveOnce(artifact: Artifact, what: Shown): void {
+    this.#once.set(key(artifact.id), { artifact, what });
+  }
+
+  shows(what: Shown): boolean {
+    return [...this.#once.values()].some((shown) => shown.what === what);
   }
 
   /** The session stays one row through changes of its id: two requests at once leave one session, not two. */
   continueSession(session: Artifact, read: ReadSession): void {
-    this.#removed.delete(key(read.id));
+    this.#ended.delete(key(read.id));
     this.#continued.set(key(session.uidHash!), { session, read });
   }
 
-  consume(id: Buffer, options: { request: boolean; grantHash?: Buffer }): void {
-    this.#consumed.set(key(id), { id, ...options });
+  consume(consumption: Consumption): void {
+    this.#consumed.set(key(consumption.id), consumption);
   }
 
   remove(id: Buffer): void {
@@ -79,9 +102,11 @@ export class Change {
     this.#removed.set(key(id), id);
   }
 
-  endSession(id: Buffer, uidHash: Buffer): void {
-    this.#continued.delete(key(uidHash));
-    this.remove(id);
+  /** Its e-services are told. */
+  endSession(session: { id: Buffer; uidHash: Buffer; told: readonly Told[] }): void {
+    this.#continued.delete(key(session.uidHash));
+    this.#saved.delete(key(session.id));
+    this.#ended.set(key(session.id), session);
   }
 
   revokeGrant(grantHash: Buffer): void {
@@ -100,16 +125,16 @@ export class Change {
 
   /** Its row is of no more use: the outcome is taken up by the request that brought it, which proved it by itself. */
   endInteraction(uidHash: Buffer): void {
-    this.#also.push(removedInteraction(uidHash));
+    this.#also.push({ sql: removedInteraction(uidHash) });
   }
 
   resumeInteraction(uidHash: Buffer): void {
     this.#resumed.set(key(uidHash), uidHash);
   }
 
-  /** Another record's write in the same statement (an audit row, a first `sub`). */
-  also(fragment: Sql): void {
-    this.#also.push(fragment);
+  /** Another record's write in the same statement (an audit row, a first `sub`); with `must` it gives one row, or all is lost. */
+  also(fragment: Sql, must?: LostReason): void {
+    this.#also.push({ sql: fragment, ...(must && { must: { rows: 1, or: must } }) });
   }
 
   /** The answer is given only if the account still stands behind this proof. */
@@ -118,9 +143,9 @@ export class Change {
     this.#proofs.set(accountId, known === undefined ? epoch : Math.min(known, epoch));
   }
 
-  /** What to revoke when a code or token of this change turned out to be spent. */
-  grantsConsumed(): Buffer[] {
-    return [...this.#consumed.values()].flatMap((c) => c.grantHash ?? []);
+  /** What to revoke when a code of this change turned out to be spent. */
+  grantsOfCodes(): Buffer[] {
+    return [...this.#consumed.values()].flatMap(({ what, grantHash }) => (what === 'code' && grantHash) || []);
   }
 
   async write(db: Database, now: Date): Promise<void> {
@@ -141,22 +166,11 @@ export class Change {
 
   #parts(now: Date): Part[] {
     const parts: Part[] = [];
-    const consumed = [...this.#consumed.values()];
-    for (const [these, or] of [
-      [consumed.filter((c) => !c.request), 'token'],
-      [consumed.filter((c) => c.request), 'request'],
-    ] as const) {
-      if (these.length === 0) continue;
-      parts.push({
-        sql: consumedArtifacts(
-          these.map((c) => c.id),
-          now,
-        ),
-        must: { rows: these.length, or },
-      });
+    for (const { id, what, again } of this.#consumed.values()) {
+      parts.push({ sql: consumedArtifact(id, now, again), must: { rows: 1, or: what } });
     }
-    if (this.#once.size > 0) {
-      parts.push({ sql: firstArtifacts([...this.#once.values()], now), must: { rows: this.#once.size, or: 'replay' } });
+    for (const { artifact, what } of this.#once.values()) {
+      parts.push({ sql: firstArtifact(artifact, now), must: { rows: 1, or: what } });
     }
     for (const uidHash of this.#resumed.values()) {
       parts.push({ sql: removedInteraction(uidHash), must: { rows: 1, or: 'interaction' } });
@@ -169,10 +183,15 @@ export class Change {
       else parts.push({ sql: savedInteraction(interaction, now) });
     }
     if (this.#saved.size > 0) parts.push({ sql: savedArtifacts([...this.#saved.values()]) });
+    const ended = [...this.#ended.values()];
+    if (ended.length > 0) {
+      parts.push({ name: 'ended', sql: endedSessions(ended.map(({ id }) => id)) });
+      parts.push({ sql: logoutsOf(verbatim('ended'), ended[0]!.told, now) });
+    }
     if (this.#removed.size > 0 || this.#grants.size > 0) {
       parts.push({ sql: removedArtifacts([...this.#removed.values()], [...this.#grants.values()]) });
     }
-    parts.push(...this.#also.map((fragment) => ({ sql: fragment })));
+    parts.push(...this.#also);
     if (parts.length > 0 && this.#proofs.size > 0) {
       parts.push({ sql: standingProofs(this.#proofs), must: { rows: this.#proofs.size, or: 'proof' } });
     }
@@ -192,7 +211,7 @@ function compose(parts: readonly Part[]): Sql {
   let ctes: Sql | undefined;
   let verdict = sql`true`;
   parts.forEach((part, index) => {
-    const name = verbatim(`part_${index}`);
+    const name = verbatim(part.name ?? `part_${index}`);
     ctes = ctes ? sql`${ctes}, ${name} as (${part.sql})` : sql`${name} as (${part.sql})`;
     if (part.must) {
       const { rows, or } = part.must;

@@ -18,8 +18,16 @@ export const CLAIMS = {
   legacy: ['legacy_id'],
 };
 
+/** What these scopes give. */
+export function claimsOf(scopes: readonly string[]): Set<string> {
+  const offered: Readonly<Record<string, readonly string[]>> = CLAIMS;
+  return new Set(scopes.flatMap((scope) => offered[scope] ?? []));
+}
+
 /** How sure a sign-in by password alone is (OpenID Connect Core 1.0, 2: `acr`). */
 export const PASSWORD_ACR = 'urn:tunnus:password';
+/** How sure a sign-in here can be. */
+export const ACR_VALUES: readonly string[] = [PASSWORD_ACR];
 
 export const SCOPES = ['openid', 'offline_access'];
 
@@ -70,11 +78,11 @@ export function residents({ database, clock }: { database: Queryable; clock: () 
       if (!resident || resident.lockedAt) return undefined;
       return {
         accountId: id,
-        async claims(_use: string, scope: string): Promise<AccountClaims> {
+        async claims(_use: string, scope: string, picked: object): Promise<AccountClaims> {
           const client =
             ctx?.oidc?.client ?? (token?.clientId ? await ctx?.oidc.provider.Client.find(token.clientId) : undefined);
           const source = legacySource(client);
-          const wantsOldId = source && scope.split(' ').includes('legacy');
+          const wantsOldId = source && (scope.split(' ').includes('legacy') || 'legacy_id' in picked);
           const tie = wantsOldId ? await legacyId(database, id, source) : undefined;
           return { sub: id, ...profile(resident), ...(tie && 'id' in tie ? { legacy_id: tie.id } : {}) };
         },

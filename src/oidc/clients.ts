@@ -6,8 +6,10 @@
  */
 import { errors, type Client, type ClientMetadata, type Provider } from 'oidc-provider';
 import type { ClientConfig, Config, Fault } from '../config.ts';
-import { OWN_CLIENT_ID } from '../config/clients.ts';
-import { sameSecret } from '../platform/secrets.ts';
+import { SCOPES } from '../config/client-keys.ts';
+import { OWN_CLIENT_ID } from '../config/client-rules.ts';
+import type { Told } from '../records/logouts.ts';
+import { sectorOfList } from '../records/subjects.ts';
 
 /**
  * What the library keeps for us on its client, under these names (`client['sector']`).
@@ -16,6 +18,9 @@ import { sameSecret } from '../platform/secrets.ts';
 export const OWN_CLIENT_METADATA = [
   'sector',
   'subject_type_own',
+  'resources',
+  'api_scopes',
+  'profile',
   'legacy_source',
   'require_pkce',
   'consent',
@@ -43,6 +48,10 @@ export function accountClient(issuer: string): ClientConfig {
     grant_types: [],
     response_types: ['none'],
     scope: 'openid',
+    resources: [],
+    require_signed_request_object: false,
+    require_pushed_authorization_requests: false,
+    dpop_bound_access_tokens: false,
     backchannel_logout_session_required: false,
     require_auth_time: false,
     subject_type: 'public',
@@ -57,7 +66,7 @@ export function accountClient(issuer: string): ClientConfig {
  * `subject_type: legacy` share their user list: two lists on one host may use the same id for two people.
  */
 export function sectorOf(client: ClientConfig): string {
-  if (client.subject_type === 'legacy') return `legacy:${client.legacy_source}`;
+  if (client.subject_type === 'legacy') return sectorOfList(client.legacy_source!);
   if (client.sector_identifier_uri) return new URL(client.sector_identifier_uri).host;
   const [first] = client.redirect_uris;
   const url = first === undefined ? undefined : new URL(first);
@@ -69,6 +78,27 @@ export function sectorOf(client: ClientConfig): string {
 /** The same of the library's client. */
 export function sectorOfClient(client: Client): string {
   return client['sector'] as string;
+}
+
+/** Where scripts of public web clients run: the sites that they are sent back to. */
+export function browserOrigins(
+  clients: readonly Partial<Pick<ClientConfig, 'application_type' | 'redirect_uris' | 'token_endpoint_auth_method'>>[],
+): ReadonlySet<string> {
+  const inBrowser = clients.filter(
+    (client) => client.token_endpoint_auth_method === 'none' && client.application_type === 'web',
+  );
+  return new Set(inBrowser.flatMap(({ redirect_uris: uris = [] }) => uris.map((uri) => new URL(uri).origin)));
+}
+
+/** The e-services with a back channel, as records/logouts.ts knows them. */
+export function toldOf(clients: readonly ClientConfig[]): Told[] {
+  return clients
+    .filter((client) => client.backchannel_logout_uri !== undefined)
+    .map((client) => ({
+      clientId: client.client_id,
+      ...(client.subject_type === 'public' ? {} : { sector: sectorOf(client) }),
+      onExpiry: client.logout_on_expiry,
+    }));
 }
 
 export function libraryMetadata(
@@ -85,6 +115,7 @@ export function libraryMetadata(
   } = client;
   const { initiate_login_uri: _ours, sector_identifier_uri: _sector, ...metadata } = same;
   const sector = sectorOf(client);
+  const scopes = client.scope.split(' ').filter(Boolean);
   // A copy without what is undefined: the library sorts and fills the lists that it is given.
   return JSON.parse(
     JSON.stringify({
@@ -92,7 +123,11 @@ export function libraryMetadata(
       client_name: names[languages[0] ?? 'fi'],
       client_secret: secrets?.[0],
       client_secrets: secrets,
+      // The library's own check knows the scopes of residents only; those of APIs are resources.ts's.
+      scope: scopes.filter((name) => SCOPES.includes(name)).join(' ') || undefined,
+      api_scopes: scopes.filter((name) => !SCOPES.includes(name)),
       id_token_signed_response_alg: client.id_token_signed_response_alg ?? keys.algorithms[0],
+      introspection_signed_response_alg: client.introspection_signed_response_alg ?? keys.algorithms[0],
       subject_type: subjectType === 'public' ? 'public' : 'pairwise',
       subject_type_own: subjectType,
       sector,
@@ -123,19 +158,4 @@ export async function validateClients(
     }
   }
   return faults;
-}
-
-/** Is it one of the client's secrets? Takes the same time for each. */
-export function acceptsSecret(
-  { client_secret: secrets = [] }: Pick<ClientConfig, 'client_secret'>,
-  presented: string,
-): boolean {
-  return secrets.map((secret) => sameSecret(secret, presented)).includes(true);
-}
-
-/** While a secret is being changed both are valid: the library itself knows one. To be called for each new Provider. */
-export function acceptEverySecret(provider: Provider): void {
-  provider.Client.prototype.compareClientSecret = function compare(this: Client, presented: string) {
-    return acceptsSecret({ client_secret: this['client_secrets'] as string[] | undefined }, presented);
-  };
 }

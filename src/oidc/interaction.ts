@@ -9,7 +9,7 @@ import type { Context } from 'koa';
 import { artifactId, sessionUidHash } from '../records/artifacts.ts';
 import { addedFacts, findInteraction, interactionHash, type StoredInteraction } from '../records/interactions.ts';
 import { makeAdapter, type AdapterDeps } from './adapter.ts';
-import { restartUrl } from './answers.ts';
+import { isLoose, restartUrl } from './answers.ts';
 import { readKept, writeKept, type InteractionPayload } from './sign-in-cookies.ts';
 import { current, type UnitOfWork } from './unit-of-work.ts';
 
@@ -119,7 +119,7 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
       },
       persisted: kept.row,
     };
-    unitOf(ctx).restart = restartUrl(payload.params);
+    unitOf(ctx).restart = beginning(payload).restart;
     return signIn;
   }
 
@@ -149,7 +149,8 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
     const { login } = whole;
     if (login && session && session.accountId !== login.accountId) {
       if (!replaceSession) throw new Error('another person is signed in in this browser: ask first');
-      unit.change.endSession(artifactId('Session', session.id), sessionUidHash(session.uid));
+      const ids = { id: artifactId('Session', session.id), uidHash: sessionUidHash(session.uid) };
+      unit.change.endSession({ ...ids, told: deps.told() });
       ctx.cookies.set(deps.sessionCookie.name, null, { path: '/', signed: deps.sessionCookie.signed });
       delete payload.session;
     }
@@ -168,7 +169,8 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
       unit.change.stand(login.accountId, login.epoch);
     }
 
-    const note = { exp: payload.exp, params: payload.params, prompt: payload.prompt };
+    const { exp, params, prompt, parJti, trusted } = payload;
+    const note = { exp, params, prompt, parJti, trusted };
     writeKept(deps, ctx, {
       uid: signIn.uid,
       clientId: signIn.clientId,
@@ -183,11 +185,9 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
   return { open, keep, keepAddress, finish };
 }
 
-function beginning(payload: InteractionPayload | undefined): {
-  params?: InteractionPayload['params'];
-  restart?: string;
-} {
-  return payload ? { params: payload.params, restart: restartUrl(payload.params) } : {};
+function beginning(payload: InteractionPayload | undefined): Pick<SignInPast, 'params' | 'restart'> {
+  if (!payload) return {};
+  return { params: payload.params, restart: isLoose(payload) ? restartUrl(payload.params) : undefined };
 }
 
 function payloadOf(signIn: SignInUnderWay): InteractionPayload {

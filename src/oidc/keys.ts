@@ -10,17 +10,26 @@ import { promisify } from 'node:util';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 import type { Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
+import { auditRow } from '../records/audit.ts';
 import {
   changeKeys,
   keysChannel,
   keyState,
   publishedKeys,
+  signingKeySeals,
   type KeyState,
   type SigningKey,
 } from '../records/signing-keys.ts';
 
-const purpose = 'signing-key';
-const day = 24 * 60 * 60 * 1000;
+const { purpose } = signingKeySeals;
+const hour = 60 * 60 * 1000;
+const day = 24 * hour;
+
+/**
+ * How long e-services may keep the published keys, in milliseconds: a new one signs only after that, but at the very first
+ * start. Rotation is a day at least, and half of it is the lead.
+ */
+export const JWKS_CACHE = hour;
 
 export type Algorithm = 'RS256' | 'ES256';
 
@@ -34,13 +43,20 @@ export interface KeysDeps {
   keepFor: number;
 }
 
-export type ListedKey = Pick<SigningKey, 'kid' | 'alg' | 'activeAt' | 'retiresAt' | 'removedAt'> & { state: KeyState };
+export type ListedKey = Pick<SigningKey, 'kid' | 'alg' | 'activeAt' | 'retiresAt' | 'removedAt'> & {
+  state: KeyState;
+  /** Which of the secrets sealed its private half, 0 the first, undefined none of them; null where that half is gone. */
+  secret: number | null | undefined;
+};
 
 export interface Keys {
   /** Makes what is missing or due (also at the very first start); safe to call on every node at any time. */
   rotate(now: Date): Promise<boolean>;
-  /** New keys before their time, when the present ones may be known to others: they sign after a day. */
-  replace(now: Date): Promise<void>;
+  /**
+   * New keys before their time. They sign after a day; or at once, with every older key withdrawn, when one may be known to
+   * others: whoever has it could sign as this service as long as it is published.
+   */
+  replace(options: { actor: string; withdraw: boolean }, now: Date): Promise<void>;
   list(now: Date): Promise<ListedKey[]>;
   /** For the library's `jwks`: whole keys, those that sign first. */
   jwks(now: Date): Promise<{ keys: JWK[] }>;
@@ -61,9 +77,11 @@ export function makeKeys(deps: KeysDeps): Keys {
 
   /** The time from which a new key of this algorithm is to sign; nothing when none is due. */
   function dueFrom(standing: readonly SigningKey[], alg: string, now: Date): Date | undefined {
-    const last = standing.filter((key) => key.alg === alg).at(-1);
-    if (!last || last.retiresAt <= now) return now;
-    return last.retiresAt.getTime() - lead <= now.getTime() ? last.retiresAt : undefined;
+    const last = standing.filter((key) => key.alg === alg && key.privateJwk !== null).at(-1);
+    if (!last) return now;
+    if (last.retiresAt.getTime() - lead > now.getTime()) return undefined;
+    // Late: the last one goes on signing until e-services know the new one.
+    return new Date(Math.max(last.retiresAt.getTime(), now.getTime() + JWKS_CACHE));
   }
 
   async function make(alg: Algorithm, activeAt: Date, now: Date): Promise<SigningKey> {
@@ -91,19 +109,21 @@ export function makeKeys(deps: KeysDeps): Keys {
       if (activeAt) made.push(await make(alg, activeAt, now));
     }
     // Another node may have been quicker while these were made: what is no longer due is thrown away.
-    return changeKeys(deps.db, now, (current) => made.filter((key) => dueFrom(current, key.alg, now)));
+    return changeKeys(deps.db, now, (current) => ({ add: made.filter((key) => dueFrom(current, key.alg, now)) }));
   }
 
-  async function replace(now: Date): Promise<void> {
-    const activeAt = new Date(now.getTime() + Math.min(day, lead));
-    const made = await Promise.all(deps.algorithms.map((alg) => make(alg, activeAt, now)));
-    await changeKeys(deps.db, now, () => made);
+  async function replace({ actor, withdraw }: { actor: string; withdraw: boolean }, now: Date): Promise<void> {
+    const activeAt = withdraw ? now : new Date(now.getTime() + Math.min(day, lead));
+    const add = await Promise.all(deps.algorithms.map((alg) => make(alg, activeAt, now)));
+    const audit = auditRow({ kind: 'keys_replaced', actor, detail: { withdrawn: withdraw } }, now);
+    await changeKeys(deps.db, now, () => ({ add, withdraw, audit }));
   }
 
   async function list(now: Date): Promise<ListedKey[]> {
     return (await publishedKeys(deps.db, now)).map((key) => {
-      const { kid, alg, activeAt, retiresAt, removedAt } = key;
-      return { kid, alg, state: keyState(key, now), activeAt, retiresAt, removedAt };
+      const { kid, alg, activeAt, retiresAt, removedAt, privateJwk } = key;
+      const secret = privateJwk === null ? null : deps.sealer.sealedWith(privateJwk, purpose);
+      return { kid, alg, state: keyState(key, now), activeAt, retiresAt, removedAt, secret };
     });
   }
 
@@ -128,7 +148,14 @@ export function makeKeys(deps: KeysDeps): Keys {
     return times.sort((a, b) => a.getTime() - b.getTime())[0];
   }
 
-  return { rotate, replace, list, jwks, changesAt, watch: (onChange) => deps.db.listen(keysChannel, onChange) };
+  return {
+    rotate,
+    replace,
+    list,
+    jwks,
+    changesAt,
+    watch: (onChange) => deps.db.listen(keysChannel, onChange),
+  };
 }
 
 function wholeKey(key: SigningKey, sealer: Sealer): JWK {

@@ -12,7 +12,10 @@ export interface OwnSession {
   /** The account that is signed in on this browser. */
   current(ctx: Context): Promise<Account | undefined>;
   account(id: string): Promise<Account | undefined>;
-  /** Gives this browser's session a new id and the account's new epoch; what e-services got under the old one has ended. */
+  /**
+   * Gives this browser's session a new id and the account's new epoch. The tokens that e-services got under the old one have
+   * ended, their own sessions have not: they keep their `sid`, to be told when this session ends.
+   */
   carryOn(ctx: Context, proof: { accountId: string; epoch: number }): Promise<void>;
 }
 
@@ -48,7 +51,7 @@ export function ownSession(deps: OwnSessionDeps): OwnSession {
       unit.rememberProof(accountId, epoch);
       const id = randomToken();
       const { exp } = session;
-      await sessions.upsert(id, { ...session, jti: id, authorizations: {} });
+      await sessions.upsert(id, { ...session, jti: id });
       ctx.cookies.set(deps.cookieName, id, {
         path: '/',
         signed: true,

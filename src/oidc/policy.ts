@@ -3,6 +3,7 @@
  * step. Steps never lead to one another; each returns here.
  */
 import { errors, interactionPolicy, type Client, type KoaContextWithOIDC } from 'oidc-provider';
+import { ACR_VALUES } from './claims.ts';
 
 const { base, Check, Prompt } = interactionPolicy;
 
@@ -15,12 +16,34 @@ export interface PolicyQuestions {
 
 export function signInPolicy(questions: PolicyQuestions): interactionPolicy.DefaultPolicy {
   const policy = base();
-  policy.get('login')!.checks.add(
+  const login = policy.get('login')!;
+  login.checks.add(
     new Check('id_token_hint_kept', 'the hint names somebody else', 'login_required', async (ctx) => {
-      if (!(await hintNamesAnother(ctx, questions))) return Check.NO_NEED_TO_PROMPT;
-      throw new errors.LoginRequired('the End-User that id_token_hint names did not sign in');
+      if (!(await namesAnother(ctx, questions))) return Check.NO_NEED_TO_PROMPT;
+      throw new errors.LoginRequired('the End-User that the request names did not sign in');
     }),
   );
+  login.checks.add(
+    new Check('acr_unmet', 'no sign-in can be as sure as the request asks', 'login_required', (ctx) => {
+      if (acrCanBeMet(ctx)) return Check.NO_NEED_TO_PROMPT;
+      throw new errors.UnmetAuthenticationRequirements('none of the essential acr values can be met');
+    }),
+  );
+  login.checks.add(
+    new Check('scope_unknown', 'the request names no scope that there is', 'login_required', (ctx) => {
+      if (asksForSomething(ctx)) return Check.NO_NEED_TO_PROMPT;
+      throw new errors.InvalidScope('the request names no scope that there is', '');
+    }),
+  );
+  // The sign-in page asks for the address anyway: that is the choice of an account.
+  login.checks.add(
+    new Check('account_selection', 'the resident chooses the account', 'account_selection_required', ({ oidc }) =>
+      oidc.prompts.has('select_account') && !oidc.result?.login ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT,
+    ),
+  );
+  const selectAccount = new Prompt({ name: 'select_account', requestable: true });
+  selectAccount.checks.remove('select_account_prompt');
+  policy.add(selectAccount);
   const inDoubt = new Prompt(
     { name: 'in_doubt', requestable: false },
     new Check('tie_in_doubt', 'the tie to the old user list is in doubt', 'access_denied', async (ctx) =>
@@ -28,45 +51,62 @@ export function signInPolicy(questions: PolicyQuestions): interactionPolicy.Defa
     ),
   );
   policy.add(inDoubt, 1);
+  const { checks } = policy.get('consent')!;
+  checks.remove('native_client_prompt');
+  checks.add(
+    new Check('app_unsure', 'another app may have taken this address', 'interaction_required', (ctx) =>
+      appIsUnsure(ctx) ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT,
+    ),
+  );
   return policy;
 }
 
 /**
- * OpenID Connect Core 1.0, 3.1.2.1: another than the one named is an error. The library asks only before the sign-in; the
- * hint that it verified then stands in the parameters.
+ * RFC 8252, 8.6: nobody is sent to an app without having done a thing, since another app may have taken its scheme or port.
+ * An https address was claimed by the app itself. The library asks at every sign-in of an app, whatever its address.
  */
-async function hintNamesAnother(ctx: KoaContextWithOIDC, { subFor }: PolicyQuestions): Promise<boolean> {
-  const { params, session, client, result } = ctx.oidc;
+function appIsUnsure({ oidc }: KoaContextWithOIDC): boolean {
+  const { client, params, result } = oidc;
+  const claimed = String(params?.['redirect_uri']).startsWith('https:');
+  return client?.applicationType === 'native' && !claimed && !result?.login && !result?.consent;
+}
+
+/** RFC 6749, 3.3. The library would let the resident sign in first, and then call it access_denied. */
+function asksForSomething({ oidc }: KoaContextWithOIDC): boolean {
+  const apis = Object.values(oidc.resourceServers ?? {});
+  return (
+    oidc.requestParamOIDCScopes.size > 0 ||
+    [...oidc.requestParamScopes].some((scope) => apis.some((api) => api.scopes.has(scope)))
+  );
+}
+
+/**
+ * OpenID Connect Core 1.0, 5.5.1.1: an essential `acr` that the sign-in does not reach fails; the library would ask again and
+ * again. Known before the resident does anything where no sign-in here reaches it.
+ */
+function acrCanBeMet({ oidc }: KoaContextWithOIDC): boolean {
+  const { essential, value, values } = oidc.claims.id_token?.acr ?? {};
+  const wanted = (values ?? (value === undefined ? [] : [value])) as unknown[];
+  if (!essential || !wanted.length) return true;
+  const reachable = oidc.result?.login ? [oidc.acr] : ACR_VALUES;
+  return wanted.some((acr) => reachable.includes(acr as string));
+}
+
+/**
+ * OpenID Connect Core 1.0, 3.1.2.1 and 5.5.1: another than the one named (by `id_token_hint`, or `sub` in `claims`) is an error.
+ * The library asks only before the sign-in; the hint that it verified then stands in the parameters.
+ */
+async function namesAnother(ctx: KoaContextWithOIDC, { subFor }: PolicyQuestions): Promise<boolean> {
+  const { params, session, client, result, claims } = ctx.oidc;
+  if (!result?.login || !session?.accountId) return false;
   const hint = params?.['id_token_hint'];
-  if (!result?.login || typeof hint !== 'string' || !session?.accountId) return false;
-  const payload = JSON.parse(Buffer.from(hint.split('.')[1]!, 'base64url').toString()) as { sub?: string };
-  return payload.sub !== (await subFor(session.accountId, client!));
+  const payload = typeof hint === 'string' ? Buffer.from(hint.split('.')[1]!, 'base64url').toString() : '{}';
+  const named = [(JSON.parse(payload) as { sub?: string }).sub, claims.id_token?.sub?.value];
+  const wanted = named.filter((sub) => sub !== undefined);
+  if (!wanted.length) return false;
+  const sub = await subFor(session.accountId, client!);
+  return wanted.some((other) => other !== sub);
 }
 
 /** Where each prompt has its page, below `/sign-in/<uid>`. */
 export const PROMPT_PAGE: Readonly<Record<string, string>> = { login: '', in_doubt: '/in-doubt', consent: '/consent' };
-
-/**
- * The grant of this sign-in. An e-service of the city's own (`consent: skip`) is given what it asks for and is registered for;
- * any other gets only what the resident agreed to.
- */
-export async function loadExistingGrant(ctx: KoaContextWithOIDC) {
-  const { oidc } = ctx;
-  const client = oidc.client!;
-  const grantId = oidc.result?.consent?.grantId ?? oidc.session!.grantIdFor(client.clientId);
-  const known = grantId ? await oidc.provider.Grant.find(grantId) : undefined;
-  const mayReuse = known?.accountId === oidc.account!.accountId && known.clientId === client.clientId;
-  if (client['consent'] === 'ask') return mayReuse ? known : undefined;
-
-  const grant =
-    mayReuse && known
-      ? known
-      : new oidc.provider.Grant({ clientId: client.clientId, accountId: oidc.account!.accountId });
-  const granted = new Set(grant.getOIDCScope().split(' '));
-  const missing = [...oidc.requestParamOIDCScopes].filter((scope) => !granted.has(scope));
-  if (missing.length || grant !== known) {
-    if (missing.length) grant.addOIDCScope(missing.join(' '));
-    await grant.save();
-  }
-  return grant;
-}

@@ -3,18 +3,43 @@
  * Requests under way finish on the old one (a new Provider costs less than a millisecond).
  */
 import type { Middleware, ParameterizedContext } from 'koa';
-import compose from 'koa-compose';
-import Provider, { type AdapterFactory, type Configuration, type JWKS, type KoaContextWithOIDC } from 'oidc-provider';
+import mount from 'koa-mount';
+import Provider, {
+  errors,
+  type AdapterFactory,
+  type Configuration,
+  type JWKS,
+  type KoaContextWithOIDC,
+} from 'oidc-provider';
 import type { Config } from '../config.ts';
 import type { Queryable } from '../platform/database.ts';
 import type { Log } from '../platform/telemetry.ts';
 import { auditRow } from '../records/audit.ts';
-import { CLAIMS, PASSWORD_ACR, residents, SCOPES } from './claims.ts';
-import { acceptEverySecret, CLIENT_OPTIONS } from './clients.ts';
-import { loadExistingGrant, PROMPT_PAGE, signInPolicy } from './policy.ts';
+import type { Told } from '../records/logouts.ts';
+import { isForPrograms } from './answers.ts';
+import { PATIENCE } from './back-channel.ts';
+import { ACR_VALUES, CLAIMS, residents, SCOPES } from './claims.ts';
+import { onlyRegisteredClaims } from './claims-parameter.ts';
+import { CLIENT_JWA, clientAssertion, requestObject } from './client-jwts.ts';
+import { proveClients } from './client-secrets.ts';
+import { browserOrigins, CLIENT_OPTIONS } from './clients.ts';
+import { fapi, requireNonce } from './fapi.ts';
+import { grantsOf } from './grants.ts';
+import { PROMPT_PAGE, signInPolicy } from './policy.ts';
+import { programAnswers } from './program-answers.ts';
+import { published } from './published.ts';
+import { refreshTokens, tellOfReuse } from './refresh.ts';
+import { mayLookUp, resourceIndicators, tellOfSignIn } from './resources.ts';
 import { signingHere } from './signing.ts';
 import { current } from './unit-of-work.ts';
-import { alwaysNameTheSession, logoutSource, signOutFlow, type SignOutPages } from './sign-out.ts';
+import {
+  alwaysNameTheSession,
+  logoutSource,
+  noteAnswered,
+  queueLogouts,
+  signOutFlow,
+  type SignOutPages,
+} from './sign-out.ts';
 
 export interface ProviderPages extends SignOutPages {
   /** An error that cannot be told to the e-service. */
@@ -35,6 +60,11 @@ export interface ProviderError {
   route?: string;
   /** The sign-in or sign-out that the request belongs to is gone. */
   lost: boolean;
+  /** Its OAuth code. */
+  error?: string;
+  /** As asked for; it need not be registered. */
+  clientId?: string;
+  uiLocales?: string;
 }
 
 export interface ProviderParts {
@@ -43,13 +73,17 @@ export interface ProviderParts {
   clock: () => Date;
   log: Log;
   cookieKeys: string[];
+  /** 32 bytes, the same on all nodes. */
+  dpopSecret: Buffer;
   adapter: AdapterFactory;
+  told: () => readonly Told[];
+  browserOrigins: () => ReadonlySet<string>;
   pages: ProviderPages;
 }
 
 const SECOND = 1000;
-/** How long an e-service may take to answer, in milliseconds. */
-const PATIENCE = 3000;
+/** Of a token for the userinfo endpoint, in seconds. */
+const ACCESS_TOKEN_TTL = 600;
 /** How long a sign-in page may stay open, in seconds. */
 export const INTERACTION_TTL = 3600;
 
@@ -76,6 +110,7 @@ type People = ReturnType<typeof residents>;
 function configuration(parts: ProviderParts, people: People, jwks: JWKS): Configuration {
   const { config, clock } = parts;
   const secure = config.issuer.startsWith('https:');
+  const { ttl: refreshTtl, ...refreshRule } = refreshTokens(config.session.absolute / SECOND);
   const cookie = { httpOnly: true, sameSite: 'lax', secure, signed: true, overwrite: true } as const;
   return {
     adapter: parts.adapter,
@@ -85,10 +120,10 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     subjectTypes: ['public', 'pairwise'],
     scopes: SCOPES,
     claims: CLAIMS,
-    acrValues: [PASSWORD_ACR],
+    acrValues: [...ACR_VALUES],
     responseTypes: ['code', 'none'],
     ...CLIENT_OPTIONS,
-    loadExistingGrant,
+    loadExistingGrant: grantsOf(parts),
     interactions: {
       policy: signInPolicy(people),
       url: (_ctx, interaction) => `/sign-in/${interaction.uid}${PROMPT_PAGE[interaction.prompt.name] ?? ''}`,
@@ -99,46 +134,57 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       long: { ...cookie, path: '/' },
       short: cookie,
     },
+    assertJwtClientAuthClaimsAndHeader: clientAssertion,
     pkce: { required: (_ctx, client) => client['require_pkce'] !== false },
-    // An e-service registered for refresh_token gets one with every code…
-    issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
-    // …which without offline_access ends with the session.
-    expiresWithSession: async (_ctx, token) => !token.scopes.has('offline_access'),
-    // RFC 9700, 2.2.2: public clients' refresh tokens are rotated; a confidential client's is bound to its authentication.
-    rotateRefreshToken: (ctx) => ctx.oidc.client?.clientAuthMethod === 'none',
-    enabledJWA: { idTokenSigningAlgValues: [...config.keys.algorithms] },
+    ...refreshRule,
+    enabledJWA: {
+      ...CLIENT_JWA,
+      idTokenSigningAlgValues: [...config.keys.algorithms],
+      userinfoSigningAlgValues: [...config.keys.algorithms],
+      introspectionSigningAlgValues: [...config.keys.algorithms],
+    },
+    formats: { customizers: { jwt: tellOfSignIn } },
     features: {
       devInteractions: { enabled: false },
-      // There is one resource server, userinfo; the library's default prints a warning for each stranger's `resource`.
-      resourceIndicators: { enabled: false },
-      userinfo: { enabled: true },
-      revocation: { enabled: true },
-      introspection: {
-        enabled: true,
-        // RFC 7662, 2.1: nobody fishes for other e-services' tokens.
-        allowedPolicy: (_ctx, client, token) =>
-          client.clientAuthMethod !== 'none' && 'clientId' in token && token.clientId === client.clientId,
-      },
-      pushedAuthorizationRequests: { enabled: true },
       externalSigningSupport: { enabled: true, ack: 'experimental-01' },
+      clientCredentials: { enabled: true },
+      resourceIndicators: resourceIndicators(config),
+      // A nonce is offered, not asked for: each proof serves once anyway, and a client whose clock is wrong gets one.
+      dPoP: { enabled: true, nonceSecret: parts.dpopSecret, requireNonce },
+      requestObjects: { enabled: true, assertJwtClaimsAndHeader: requestObject },
+      fapi,
+      userinfo: { enabled: true },
+      jwtUserinfo: { enabled: true },
+      revocation: {
+        enabled: true,
+        // RFC 7009, 2.1: also a public client is told that the token is not its own.
+        allowedPolicy: (_ctx, client, token) => {
+          if (token.clientId === client.clientId) return true;
+          throw new errors.InvalidRequest('the token was issued to another client');
+        },
+      },
+      introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => mayLookUp(config, client, token) },
+      jwtIntrospection: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true },
       backchannelLogout: { enabled: true },
-      // By `claims` an e-service would get past the scopes that it is registered for.
-      claimsParameter: { enabled: false },
+      claimsParameter: { enabled: true, assertClaimsParameter: onlyRegisteredClaims },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource,
+        // Sign-outs do not lead there (signOutFlow); whoever opens its address does.
         postLogoutSuccessSource: (ctx) => ctx.redirect('/signed-out'),
       },
     },
     discovery: { account_management_uri: `${config.issuer}/account`, ui_locales_supported: [...config.languages] },
     ttl: {
-      AccessToken: 600,
+      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? ACCESS_TOKEN_TTL,
+      ClientCredentials: (_ctx, token) => token.resourceServer!.accessTokenTTL!,
       AuthorizationCode: 60,
       IdToken: 3600,
       Interaction: INTERACTION_TTL,
       PushedAuthorizationRequest: 60,
       Grant: config.session.absolute / SECOND,
-      RefreshToken: config.session.absolute / SECOND,
+      RefreshToken: refreshTtl,
       // The library's lifetimes slide; this one ends at the absolute limit whatever happens.
       Session: (_ctx, session) => {
         const absolute = config.session.absolute / SECOND;
@@ -147,15 +193,28 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       },
     },
     clientBasedCORS: (_ctx, origin, client) =>
-      client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => originOf(uri) === origin),
-    renderError: (ctx, _out, error) =>
-      parts.pages.problem(ctx, {
+      browserOrigins([client.metadata() as Parameters<typeof browserOrigins>[0][number]]).has(origin),
+    renderError(ctx, out, error) {
+      // The library would show a page to whoever says Accept: text/html, also at the token endpoint.
+      if (isForPrograms(ctx)) return void (ctx.body = out);
+      const { client, params, route } = ctx.oidc ?? {};
+      // Of an e-service that was taken out: who wants to sign out is asked, without its name.
+      if (route === 'end_session' && error.name === 'InvalidClient') return seeOther(ctx, '/session/end');
+      const given = (name: string): string | undefined => {
+        const value = params?.[name];
+        return typeof value === 'string' ? value : undefined;
+      };
+      return parts.pages.problem(ctx, {
         status: ctx.status,
-        route: ctx.oidc?.route,
+        route,
         lost: error.name === 'SessionNotFound',
-      }),
-    // The targets (jwks_uri, back-channel logout) stand in the operator's own files: they may well be on a private network,
-    // which the library's own fetch refuses. Redirects are not followed, and nobody waits long.
+        error: out.error,
+        clientId: client?.clientId ?? given('client_id'),
+        uiLocales: given('ui_locales'),
+      });
+    },
+    // The targets (jwks_uri) stand in the operator's own files: they may well be on a private network, which
+    // the library's own fetch refuses. Redirects are not followed, and nobody waits long.
     fetch: (url, options) =>
       fetch(url, {
         ...options,
@@ -167,7 +226,10 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
   };
 }
 
-const originOf = (uri: string): string | undefined => (URL.canParse(uri) ? new URL(uri).origin : undefined);
+function seeOther(ctx: KoaContextWithOIDC, to: string): void {
+  ctx.redirect(to);
+  ctx.status = 303;
+}
 
 /** The library's own page for `response_mode=form_post` is English, with an inline script and without any policy. */
 function providerWithOwnPages(pages: ProviderPages): typeof Provider {
@@ -187,8 +249,12 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
   const OwnProvider = providerWithOwnPages(parts.pages);
   const build = (keys: JWKS): { provider: Provider; middleware: Middleware } => {
     const provider = new OwnProvider(parts.config.issuer, configuration(parts, people, keys));
-    acceptEverySecret(provider);
+    provider.use(programAnswers as never);
+    proveClients(provider, parts);
     alwaysNameTheSession(provider);
+    queueLogouts(provider, parts);
+    noteAnswered(provider);
+    tellOfReuse(provider, parts);
     provider.proxy = parts.config.listen.proxies > 0;
     for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {
       provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {
@@ -204,13 +270,8 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
       const ended = { accountId: session?.accountId, clientId: client?.clientId, place: ctx.ip };
       current()?.also(auditRow({ kind: 'signed_out', ...ended }, parts.clock()));
     });
-    return {
-      provider,
-      middleware: signOutFlow(compose(provider.middleware) as Middleware, {
-        pages: parts.pages,
-        subFor: people.subFor,
-      }),
-    };
+    const mounted = published(mount(provider as never) as Middleware, parts.browserOrigins);
+    return { provider, middleware: signOutFlow(mounted, { pages: parts.pages, subFor: people.subFor }) };
   };
   let live = build(jwks);
   return {

@@ -1,10 +1,11 @@
 /**
- * Owns which e-services are registered now: the set from the files, swapped whole on a reload, and the tombstones of those
- * taken out since the start, which answer for their tokens until those are dead.
+ * Owns which e-services are registered now: the set from the files, swapped whole on a reload. One taken out needs no
+ * tombstone: what it was given is not found any more (adapter.ts).
  */
 import { readClients, type ClientConfig, type Config, type Fault } from '../config.ts';
+import type { Told } from '../records/logouts.ts';
 import type { Payload } from './adapter.ts';
-import { accountClient, libraryMetadata, validateClients } from './clients.ts';
+import { accountClient, browserOrigins, libraryMetadata, toldOf, validateClients } from './clients.ts';
 import type Provider from 'oidc-provider';
 
 export interface RegisteredClients {
@@ -12,6 +13,10 @@ export interface RegisteredClients {
   client: (id: string | undefined) => ClientConfig | undefined;
   /** For the adapter. */
   metadata: (id: string) => Payload | undefined;
+  /** Those that have a back channel. */
+  told: () => readonly Told[];
+  /** Where their scripts run. */
+  browserOrigins: () => ReadonlySet<string>;
   /** What the library has against the present set. */
   faults(provider: Provider): Promise<Fault[]>;
   /** All of the new set, or, with any fault, none of it. */
@@ -22,7 +27,6 @@ export function registeredClients(config: Config): RegisteredClients {
   const index = (clients: readonly ClientConfig[]): Map<string, ClientConfig> =>
     new Map([accountClient(config.issuer), ...clients].map((client) => [client.client_id, client]));
   let present = index(config.clients);
-  const tombstones = new Map<string, ClientConfig>();
   /** Asked for in every request. The library sorts and fills the lists that it is given: each time it gets a copy. */
   const translated = new WeakMap<ClientConfig, string>();
   const copyFor = (client: ClientConfig): Payload => {
@@ -30,27 +34,35 @@ export function registeredClients(config: Config): RegisteredClients {
     if (json === undefined) translated.set(client, (json = JSON.stringify(libraryMetadata(client, config))));
     return JSON.parse(json) as Payload;
   };
+  let told = toldOf(config.clients);
+  let origins = browserOrigins(config.clients);
+  /** One reload after another: an earlier reading that took longer must not end up on top of a later one. */
+  let turn: Promise<unknown> = Promise.resolve();
+
+  async function readAnew(provider: Provider): Promise<Fault[]> {
+    const { clients, faults } = readClients(config);
+    if (!clients) return faults;
+    const against = await validateClients(clients, config, provider);
+    if (against.length) return against;
+    present = index(clients);
+    told = toldOf(clients);
+    origins = browserOrigins(clients);
+    return [];
+  }
 
   return {
     client: (id) => (id === undefined ? undefined : present.get(id)),
     metadata(id) {
-      const live = present.get(id);
-      if (live) return copyFor(live);
-      const gone = tombstones.get(id);
-      // Known, so that what it was given can be introspected and ended; it gets nothing new.
-      return gone && libraryMetadata({ ...gone, grant_types: [], response_types: [], redirect_uris: [] }, config);
+      const client = present.get(id);
+      return client && copyFor(client);
     },
+    told: () => told,
+    browserOrigins: () => origins,
     faults: (provider) => validateClients([...present.values()], config, provider),
-    async reload(provider) {
-      const { clients, faults } = readClients(config.folder);
-      if (!clients) return faults;
-      const against = await validateClients(clients, config, provider);
-      if (against.length) return against;
-      const before = present;
-      present = index(clients);
-      for (const [id, client] of before) if (!present.has(id)) tombstones.set(id, client);
-      for (const id of present.keys()) tombstones.delete(id);
-      return [];
+    reload(provider) {
+      const reading = turn.then(() => readAnew(provider));
+      turn = reading.catch(() => undefined);
+      return reading;
     },
   };
 }

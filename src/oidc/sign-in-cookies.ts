@@ -18,6 +18,9 @@ export interface InteractionPayload {
   session?: { accountId: string; uid?: string };
   lastSubmission?: object;
   result?: object;
+  /** Of a pushed request, its id; of a signed or pushed one, the parameters that came so. */
+  parJti?: string;
+  trusted?: string[];
   [name: string]: unknown;
 }
 

@@ -12,7 +12,7 @@ import { DatabaseUnavailable, type Database, type Sql } from '../platform/databa
 import type { Log } from '../platform/telemetry.ts';
 import type { AccountRow, ReadSession } from '../records/artifacts.ts';
 import { dropAnswer, lostAnswer, outageAnswer, type LostAnswer } from './answers.ts';
-import { Change, Lost } from './change.ts';
+import { Change, Lost, type LostReason } from './change.ts';
 
 const units = new AsyncLocalStorage<UnitOfWork>();
 
@@ -47,8 +47,8 @@ export class UnitOfWork {
   }
 
   /** Another record's write in the same statement; it is taken back with the rest when the answer is lost. */
-  also(fragment: Sql): void {
-    this.change.also(fragment);
+  also(fragment: Sql, must?: LostReason): void {
+    this.change.also(fragment, must);
   }
 
   /** An account read on the way, as JSON without its password hash. */
@@ -137,17 +137,17 @@ async function answered(
     await unit.change.write(deps.db, deps.clock());
   } catch (error) {
     if (!(error instanceof Lost)) throw error;
-    if (error.reason === 'token') await revokeConsumed(deps, unit);
+    if (error.reason === 'code') await revokeCodes(deps, unit);
     return error;
   }
   unit.tellFlushed(deps.log);
   return undefined;
 }
 
-/** A code or refresh token used twice is in wrong hands: what was issued under its grant ends, the winner's too. */
-async function revokeConsumed(deps: UnitOfWorkDeps, unit: UnitOfWork): Promise<void> {
+/** A code used twice is in wrong hands: what was issued under its grant ends, the winner's too (RFC 6749, 4.1.2). */
+async function revokeCodes(deps: UnitOfWorkDeps, unit: UnitOfWork): Promise<void> {
   const revocation = new Change();
-  for (const grant of unit.change.grantsConsumed()) {
+  for (const grant of unit.change.grantsOfCodes()) {
     revocation.revokeGrant(grant);
     revocation.remove(grant);
   }

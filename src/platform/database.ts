@@ -53,6 +53,11 @@ export class DatabaseUnavailable extends Error {
   }
 }
 
+/** What a unique index keeps apart is there already. */
+export function isTaken(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '23505';
+}
+
 function reasonOf(cause: unknown): string {
   if (!isNativeError(cause)) return String(cause);
   // a host of several addresses (localhost is one) fails once for each and as a whole says nothing

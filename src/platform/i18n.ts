@@ -24,6 +24,8 @@ export interface Texts {
   for(language: Language): Translate;
   has(key: string): boolean;
   duration(language: Language, milliseconds: number, form: SpanForm): string;
+  /** A day as people write it there, by the city's own clock. */
+  day(language: Language, date: Date): string;
   /** Every key of a language, the plural forms of one text counting as one key. */
   keys(language: Language): string[];
 }
@@ -33,6 +35,12 @@ const SPANS = {
   lasting: { minutes: 'duration.lasting.minutes', hours: 'duration.lasting.hours', days: 'duration.lasting.days' },
   after: { minutes: 'duration.after.minutes', hours: 'duration.after.hours', days: 'duration.after.days' },
 } as const;
+const dayIn = (locale: string) => new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeZone: 'Europe/Helsinki' });
+const DAYS: Readonly<Record<Language, Intl.DateTimeFormat>> = {
+  fi: dayIn('fi'),
+  sv: dayIn('sv-FI'),
+  en: dayIn('en-GB'),
+};
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
@@ -76,6 +84,7 @@ export function loadTexts(folder = TEXT_FOLDER): Texts {
       const { unit, count } = span(milliseconds);
       return translate(language, SPANS[form][unit], { count });
     },
+    day: (language, date) => DAYS[language].format(date),
     keys: (language) => keys.get(language) ?? [],
   };
 }

@@ -43,9 +43,11 @@ export interface Sealer {
   seal(plain: string, purpose: string): string;
   /** undefined when it was not sealed by one of the secrets for this purpose, or was changed since. */
   open(sealed: string, purpose: string): string | undefined;
-  /** Keyed hash, by the first secret. */
+  /** Which of the secrets sealed it: 0 is the first. Undefined where `open` gives nothing. */
+  sealedWith(sealed: string, purpose: string): number | undefined;
+  /** Keyed hash, by the digest key, or, without one, by the first secret. */
   digest(value: string, purpose: string): Buffer;
-  /** The same by every secret: for looking up what an earlier secret digested. */
+  /** The same by every key that may have digested it: one, where there is a digest key. */
   digests(value: string, purpose: string): Buffer[];
   /** For signing cookies: the first signs, all verify. */
   readonly cookieKeys: string[];
@@ -56,15 +58,31 @@ const CIPHER = 'aes-256-gcm';
 const NONCE_LENGTH = 12;
 const TAG_LENGTH = 16;
 
-/** The first secret seals, all open. */
-export function makeSealer(secrets: readonly string[]): Sealer {
+/**
+ * The first secret seals, all open. Digests are made with a key of their own where they must outlive a change of the secrets.
+ */
+export function makeSealer(secrets: readonly string[], digestKey?: string): Sealer {
   const [first] = secrets;
   if (first === undefined) throw new Error('a sealer needs a secret');
 
+  const digestKeys = digestKey === undefined ? secrets : [digestKey];
   const digestBy = (secret: string, value: string, purpose: string): Buffer =>
     createHmac('sha256', derive(secret, `digest:${purpose}`))
       .update(value)
       .digest();
+
+  function opened(sealed: string, purpose: string): { plain: string; secret: number } | undefined {
+    if (!sealed.startsWith(PREFIX)) return undefined;
+    const text = sealed.slice(PREFIX.length);
+    const bytes = Buffer.from(text, 'base64url');
+    // base64url has several spellings of the same bytes: only one of them was sealed
+    if (bytes.length < NONCE_LENGTH + TAG_LENGTH || bytes.toString('base64url') !== text) return undefined;
+    for (const [secret, each] of secrets.entries()) {
+      const plain = decrypted(bytes, derive(each, `seal:${purpose}`));
+      if (plain !== undefined) return { plain, secret };
+    }
+    return undefined;
+  }
 
   return {
     seal(plain, purpose) {
@@ -73,31 +91,23 @@ export function makeSealer(secrets: readonly string[]): Sealer {
       const parts = [nonce, cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()];
       return PREFIX + Buffer.concat(parts).toString('base64url');
     },
-    open(sealed, purpose) {
-      if (!sealed.startsWith(PREFIX)) return undefined;
-      const text = sealed.slice(PREFIX.length);
-      const bytes = Buffer.from(text, 'base64url');
-      // base64url has several spellings of the same bytes: only one of them was sealed
-      if (bytes.length < NONCE_LENGTH + TAG_LENGTH || bytes.toString('base64url') !== text) return undefined;
-      for (const secret of secrets) {
-        const plain = decrypted(bytes, derive(secret, `seal:${purpose}`));
-        if (plain !== undefined) return plain;
-      }
-      return undefined;
-    },
-    digest: (value, purpose) => digestBy(first, value, purpose),
-    digests: (value, purpose) => secrets.map((secret) => digestBy(secret, value, purpose)),
+    open: (sealed, purpose) => opened(sealed, purpose)?.plain,
+    sealedWith: (sealed, purpose) => opened(sealed, purpose)?.secret,
+    digest: (value, purpose) => digestBy(digestKeys[0]!, value, purpose),
+    digests: (value, purpose) => digestKeys.map((key) => digestBy(key, value, purpose)),
     cookieKeys: secrets.map((secret) => derive(secret, 'cookie').export().toString('base64url')),
   };
 }
 
-/** By secret and purpose: deriving costs more than what it is for, and both are few. */
 const derived = new Map<string, KeyObject>();
+const MOST_DERIVED = 256;
 
+/** Remembered, since a list of a million has a million things to seal; not for ever, since some purposes name one thing. */
 function derive(secret: string, info: string): KeyObject {
-  const name = `${info} ${secret}`;
+  const name = `${info}\n${secret}`;
   let key = derived.get(name);
   if (!key) {
+    if (derived.size >= MOST_DERIVED) derived.clear();
     key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', `tunnus:${info}`, 32)));
     derived.set(name, key);
   }

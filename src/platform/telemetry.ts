@@ -128,4 +128,10 @@ export const metrics = {
     labelNames: ['mail', 'outcome'] as const,
     registers: [registry],
   }),
+  logouts: new Counter({
+    name: 'tunnus_logouts_total',
+    help: 'Attempts to tell an e-service of a sign-out by what became of them',
+    labelNames: ['client', 'outcome'] as const,
+    registers: [registry],
+  }),
 };

@@ -1,10 +1,12 @@
 /**
- * Owns the table `import_rows` and the set-based half of `accounts` and `legacy_ids`: what a whole list does to them.
+ * Owns the tables `import_rows` and `import_changes` and the set-based half of `accounts` and `legacy_ids`: what a whole list
+ * does to them.
  *
- * A list is staged as it stands, judged there as a whole (who is twice, whose id is another's), and only then merged, in
- * batches small enough that a resident who signs in meanwhile does not wait. Every step may be run again.
+ * A list is staged as it stands, judged there as a whole (who is twice, whose id is another's), and compared with what is
+ * known; only what it changes is merged, in batches small enough that a resident who signs in meanwhile does not wait.
+ * Every step may be run again.
  */
-import { sql, type Queryable, type Sql } from '../platform/database.ts';
+import { sql, type Queryable, type Session, type Sql } from '../platform/database.ts';
 import { erasureDigests } from './accounts.ts';
 import type { Sealer } from '../platform/secrets.ts';
 
@@ -18,8 +20,7 @@ export interface StagedRow {
   familyName?: string;
   phoneNumber?: string;
   locale?: string;
-  createdAt?: Date;
-  /** A weak hash is sealed until it is wrapped: it must not rest readable, not even here. */
+  createdAt?: string;
   passwordHash?: string;
   /** The row is left out. */
   problem?: string;
@@ -27,61 +28,70 @@ export interface StagedRow {
   doubt?: string;
   hashProblem?: string;
   detail?: string;
+  /** The resident had the account, or this id, erased. */
+  erased?: boolean;
 }
 
 export const COPY_ROWS = `copy import_rows (line, legacy_id, email, email_key, given_name, family_name, phone_number, locale,
-  created_at, password_hash, problem, doubt, hash_problem, detail) from stdin`;
+  created_at, password_hash, problem, doubt, hash_problem, detail, erased) from stdin`;
 
+const SPECIAL = /[\\\n\r\t]/;
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
-const cell = (value: string | number | Date | undefined): string =>
-  value === undefined || value === ''
-    ? '\\N'
-    : (value instanceof Date ? value.toISOString() : String(value)).replace(/[\\\n\r\t]/g, (char) => ESCAPES[char]!);
+function cell(value: string | undefined): string {
+  if (!value) return '\t\\N';
+  return `\t${SPECIAL.test(value) ? value.replace(/[\\\n\r\t]/g, (char) => ESCAPES[char]!) : value}`;
+}
 
 /** A row as a line of COPY's text format. */
 export function copyLine(row: StagedRow): string {
-  const { line, legacyId, email, emailKey, givenName, familyName, phoneNumber, locale } = row;
-  const { createdAt, passwordHash, problem, doubt, hashProblem, detail } = row;
-  const person = [line, legacyId, email, emailKey, givenName, familyName, phoneNumber, locale, createdAt, passwordHash];
-  return `${[...person, problem, doubt, hashProblem, detail].map(cell).join('\t')}\n`;
+  const person = cell(row.legacyId) + cell(row.email) + cell(row.emailKey) + cell(row.givenName) + cell(row.familyName);
+  const more = cell(row.phoneNumber) + cell(row.locale) + cell(row.createdAt) + cell(row.passwordHash);
+  const verdict = cell(row.problem) + cell(row.doubt) + cell(row.hashProblem) + cell(row.detail);
+  return `${row.line}${person}${more}${verdict}\t${row.erased ? 't' : 'f'}\n`;
 }
 
 /** An id longer than that is in doubt anyway; so much of it tells support whose it is. */
+const LONGEST_ID = 255;
 const KEPT_ID = sql`left(r.legacy_id, 255)`;
 
 export async function clearRows(db: Queryable): Promise<void> {
-  await db.query(sql`truncate import_rows`);
+  await db.query(sql`truncate import_rows, import_changes`);
 }
 
 /** What only the whole list can tell. */
-export async function judgeRows(db: Queryable, source: string): Promise<void> {
-  await db.query(sql`analyze import_rows`);
+export async function judgeRows(db: Session, source: string): Promise<void> {
+  // Sorts and joins of a million rows; and when the importing process is killed, its statement ends soon.
+  await db.script(`set work_mem = '64MB'; set client_connection_check_interval = '200ms'; analyze import_rows`);
   await db.query(sql`
-    update import_rows set problem = 'duplicate_legacy_id' from (
-      select line as at, row_number() over (partition by legacy_id order by line) as nth from import_rows
-      where problem is null) as counted
-    where line = counted.at and counted.nth > 1`);
+    update import_rows r set problem = 'duplicate_legacy_id' from (
+      select legacy_id, min(line) as first from import_rows where problem is null
+      group by legacy_id having count(*) > 1) d
+    where r.legacy_id = d.legacy_id and r.line > d.first and r.problem is null`);
   // An id with another address than before: the old tie stays, and the row makes nobody an account. Set-email does this too.
   await db.query(sql`
     update import_rows r set problem = 'email_conflict'
-    where r.problem is null and r.doubt is null
+    where r.problem is null
       and exists (select 1 from legacy_ids l join accounts a on a.id = l.account_id
-        where l.source = ${source} and l.legacy_id = r.legacy_id and a.email_key <> r.email_key)
+        where l.source = ${source} and l.legacy_id = ${KEPT_ID} and a.email_key <> r.email_key
+          and l.doubt is distinct from 'unlinked')
       and not exists (select 1 from legacy_ids l join accounts a on a.id = l.account_id
-        where l.source = ${source} and l.legacy_id = r.legacy_id and a.email_key = r.email_key)`);
+        where l.source = ${source} and l.legacy_id = ${KEPT_ID} and a.email_key = r.email_key)`);
   await db.query(sql`
-    update import_rows set doubt = 'shared_email'
-    where problem is null and email_key in (
-      select email_key from import_rows where problem is null group by email_key having count(*) > 1)`);
+    update import_rows r set doubt = 'shared_email', first_line = s.first from (
+      select email_key, min(line) as first from import_rows where problem is null
+      group by email_key having count(*) > 1) s
+    where r.email_key = s.email_key and r.problem is null`);
   // The address has another id in this source since an earlier import.
   await db.query(sql`
     update import_rows r set doubt = 'shared_email'
     where r.problem is null and r.doubt is null and exists (
       select 1 from accounts a join legacy_ids l on l.account_id = a.id and l.source = ${source}
-      where a.email_key = r.email_key and l.legacy_id <> r.legacy_id and l.doubt is distinct from 'unlinked')`);
+      where a.email_key = r.email_key and l.legacy_id <> ${KEPT_ID} and l.doubt is distinct from 'unlinked')`);
+  await db.query(sql`update import_rows set problem = 'erased' where problem is null and erased`);
   await db.query(sql`
     update import_rows r set name_mismatch = true from accounts a
-    where a.email_key = r.email_key and r.problem is null and r.doubt is distinct from 'shared_email'
+    where a.email_key = r.email_key and r.problem is null and coalesce(r.doubt, '') <> 'shared_email'
+      and (a.given_name <> r.given_name or a.family_name <> r.family_name)
       and (${differ(sql`a.given_name`, sql`r.given_name`)} or ${differ(sql`a.family_name`, sql`r.family_name`)})
       and exists (select 1 from legacy_ids l where l.account_id = a.id and l.source <> ${source})`);
 }
@@ -91,111 +101,173 @@ function differ(a: Sql, b: Sql): Sql {
   return sql`coalesce(${plain(a)} <> ${plain(b)}, false)`;
 }
 
-const PAGE = 5_000;
-
-/** Leaves out whoever had the account, or this old id, erased. */
-export async function leaveOutErased(db: Queryable, source: string, sealer: Sealer): Promise<void> {
-  const [any] = await db.query(sql`select 1 from erasures limit 1`);
-  if (!any) return;
-  for (let after = 0; ;) {
-    const rows = await db.query<{ line: number; id: string; key: string }>(sql`
-      select line, ${KEPT_ID} as id, email_key as key from import_rows r
-      where line > ${after} and problem is null order by line limit ${PAGE}`);
-    if (rows.length === 0) return;
-    after = rows.at(-1)!.line;
-    const digests = rows.flatMap(({ line, id, key }) => [
-      ...erasureDigests.email(sealer, key).map((digest) => ({ line, kind: 'email', digest })),
-      ...erasureDigests.legacyId(sealer, source, id).map((digest) => ({ line, kind: 'legacy_id', digest })),
-    ]);
-    await db.query(sql`
-      update import_rows set problem = 'erased' where line in (
-        select d.line from unnest(${digests.map((d) => d.line)}::int[], ${digests.map((d) => d.kind)}::text[],
-          ${digests.map((d) => d.digest)}::bytea[]) as d (line, kind, digest)
-        join erasures e on e.kind = d.kind and e.digest = d.digest)`);
-  }
-}
-
-/** Rows that will make an account, with a hash that must be wrapped first. */
-export function rowsToWrap(db: Queryable, after: number): Promise<{ line: number; hash: string }[]> {
-  return db.query(sql`
-    select line, substr(password_hash, 8) as hash from import_rows r
-    where line > ${after} and problem is null and doubt is null and password_hash like 'sealed:%'
-      and not exists (select 1 from accounts a where a.email_key = r.email_key)
-    order by line limit 200`);
-}
-
-export async function keepWrapped(db: Queryable, wrapped: readonly { line: number; hash: string }[]): Promise<void> {
+/**
+ * Compares the judged list with what is known, and keeps what it changes. Of rows that share an address only the address
+ * goes on: their names and passwords may be somebody else's.
+ */
+export async function findChanges(db: Queryable, source: string): Promise<void> {
+  const own = (value: Sql): Sql => sql`case when coalesce(r.doubt, '') <> 'shared_email' then ${value} end`;
   await db.query(sql`
-    update import_rows set password_hash = w.hash
-    from unnest(${wrapped.map((w) => w.line)}::int[], ${wrapped.map((w) => w.hash)}::text[]) as w (line, hash)
-    where import_rows.line = w.line`);
+    insert into import_changes
+    select coalesce(r.first_line, r.line), r.line, r.first_line, ${KEPT_ID}, r.email, r.email_key, ${own(sql`r.given_name`)},
+      ${own(sql`r.family_name`)}, ${own(sql`r.phone_number`)}, ${own(sql`r.locale`)}, ${own(sql`r.created_at`)},
+      case when r.doubt is null then r.password_hash end, r.doubt, a.id, a.id is not null and known.account_id is null
+    from import_rows r
+    left join accounts a on a.email_key = r.email_key
+    left join legacy_ids l on l.source = ${source} and l.account_id = a.id and l.legacy_id = ${KEPT_ID}
+    left join (select distinct account_id from legacy_ids where source = ${source}) known on known.account_id = a.id
+    where r.problem is null and l.account_id is null
+    order by 1, 2`);
+  await db.query(sql`analyze import_changes`);
 }
 
+/** What an import comes to: rows of the file, people by what happens to them, rows and old ids by what does not. */
 export interface Counts {
   rows: number;
   created: number;
   joined: number;
   unchanged: number;
+  /** Rows whose old id is tied to nobody until an admin says whose it is. */
+  inDoubt: number;
+  /** Old ids that the list no longer has. */
   gone: number;
 }
 
 export async function countRows(db: Queryable, source: string): Promise<Counts> {
-  const [counts] = await db.query<Counts>(sql`
-    with people as (
-      select a.id, exists (select 1 from legacy_ids l where l.account_id = a.id and l.source = ${source}) as known
-      from (select distinct email_key from import_rows where problem is null) r
-      left join accounts a on a.email_key = r.email_key)
-    select (select count(*) from import_rows) as rows,
-      (select count(*) from people where id is null) as created,
-      (select count(*) from people where id is not null and not known) as joined,
-      (select count(*) from people where known) as unchanged,
+  // Most people have one row; only those who share an address must be told apart.
+  const peopleIn = (line: Sql, among: Sql): Sql =>
+    sql`count(*) filter (where ${among} and first_line is null) + count(distinct ${line}) filter (where ${among} and first_line is not null)`;
+  const [counts] = await db.query<Counts & { people: number }>(sql`
+    with staged as (select count(*) as rows, ${peopleIn(sql`first_line`, sql`problem is null`)} as people from import_rows),
+    changed as (
+      select ${peopleIn(sql`nth`, sql`account_id is null`)} as created, ${peopleIn(sql`nth`, sql`joins`)} as joined
+      from import_changes)
+    select staged.*, changed.*,
+      (select count(*) from import_rows r where problem is null and doubt is not null and not exists (
+        select 1 from legacy_ids l join accounts a on a.id = l.account_id
+        where l.source = ${source} and l.legacy_id = ${KEPT_ID} and l.doubt is null and a.email_key = r.email_key))
+        as "inDoubt",
       (select count(distinct l.legacy_id) from legacy_ids l where l.source = ${source}
-        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone`);
-  return counts!;
+        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone
+    from staged, changed`);
+  const { people, rows, created, joined, inDoubt, gone } = counts!;
+  return { rows, created, joined, unchanged: people - created - joined, inDoubt, gone };
 }
 
-export async function lastLine(db: Queryable): Promise<number> {
-  const [last] = await db.query<{ line: number | null }>(sql`select max(line) as line from import_rows`);
-  return last?.line ?? 0;
+/** How many rows change something, and up to where they are numbered. */
+export async function extentOfChanges(db: Queryable): Promise<{ rows: number; last: number }> {
+  const [extent] = await db.query<{ rows: number; last: number }>(sql`
+    select count(*) as rows, coalesce(max(nth), 0) as last from import_changes`);
+  return extent!;
 }
 
-/** Merges the rows of some lines: accounts first, then who joins, then the ties. */
-export async function mergeRows(
+export interface Batch {
+  source: string;
+  /** The changes numbered above `after`, up to `upTo`. */
+  after: number;
+  upTo: number;
+}
+
+/**
+ * Merges some changes: who joins, who is new, then the ties. Whoever was erased, or took another address, since the list was
+ * judged is left as they are. Gives the number of ties written. Where somebody took an address or an id meanwhile it throws
+ * a unique violation, and a second try with `yielding` leaves those to the next import: looking first costs a third more.
+ */
+export async function mergeChanges(
   tx: Queryable,
-  { source, from, to }: { source: string; from: number; to: number },
+  { source, after, upTo, yielding = false }: Batch & { yielding?: boolean },
   now: Date,
-): Promise<void> {
-  const batch = sql`(select * from import_rows where line >= ${from} and line < ${to} and problem is null) as r`;
-  // An old password proves only its own list: it goes with this account alone. A row in doubt brings none.
-  const password = sql`r.doubt is null and r.password_hash is not null and r.password_hash not like 'sealed:%'`;
+): Promise<number> {
+  const orYield = yielding ? sql`on conflict do nothing` : sql``;
+  const changes = sql`(select * from import_changes where nth > ${after} and nth <= ${upTo}) as c`;
+  // An old password proves only its own list, and one that the resident set without ever using a mailed link only that.
   await tx.query(sql`
     with joining as materialized (
-      select a.id, r.given_name, r.family_name, r.phone_number, r.locale
-      from ${batch} join accounts a on a.email_key = r.email_key
-      where not exists (select 1 from legacy_ids l where l.account_id = a.id and l.source = ${source})
-      order by a.id for update of a)
+      select distinct on (a.id) a.id, c.given_name, c.family_name, c.phone_number, c.locale
+      from ${changes} join accounts a on a.id = c.account_id and a.email_key = c.email_key where c.joins),
+    locked as materialized (
+      select id, password_state = 'own' and email_verified as proven from accounts
+      where id in (select id from joining) order by id for no key update)
     update accounts a set epoch = a.epoch + 1, updated_at = ${now},
-      password_state = case when a.password_state = 'list' then 'none' else a.password_state end,
-      password_hash = case when a.password_state = 'list' then null else a.password_hash end,
+      password_state = case when locked.proven then 'own' else 'none' end,
+      password_hash = case when locked.proven then a.password_hash end,
       password_list = null,
       given_name = coalesce(a.given_name, j.given_name), family_name = coalesce(a.family_name, j.family_name),
       phone_number = coalesce(a.phone_number, j.phone_number), locale = coalesce(a.locale, j.locale)
-    from joining j where a.id = j.id`);
+    from joining j join locked on locked.id = j.id where a.id = j.id`);
+  const [merged] = await tx.query<{ ties: number }>(sql`
+    with made as (
+      insert into accounts (email, email_key, given_name, family_name, phone_number, locale,
+        password_state, password_hash, password_list, created_at, updated_at)
+      select distinct on (c.nth) c.email, c.email_key, c.given_name, c.family_name, c.phone_number, c.locale,
+        case when c.password_hash is null then 'none' else 'list' end, c.password_hash,
+        case when c.password_hash is not null then ${source} end, coalesce(c.created_at, ${now}), ${now}
+      from ${changes} where c.account_id is null order by c.nth, c.line
+      ${orYield} returning id, email_key),
+    owners as (
+      select email_key, id from made
+      union all
+      select distinct a.email_key, a.id from ${changes} join accounts a on a.id = c.account_id and a.email_key = c.email_key),
+    tied as (
+      insert into legacy_ids (source, legacy_id, account_id, doubt, created_at)
+      select ${source}, c.legacy_id, o.id, c.doubt, ${now} from ${changes} join owners o on o.email_key = c.email_key
+      order by c.nth, c.line ${orYield} returning 1)
+    select count(*) as ties from tied`);
+  return merged!.ties;
+}
+
+/** What was erased so far, for `isErased`: its digests, and the number of the last erasure. */
+export interface Erased {
+  upTo: number;
+  digests: Set<string>;
+}
+
+const PAGE = 10_000;
+
+export async function erasedSoFar(db: Queryable): Promise<Erased> {
+  const upTo = await lastErasure(db);
+  const digests = new Set<string>();
+  for (let after = Buffer.alloc(0); ;) {
+    const page = await db.query<{ digest: Buffer }>(sql`
+      select distinct digest from erasures where digest > ${after} order by digest limit ${PAGE}`);
+    if (page.length === 0) return { upTo, digests };
+    for (const { digest } of page) digests.add(digest.toString('latin1'));
+    after = page.at(-1)!.digest as Buffer<ArrayBuffer>;
+  }
+}
+
+async function lastErasure(db: Queryable): Promise<number> {
+  const [row] = await db.query<{ last: number }>(sql`
+    select case when is_called then last_value else 0 end as last from erasures_made`);
+  return row!.last;
+}
+
+export function isErased(
+  { digests }: Erased,
+  { source, legacyId, emailKey }: { source: string; legacyId: string; emailKey: string },
+  sealer: Sealer,
+): boolean {
+  if (digests.size === 0) return false;
+  return [
+    ...erasureDigests.email(sealer, emailKey),
+    ...erasureDigests.legacyId(sealer, source, legacyId.slice(0, LONGEST_ID)),
+  ].some((digest) => digests.has(digest.toString('latin1')));
+}
+
+/** Leaves out of a batch who was erased since the list was judged. The caller holds off further erasures. */
+export async function leaveOutNewlyErased(
+  tx: Queryable,
+  { source, after, upTo, erased }: Batch & { erased: Erased },
+  sealer: Sealer,
+): Promise<void> {
+  if ((await lastErasure(tx)) === erased.upTo) return;
+  const now = await erasedSoFar(tx);
+  const rows = await tx.query<{ line: number; legacyId: string; emailKey: string }>(sql`
+    select line, legacy_id as "legacyId", email_key as "emailKey" from import_changes
+    where nth > ${after} and nth <= ${upTo}`);
+  const lines = rows.filter((row) => isErased(now, { source, ...row }, sealer)).map(({ line }) => line);
   await tx.query(sql`
-    insert into accounts (email, email_key, given_name, family_name, phone_number, locale,
-      password_state, password_hash, password_list, created_at, updated_at)
-    select distinct on (r.email_key) r.email, r.email_key, r.given_name, r.family_name, r.phone_number, r.locale,
-      case when ${password} then 'list' else 'none' end, case when ${password} then r.password_hash end,
-      case when ${password} then ${source} end, coalesce(r.created_at, ${now}), ${now}
-    from ${batch} where not exists (select 1 from accounts a where a.email_key = r.email_key)
-    order by r.email_key, r.line on conflict (email_key) do nothing`);
-  await tx.query(sql`
-    insert into legacy_ids (source, legacy_id, account_id, doubt, created_at)
-    select ${source}, ${KEPT_ID}, a.id, r.doubt, ${now}
-    from ${batch} join accounts a on a.email_key = r.email_key
-    where not exists (select 1 from legacy_ids l
-      where l.source = ${source} and l.account_id = a.id and l.legacy_id = ${KEPT_ID})
-    order by r.line on conflict do nothing`);
+    delete from import_changes where nth > ${after} and nth <= ${upTo} and line = any(${lines}::int[])`);
 }
 
 export interface Complaint {
@@ -206,16 +278,19 @@ export interface Complaint {
   detail: string | null;
 }
 
-/** The report, a page at a time: a row may have several problems, each is a line of its own. */
-export function complaints(db: Queryable, after: number): Promise<Complaint[]> {
-  return db.query(sql`
+/** The report, some lines at a time: a row may have several problems, each is a line of its own. */
+export async function* complaints(db: Session): AsyncGenerator<Complaint[]> {
+  await db.script(`
+    declare complaints no scroll cursor with hold for
     select r.line, r.legacy_id as "legacyId", r.email, p.problem,
       case p.problem when 'invalid_hash' then r.hash_problem when 'malformed_row' then r.detail end as detail
-    from (select * from import_rows
-      where line > ${after} and (problem is not null or doubt is not null or hash_problem is not null or name_mismatch)
-      order by line limit 1000) as r
+    from import_rows r
     cross join lateral (values (1, r.problem), (2, case when r.problem is null then r.doubt end),
       (3, case when r.problem is null and r.hash_problem is not null then 'invalid_hash' end),
       (4, case when r.problem is null and r.name_mismatch then 'name_mismatch' end)) as p (nth, problem)
-    where p.problem is not null order by r.line, p.nth`);
+    where (r.problem is not null or r.doubt is not null or r.hash_problem is not null or r.name_mismatch)
+      and p.problem is not null
+    order by r.line, p.nth`);
+  for (let page: Complaint[]; (page = await db.query(sql`fetch 1000 from complaints`)).length > 0;) yield page;
+  await db.script('close complaints');
 }

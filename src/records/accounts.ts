@@ -115,6 +115,29 @@ export async function setLocale(
   await tx.query(sql`update accounts set locale = ${locale}, updated_at = ${now} where id = ${accountId}`);
 }
 
+/** The oldest accounts whose hash is `sealed:…`: a fast one that waits to be wrapped. */
+export function sealedHashes(db: Queryable, limit: number): Promise<{ accountId: string; hash: string }[]> {
+  return db.query(sql`
+    select id as "accountId", password_hash as hash from accounts where password_hash like 'sealed:%' order by id limit ${limit}`);
+}
+
+export async function countSealedHashes(db: Queryable): Promise<number> {
+  const [row] = await db.query<{ count: number }>(sql`
+    select count(*) from accounts where password_hash like 'sealed:%'`);
+  return row!.count;
+}
+
+/** A hash that nobody can check any more: the resident sets a password by mail. */
+export async function dropHash(
+  db: Queryable,
+  { accountId, hash }: { accountId: string; hash: string },
+  now: Date,
+): Promise<void> {
+  await db.query(sql`
+    update accounts set password_state = 'none', password_hash = null, password_list = null, updated_at = ${now}
+    where id = ${accountId} and password_hash = ${hash}`);
+}
+
 /** A statement for composing: the resident signed in. */
 export function signedInRow(accountId: string, now: Date): Sql {
   return sql`update accounts set signed_in_at = ${now} where id = ${accountId}`;
@@ -125,31 +148,55 @@ export async function raiseEpoch(tx: Queryable, accountId: string, now: Date): P
   await tx.query(sql`update accounts set epoch = epoch + 1, updated_at = ${now} where id = ${accountId}`);
 }
 
-/** Keeps the time of the first lock. */
-export async function lockAccount(tx: Queryable, accountId: string, now: Date): Promise<void> {
+/** A password that one old list vouched for proves nothing on another list (`source`): it goes when the account joins that. */
+export async function dropListPassword(
+  tx: Queryable,
+  { accountId, source }: { accountId: string; source: string },
+  now: Date,
+): Promise<void> {
   await tx.query(sql`
+    update accounts set password_state = 'none', password_hash = null, password_list = null, updated_at = ${now}
+    where id = ${accountId} and password_state = 'list' and password_list <> ${source}`);
+}
+
+/** False: it was locked already, and keeps the time of that. */
+export async function lockAccount(tx: Queryable, accountId: string, now: Date): Promise<boolean> {
+  const rows = await tx.query(sql`
     update accounts set locked_at = ${now}, epoch = epoch + 1, updated_at = ${now}
-    where id = ${accountId} and locked_at is null`);
+    where id = ${accountId} and locked_at is null returning 1`);
+  return rows.length === 1;
 }
 
-export async function unlockAccount(tx: Queryable, accountId: string, now: Date): Promise<void> {
-  await tx.query(sql`
-    update accounts set locked_at = null, updated_at = ${now} where id = ${accountId} and locked_at is not null`);
+/** False: it was not locked. */
+export async function unlockAccount(tx: Queryable, accountId: string, now: Date): Promise<boolean> {
+  const rows = await tx.query(sql`
+    update accounts set locked_at = null, updated_at = ${now}
+    where id = ${accountId} and locked_at is not null returning 1`);
+  return rows.length === 1;
 }
 
-/** Gives the account another address. Nobody has proved that one yet, so it is not verified. */
+/**
+ * Gives the account another address. Nobody has proved that one yet: it is not verified, and no earlier password opens it, for
+ * whoever could read the old mailbox could have set that. 'respelt': the same address written otherwise, which ends nothing.
+ */
 export async function changeEmail(
   tx: Queryable,
   { accountId, email }: { accountId: string; email: string },
   now: Date,
-): Promise<'changed' | 'taken'> {
-  const emailKey = canonicalAddress(email);
+): Promise<'changed' | 'respelt' | 'unchanged' | 'taken'> {
+  const [emailKey, written] = [canonicalAddress(email), displayAddress(email)];
   if (!emailKey) throw new Error('not an address');
-  const [taken] = await tx.query(sql`select 1 from accounts where email_key = ${emailKey} and id <> ${accountId}`);
-  if (taken) return 'taken';
+  const [known] = await tx.query<{ id: string; email: string }>(sql`
+    select id, email from accounts where email_key = ${emailKey}`);
+  if (known && known.id !== accountId) return 'taken';
+  if (known?.email === written) return 'unchanged';
+  if (known) {
+    await tx.query(sql`update accounts set email = ${written}, updated_at = ${now} where id = ${accountId}`);
+    return 'respelt';
+  }
   await tx.query(sql`
-    update accounts set email = ${displayAddress(email)}, email_key = ${emailKey}, email_verified = false,
-      epoch = epoch + 1, updated_at = ${now}
+    update accounts set email = ${written}, email_key = ${emailKey}, email_verified = false,
+      password_state = 'none', password_hash = null, password_list = null, epoch = epoch + 1, updated_at = ${now}
     where id = ${accountId}`);
   return 'changed';
 }
@@ -161,10 +208,37 @@ export const erasureDigests = {
     sealer.digests(`${source}\n${legacyId}`, 'erased-legacy-id'),
 };
 
-/** Held shared while erasing and alone while importing: what is erased meanwhile must not come back with the list. */
-export const LISTS_LOCK = 7_112_024;
+/** When an address, or an old id, was erased: the digests say which. */
+export async function erasedAt(
+  db: Queryable,
+  kind: 'email' | 'legacy_id',
+  digests: readonly Buffer[],
+): Promise<Date | undefined> {
+  const [row] = await db.query<{ at: Date }>(sql`
+    select erased_at as at from erasures where kind = ${kind} and digest = any(${digests}::bytea[])
+    order by erased_at desc limit 1`);
+  return row?.at;
+}
 
-/** Erases the account. Its address and old ids (which the caller read in `tx`) never come back by an import. */
+/**
+ * Held shared by each batch that an import merges, and alone by whoever changes whose an address or an old id is: who is erased
+ * must not come back with a list.
+ */
+export const MERGE_LOCK = 7_112_025;
+
+/**
+ * Until the end of the transaction nobody else changes whose an address or an old id is: of two who do so at once, the
+ * second sees what the first did. It waits for the batch that an import is merging, so the caller has written to no account
+ * before, or the two would wait for each other.
+ */
+export async function holdIdentities(tx: Queryable): Promise<void> {
+  await tx.query(sql`select pg_advisory_xact_lock(${MERGE_LOCK})`);
+}
+
+/**
+ * Erases the account, under `holdIdentities`. Its address and old ids (which the caller read in `tx`) never come back by an
+ * import.
+ */
 export async function eraseAccount(
   tx: Queryable,
   {
@@ -178,7 +252,8 @@ export async function eraseAccount(
   },
   now: Date,
 ): Promise<void> {
-  await tx.query(sql`select pg_advisory_xact_lock_shared(${LISTS_LOCK})`);
+  await holdIdentities(tx);
+  await tx.query(sql`select nextval('erasures_made')`);
   const emails = [sealer.digest(account.emailKey, 'erased-email')];
   const ids = legacyIds.map(({ source, id }) => erasureDigests.legacyId(sealer, source, id)[0]!);
   await tx.query(sql`
@@ -186,6 +261,6 @@ export async function eraseAccount(
     select 'email', digest, ${now}::timestamptz from unnest(${emails}::bytea[]) as digest
     union
     select 'legacy_id', digest, ${now}::timestamptz from unnest(${ids}::bytea[]) as digest
-    on conflict do nothing`);
+    on conflict (kind, digest) do update set erased_at = excluded.erased_at`);
   await tx.query(sql`delete from accounts where id = ${account.id}`);
 }

@@ -13,8 +13,15 @@ const EDGES = /^[\s\u200b\u2060\ufeff]+|[\s\u200b\u2060\ufeff]+$/g; // what copy
 // Quoted local parts are left out on purpose: nobody has one, and mail software disagrees on where they end.
 const LOCAL = /^[a-z0-9!#$%&'*+/=?^_`{|}~\p{L}\p{M}\p{N}-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~\p{L}\p{M}\p{N}-]+)*$/u;
 const DOMAIN = /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$/;
+// Nearly all are of these characters alone, and in a domain of these alone nothing is mapped but the case.
+const PLAIN = /^[\x21-\x7e]+$/;
+const ENCODED_LABEL = /[@.]xn--/i;
 // Only what may stand in a name: domainToASCII would also decode %61, and drop what cannot be seen.
 const DOMAIN_AS_WRITTEN = /^[\p{L}\p{M}\p{N}.\u3002\uff0e\uff61-]+$/u;
+
+function withoutEdges(typed: string): string {
+  return PLAIN.test(typed) ? typed : typed.replace(EDGES, '');
+}
 
 function lowerCase(text: string): string {
   // By code point: at the end of a word toLowerCase alone would give another sigma.
@@ -30,17 +37,26 @@ function foldsToAscii(local: string): boolean {
   return [...local].some((char) => char > '\x7f' && /^\p{ASCII}+$/u.test(char.normalize('NFKC').toLowerCase()));
 }
 
+/** Local part and domain in the form that they compare in, still unchecked; nothing where no mapping is safe. */
+function halvesOf(written: string, at: number): [string?, string?] {
+  if (PLAIN.test(written) && !ENCODED_LABEL.test(written)) {
+    const plain = written.toLowerCase();
+    return [plain.slice(0, at), plain.slice(at + 1)];
+  }
+  const local = written.slice(0, at);
+  const domain = written.slice(at + 1);
+  if (foldsToAscii(local) || !DOMAIN_AS_WRITTEN.test(domain)) return [];
+  return [lowerCase(local.normalize('NFC')), domainToASCII(domain.normalize('NFC'))];
+}
+
 /** The form that addresses compare in; undefined: that is no address. */
 export function canonicalAddress(typed: string): string | undefined {
   if (typed.length > 4 * LONGEST) return undefined;
-  const written = typed.replace(EDGES, '');
+  const written = withoutEdges(typed);
   const at = written.indexOf('@');
   if (at < 1 || at !== written.lastIndexOf('@')) return undefined;
-  const localAsWritten = written.slice(0, at);
-  const domainAsWritten = written.slice(at + 1);
-  if (foldsToAscii(localAsWritten) || !DOMAIN_AS_WRITTEN.test(domainAsWritten)) return undefined;
-  const local = lowerCase(localAsWritten.normalize('NFC'));
-  const domain = domainToASCII(domainAsWritten.normalize('NFC'));
+  const [local, domain] = halvesOf(written, at);
+  if (local === undefined || domain === undefined) return undefined;
   if (!LOCAL.test(local) || Buffer.byteLength(local) > LONGEST_LOCAL || !DOMAIN.test(domain)) return undefined;
   const address = `${local}@${domain}`;
   return Buffer.byteLength(address) <= LONGEST ? address : undefined;
@@ -48,7 +64,7 @@ export function canonicalAddress(typed: string): string | undefined {
 
 /** The address as it was written, for showing it and for mail. */
 export function displayAddress(typed: string): string {
-  return typed.replace(EDGES, '').normalize('NFC');
+  return withoutEdges(typed).normalize('NFC');
 }
 
 // Lower-case letters that pass for ASCII ones (from Unicode's confusables, those that occur in fonts for text).
@@ -63,6 +79,7 @@ function imitates(label: string): boolean {
 
 /** True for an address that imitates another: letters of several scripts in one label, or all of them passing for ASCII. */
 export function mixedScript(canonical: string): boolean {
+  if (PLAIN.test(canonical) && !ENCODED_LABEL.test(canonical)) return false;
   const [local = '', domain = ''] = canonical.split('@');
   return imitates(local) || domainToUnicode(domain).split('.').some(imitates);
 }

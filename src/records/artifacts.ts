@@ -122,9 +122,9 @@ export function savedArtifacts(artifacts: readonly Artifact[]): Sql {
       epoch = excluded.epoch, expires_at = excluded.expires_at`;
 }
 
-/** What may exist once only (replay ids): a row for each that is new or whose former use has expired. */
-export function firstArtifacts(artifacts: readonly Artifact[], now: Date): Sql {
-  return sql`insert into artifacts (${columns}) ${rowsOf(artifacts)}
+/** What may exist once only (replay ids): a row when it is new or its former use has expired. */
+export function firstArtifact(artifact: Artifact, now: Date): Sql {
+  return sql`insert into artifacts (${columns}) ${rowsOf([artifact])}
     on conflict (id) do update set payload = excluded.payload, expires_at = excluded.expires_at
       where artifacts.expires_at < ${now} returning id`;
 }
@@ -146,9 +146,13 @@ export function continuedSession(session: Artifact, read: ReadSession): Sql {
       and payload::jsonb -> 'authorizations' is not distinct from ${read.authorizations}::jsonb returning id`;
 }
 
-/** A row for each that nobody had consumed before. */
-export function consumedArtifacts(ids: readonly Buffer[], now: Date): Sql {
-  return sql`update artifacts set consumed_at = ${now} where id ${oneOf(ids)} and consumed_at is null
+/** A row when nobody had consumed it before; with `again`, also when that was after `since` and came no more than `most` times. */
+export function consumedArtifact(id: Buffer, now: Date, again?: { since: Date; most: number }): Sql {
+  if (!again)
+    return sql`update artifacts set consumed_at = ${now} where id = ${id} and consumed_at is null returning id`;
+  return sql`update artifacts set consumed_at = coalesce(consumed_at, ${now}),
+      retries = retries + (consumed_at is not null)::integer
+    where id = ${id} and (consumed_at is null or (consumed_at > ${again.since} and retries < ${again.most}::integer))
     returning id`;
 }
 
@@ -158,6 +162,39 @@ export function removedArtifacts(ids: readonly Buffer[], grants: readonly Buffer
   return sql`delete from artifacts where id = any(${ids}::bytea[]) or grant_hash = any(${grants}::bytea[])`;
 }
 
+/** Ends all that an e-service was given of an account: grants, and what was issued under them. */
+export async function endGrantsOf(
+  tx: Queryable,
+  { accountId, clientId }: { accountId: string; clientId: string },
+): Promise<void> {
+  const grants = sql`select id from artifacts
+    where model = 'Grant' and account_id = ${accountId} and client_id = ${clientId}`;
+  await tx.query(sql`delete from artifacts where id in (${grants}) or grant_hash in (${grants})`);
+}
+
+/** How many sessions of the account live, and the e-services that they reach: from each one's authorizations. */
+export async function liveSessions(
+  db: Queryable,
+  { id, epoch }: { id: string; epoch: number },
+  now: Date,
+): Promise<{ sessions: number; clients: string[] }> {
+  const [row] = await db.query<{ sessions: number; clients: string[] | null }>(sql`
+    select count(distinct a.id)::int as sessions, array_agg(distinct client order by client)
+        filter (where client is not null) as clients
+    from artifacts a
+    left join lateral jsonb_object_keys(coalesce(a.payload::jsonb -> 'authorizations', '{}')) as client on true
+    where a.account_id = ${id} and a.model = 'Session' and a.epoch = ${epoch} and a.expires_at > ${now}`);
+  return { sessions: row?.sessions ?? 0, clients: row?.clients ?? [] };
+}
+
+/** Deletes the account's sessions and grants, and all that was issued under a grant. */
+export async function eraseArtifacts(tx: Queryable, accountId: string): Promise<void> {
+  await tx.query(sql`
+    delete from artifacts where grant_hash in (
+      select id from artifacts where account_id = ${accountId} and model = 'Grant')`);
+  await tx.query(sql`delete from artifacts where account_id = ${accountId} and model in ('Session', 'Grant')`);
+}
+
 /** A row for each account that still stands behind its proof. */
 export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
   const any = [...proofs].map(([id, epoch]) => sql`account.id = ${id}::uuid and account.epoch = ${epoch}::integer`);
@@ -165,11 +202,33 @@ export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
     where account.locked_at is null and (${any.reduce((all, one) => sql`${all} or ${one}`)})`;
 }
 
-/** Deletes what expired before a time; the caller leaves the longest sign-in between (the library looks at expired rows). */
+const endedSession = (ranOut: Sql): Sql => sql`returning account_id, payload, ${ranOut} as ran_out`;
+const standing = sql`exists (select 1 from accounts account
+  where account.id = artifacts.account_id and account.epoch = artifacts.epoch and account.locked_at is null)`;
+
+/** Ends sessions. This and the next two return what records/logouts.ts makes its orders from. */
+export function endedSessions(ids: readonly Buffer[]): Sql {
+  return sql`delete from artifacts where id = any(${ids}::bytea[]) and model = 'Session' ${endedSession(sql`false`)}`;
+}
+
+/** Those of an account that have outlived their proof: its epoch was raised, it was locked or erased. */
+export function outlivedSessions(accountId: string): Sql {
+  return sql`delete from artifacts where account_id = ${accountId} and model = 'Session' and not ${standing}
+    ${endedSession(sql`false`)}`;
+}
+
+/** A batch of those that expired before a time; one that had also outlived its proof did not merely run out. */
+export function expiredSessions(before: Date): Sql {
+  return sql`delete from artifacts
+    where id in (select id from artifacts where model = 'Session' and expires_at < ${before} limit 1000)
+    ${endedSession(standing)}`;
+}
+
+/** Deletes what expired before a time, but sessions; the caller leaves the longest sign-in between (the library looks at expired rows). */
 export async function sweepArtifacts(db: Queryable, expiredBefore: Date): Promise<number> {
   const rows = await db.query(sql`
     delete from artifacts where id in (
-      select id from artifacts where expires_at < ${expiredBefore} order by expires_at limit 1000)
+      select id from artifacts where expires_at < ${expiredBefore} and model <> 'Session' order by expires_at limit 1000)
     returning 1`);
   return rows.length;
 }

@@ -1,6 +1,7 @@
 /**
  * Owns the table `audit`: append-only events, written with the change that they tell of, in its transaction.
- * The kinds are a closed list. A row never holds a password, a token, a link or a code.
+ * The kinds are a closed list. A row never holds a password, a token, a link, a code or an address. What is personal in it
+ * (the place, the detail) goes when the account is erased.
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 
@@ -18,7 +19,13 @@ export type AuditKind =
   | 'email_changed'
   | 'legacy_id_linked'
   | 'legacy_id_unlinked'
-  | 'list_imported';
+  | 'account_viewed'
+  | 'support_requested'
+  | 'list_imported'
+  | 'keys_replaced'
+  | 'agreement_given'
+  | 'agreement_withdrawn'
+  | 'token_reused';
 
 export interface AuditEvent {
   kind: AuditKind;
@@ -48,9 +55,14 @@ export interface AuditRow {
   detail: Record<string, unknown>;
 }
 
-/** The newest events of an account, newest first. */
+/** The newest events of an account, newest first, without who looked at it. */
 export async function recentEvents(db: Queryable, accountId: string, limit: number): Promise<AuditRow[]> {
   return db.query<AuditRow>(sql`
     select at, kind, client_id, place, actor, detail from audit
-    where account_id = ${accountId} order by at desc, id desc limit ${limit}`);
+    where account_id = ${accountId} and kind <> 'account_viewed' order by at desc, id desc limit ${limit}`);
+}
+
+/** What is personal in the account's events goes; that they happened stays. */
+export async function depersonalise(tx: Queryable, accountId: string): Promise<void> {
+  await tx.query(sql`update audit set place = null, detail = '{}' where account_id = ${accountId}`);
 }

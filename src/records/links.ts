@@ -78,13 +78,21 @@ export async function endLinks(tx: Queryable, accountId: string, now: Date): Pro
     update links set ended_at = ${now} where account_id = ${accountId} and spent_at is null and ended_at is null`);
 }
 
-/** How many links of the account still work, and when the newest was made. */
-export async function liveLinks(db: Queryable, accountId: string, now: Date): Promise<{ live: number; newest?: Date }> {
-  const [row] = await db.query<{ live: number; newest: Date | null }>(sql`
-    select count(*) filter (where spent_at is null and ended_at is null and expires_at > ${now})::int as live,
-      max(created_at) as newest
-    from links where account_id = ${accountId}`);
-  return { live: row?.live ?? 0, newest: row?.newest ?? undefined };
+/** Forgets every link of the account: none says any more whose it was, or mails a new one. */
+export async function forgetLinks(tx: Queryable, accountId: string): Promise<void> {
+  await tx.query(sql`delete from links where account_id = ${accountId}`);
+}
+
+/** The links of the account that still work, newest first. */
+export async function liveLinks(
+  db: Queryable,
+  accountId: string,
+  now: Date,
+): Promise<{ createdAt: Date; expiresAt: Date }[]> {
+  return db.query(sql`
+    select created_at as "createdAt", expires_at as "expiresAt" from links
+    where account_id = ${accountId} and spent_at is null and ended_at is null and expires_at > ${now}
+    order by created_at desc limit 20`);
 }
 
 /** How long after its end a link is still known, so that its page can say 'used' or 'expired' rather than 'unknown'. */

@@ -5,6 +5,7 @@
 import { createHash, pbkdf2, scrypt, timingSafeEqual, type BinaryLike, type ScryptOptions } from 'node:crypto';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import type { Sealer } from '../platform/secrets.ts';
 import { admitted, COST, hash, verify, verifyForeign } from './hashing.ts';
 import { claimedForm, readHash, type Digest, type HashForm } from './password-forms.ts';
 import type { SlowCheck } from './slow-hash-worker.ts';
@@ -18,21 +19,29 @@ export function hashPassword(plain: string): Promise<string> {
 const digested = (algorithm: Digest, salt: string, plain: string): string =>
   createHash(algorithm).update(salt).update(plain).digest('hex');
 
+const SEALED = 'sealed:';
+const SEALED_HASH = 'old-hash';
+
+/**
+ * A list's hash as it may rest in the database at once. A fast one is sealed until `wrapWeakHash` has had its time: a
+ * million of them take hours, and nobody shall wait for that, nor read them meanwhile.
+ */
+export function restingHash(text: string, sealer: Sealer): { hash: string } | { unusable: string } {
+  const form = readHash(text);
+  if (!form || form.form === 'wrapped') return { unusable: claimedForm(text) };
+  return { hash: form.form === 'weak' ? SEALED + sealer.seal(text, SEALED_HASH) : text };
+}
+
+/** What was sealed; undefined where no secret that is in use sealed it. */
+export function unsealed(stored: string, sealer: Sealer): string | undefined {
+  return stored.startsWith(SEALED) ? sealer.open(stored.slice(SEALED.length), SEALED_HASH) : undefined;
+}
+
 /** A fast old hash, wrapped in argon2id, so that none rests readable; undefined for hashes that need no wrapping. */
 export async function wrapWeakHash(text: string): Promise<string | undefined> {
   const weak = readHash(text);
   if (weak?.form !== 'weak') return undefined;
   return `wrapped$${weak.algorithm}$${weak.salt}$${await admitted(() => hash(weak.hex))}`;
-}
-
-export function isWeakHash(text: string): boolean {
-  return readHash(text)?.form === 'weak';
-}
-
-/** Whether a list's hash can be checked; if not, the form that it claims to be of, to be named in the report. */
-export function knownHashForm(text: string): 'ok' | { unusable: string } {
-  const known = readHash(text);
-  return known && known.form !== 'wrapped' ? 'ok' : { unusable: claimedForm(text) };
 }
 
 export interface Verdict {
@@ -45,17 +54,24 @@ export interface Verdict {
 const DECOY = `$argon2id$v=19$m=${COST.memoryCost},p=${COST.parallelism},t=${COST.timeCost}$${Buffer.alloc(16, 'decoy').toString('base64').replace(/=+$/, '')}$${'A'.repeat(43)}`;
 
 /** Checks a password. Without a stored hash (no such account, no password yet) it fails at the same cost. */
-export async function verifyPassword(stored: string | undefined, plain: string): Promise<Verdict> {
-  const form = stored === undefined || plain.length > 4 * LONGEST ? undefined : readHash(stored);
+export async function verifyPassword(stored: string | undefined, plain: string, sealer?: Sealer): Promise<Verdict> {
+  const fits = plain.length <= 4 * LONGEST;
+  const form = stored !== undefined && fits ? readHash(stored) : undefined;
+  const weak = stored !== undefined && fits && sealer ? readHash(unsealed(stored, sealer) ?? '') : undefined;
   const ours = form !== undefined && isOurs(form);
   return admitted(async () => {
     if (!form || form.form === 'weak') {
       await verify(DECOY, plain.slice(0, LONGEST));
-      return { ok: false, rehash: false };
+      const ok = weak?.form === 'weak' && candidates(plain, false).some((typed) => opensWeak(weak, typed));
+      return { ok, rehash: ok };
     }
     const ok = await check(form, stored!, candidates(plain, ours));
     return { ok, rehash: ok && !ours };
   });
+}
+
+function opensWeak({ algorithm, salt, hex }: HashForm & { form: 'weak' }, plain: string): boolean {
+  return timingSafeEqual(Buffer.from(digested(algorithm, salt, plain)), Buffer.from(hex));
 }
 
 function isOurs(form: HashForm): boolean {

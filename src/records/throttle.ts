@@ -77,6 +77,33 @@ export async function take(db: Queryable, allowances: readonly Allowance[], now:
   return waitAfter(db, { wanted: allowances, fitted }, now);
 }
 
+export interface Level {
+  /** How many tries are counted now, as far as they have not drained. */
+  tries: number;
+  limit: number;
+  /** When a try fits again; left out where one fits now. */
+  fitsAt?: Date;
+  /** When nothing is counted any more. */
+  emptyAt: Date;
+}
+
+/** What is counted now, changing nothing; undefined where nothing is. */
+export async function levelOf(db: Queryable, allowance: Allowance, now: Date): Promise<Level | undefined> {
+  const [row] = await db.query<{ points: number; at: Date }>(sql`
+    select points, updated_at as at from throttle where key = ${allowance.key}`);
+  const { cost, lasts } = bucketOf(allowance);
+  const level = row ? row.points - Math.max(0, now.getTime() - row.at.getTime()) / 1000 / lasts : 0;
+  if (level <= 0) return undefined;
+  const after = (share: number): Date => new Date(now.getTime() + Math.ceil(share * lasts) * 1000);
+  const over = level + cost - FULL;
+  return {
+    tries: Math.round(level / cost),
+    limit: allowance.limit,
+    ...(over > 0 ? { fitsAt: after(over) } : {}),
+    emptyAt: after(level),
+  };
+}
+
 /** A statement that gives back what one try counted. (It names its keys twice: a plan by the join alone may read the table.) */
 export function giveBack(allowances: readonly Allowance[]): Sql {
   return sql`

@@ -8,7 +8,7 @@ import { readQuery } from './form.ts';
 import { pageOf } from './page.ts';
 import { goOn, type Screen, type ScreenParts } from './screen.ts';
 
-const PAGES = ['/account', '/account/password'];
+const PAGES = ['/account', '/account/password', '/account/services'];
 
 export function inAccount(
   parts: ScreenParts,

@@ -59,7 +59,6 @@ export function loadAssets(brand: Config['brand']): Assets {
       const known = ctx.query.v === found.version;
       ctx.set({
         'Cache-Control': known ? 'public, max-age=31536000, immutable' : 'no-cache',
-        'X-Content-Type-Options': 'nosniff',
         'Cross-Origin-Resource-Policy': 'same-origin',
         // A logo opened by itself is a document: no script of its may run on our origin.
         'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; sandbox",

@@ -5,7 +5,6 @@
  * anything else is a Problem, never a fault of the server. What was typed is returned as typed: a password may begin
  * with a space. Reading a form also proves that it came from a page of ours (see FormGuard), so no screen can forget to.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { Problem } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
@@ -84,10 +83,7 @@ export async function readForm<Rules extends FieldRules>(
   ctx: Context,
   rules: Rules,
 ): Promise<{ [Name in keyof Rules]: string }> {
-  if (!ctx.is('application/x-www-form-urlencoded')) {
-    throw new Problem('bad_form', 415, { detail: 'the body is no urlencoded form' });
-  }
-  const fields = parseFields(await readBody(ctx.req));
+  const fields = parseFields(await readBody(ctx));
   (ctx.state.formGuard as FormGuard).check(ctx, fields.get(FORM_TOKEN_FIELD));
   const values = Object.entries(rules).map(([name, rule]) => {
     const value = fields.get(name);
@@ -96,6 +92,11 @@ export async function readForm<Rules extends FieldRules>(
     return [name, value ?? ''];
   });
   return Object.fromEntries(values) as { [Name in keyof Rules]: string };
+}
+
+/** Reads a form that another site may send; what it says is judged by whoever asked for it. */
+export async function readForeignForm(ctx: Context): Promise<URLSearchParams> {
+  return new URLSearchParams((await readBody(ctx)).toString());
 }
 
 /** One query parameter, or undefined where it is absent, repeated, too long or not readable: a link never fails for it. */
@@ -121,7 +122,11 @@ export function writeCookie(
   ctx.append('Set-Cookie', `${name}=${value}; Path=${path}${age}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`);
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
+async function readBody(ctx: Context): Promise<Buffer> {
+  if (!ctx.is('application/x-www-form-urlencoded')) {
+    throw new Problem('bad_form', 415, { detail: 'the body is no urlencoded form' });
+  }
+  const request = ctx.req;
   const tooLarge = (): Problem => new Problem('form_too_large', 413, { detail: `a form over ${LARGEST_FORM} bytes` });
   if (Number(request.headers['content-length'] ?? 0) > LARGEST_FORM) throw tooLarge();
   const encoding = request.headers['content-encoding'] ?? 'identity';

@@ -3,10 +3,9 @@
  * support contact that every page carries. Screens ask `pageOf(ctx)` and know nothing of pug.
  * Owns the resident's choice of language (the switch and its cookies); what a page says is the screen's and the text files'.
  */
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Context, Middleware } from 'koa';
-import { compileFile } from 'pug';
+import views from 'koa-views';
 import type { Config } from '../config.ts';
 import type { Language, Texts, Translate, Values } from '../platform/i18n.ts';
 import { chooseLanguage } from '../platform/i18n.ts';
@@ -14,7 +13,7 @@ import type { Sealer } from '../platform/secrets.ts';
 import type { Assets } from './assets.ts';
 import type { FormGuard } from './form.ts';
 import { FORM_TOKEN_FIELD, makeFormGuard, readQuery, writeCookie } from './form.ts';
-import { formTarget, setSecurityHeaders } from './security-headers.ts';
+import { formTarget, setPageHeaders } from './security-headers.ts';
 
 export interface PageTools {
   texts: Texts;
@@ -41,12 +40,15 @@ export interface Page {
   duration(milliseconds: number, form: 'lasting' | 'after'): string;
   render(view: string, locals?: object, options?: { status?: number }): Promise<void>;
   /** The page for a Problem: what happened, what to do, and the number under which the log has it. */
-  problem(problem: { code: string; status: number }, locals?: { reference?: string; service?: object }): Promise<void>;
+  problem(
+    problem: { code: string; status: number },
+    locals?: { reference?: string; service?: object; signOut?: string },
+  ): Promise<void>;
   /** The same page again, with what was wrong with the input (422). */
   refuse(view: string, locals: object, errors: FieldError[]): Promise<void>;
 }
 
-type Renderer = (view: string, locals: object) => string;
+type Renderer = (ctx: Context, view: string, locals: object) => Promise<unknown>;
 
 const VIEWS = fileURLToPath(new URL('../../views', import.meta.url));
 const LANGUAGE_COOKIE = 'tunnus_language';
@@ -62,6 +64,8 @@ const PROBLEMS: Readonly<Record<string, { title: string; text: string }>> = {
   bad_request: { title: 'problem.bad_request_title', text: 'problem.bad_request_text' },
   method_not_allowed: { title: 'problem.not_found_title', text: 'problem.not_found_text' },
   sign_in_lost: { title: 'stale.title', text: 'stale.no_way' },
+  unknown_service: { title: 'problem.unknown_service_title', text: 'problem.unknown_service_text' },
+  sign_out_error: { title: 'problem.sign_out_error_title', text: 'problem.sign_out_error_text' },
   service_error: { title: 'problem.service_error_title', text: 'problem.service_error_text' },
 };
 const FAULT = { title: 'problem.unexpected_title', text: 'problem.unexpected_text' };
@@ -73,17 +77,12 @@ export function pageOf(ctx: Context): Page {
 
 export function pages(tools: PageTools): Middleware {
   const guard = makeFormGuard({ sealer: tools.sealer, issuer: tools.config.issuer });
-  const compiled = new Map<string, (locals: object) => string>();
-  const renderer: Renderer = (view, locals) => {
-    let template = compiled.get(view);
-    if (!template)
-      compiled.set(view, (template = compileFile(join(VIEWS, `${view}.pug`), { basedir: VIEWS, compileDebug: false })));
-    return template(locals);
-  };
+  const withViews = views(VIEWS, { extension: 'pug', options: { cache: true, compileDebug: false, basedir: VIEWS } });
+  const renderer: Renderer = (ctx, view, locals) => ctx.render(`${view}.pug`, locals);
   return (ctx, next) => {
     ctx.state.formGuard = guard;
     ctx.state.page = makePage(ctx, { ...tools, guard, renderer });
-    return next();
+    return withViews(ctx, next) as Promise<unknown>;
   };
 }
 
@@ -107,12 +106,11 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
   let language = choose(readQuery(ctx, 'ui_locales', 200));
   let t = texts.for(language);
 
-  const show = (view: string, locals: object, errors: FieldError[]): void => {
-    setSecurityHeaders(ctx, { https, formTargets: [...formTargets] });
+  const show = async (view: string, locals: object, errors: FieldError[]): Promise<void> => {
+    setPageHeaders(ctx, [...formTargets]);
     ctx.set('Content-Language', language);
     const messages = errors.map(({ field, key, values }) => ({ field, message: t(key, values) }));
-    ctx.type = 'html';
-    ctx.body = tools.renderer(view, {
+    await tools.renderer(ctx, view, {
       ...locals,
       t,
       language,
@@ -124,6 +122,7 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
         phone: config.support.phone,
         hours: config.support.hours?.[language],
       },
+      day: (date: Date) => texts.day(language, date),
       asset: (name: string) => assets.url(name),
       form: { field: FORM_TOKEN_FIELD, token: () => guard.token(ctx) },
       errors: messages,
@@ -148,17 +147,17 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
     duration: (milliseconds, form) => texts.duration(language, milliseconds, form),
     async render(view, locals = {}, { status = 200 } = {}) {
       ctx.status = status;
-      show(view, locals, []);
+      await show(view, locals, []);
     },
     async problem({ code, status }, locals = {}) {
       ctx.status = status;
       if (status === 503) return show('busy', { ...locals, again: againUrl(ctx) }, []);
       const { title, text } = (Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code] : undefined) ?? FAULT;
-      show('problem', { ...locals, title: t(title), text: t(text) }, []);
+      await show('problem', { ...locals, title: t(title), text: t(text) }, []);
     },
     async refuse(view, locals, errors) {
       ctx.status = 422;
-      show(view, locals, errors);
+      await show(view, locals, errors);
     },
   };
 }

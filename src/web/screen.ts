@@ -5,8 +5,10 @@
 import type { Context } from 'koa';
 import type { ClientConfig, Config, Language, TextByLanguage } from '../config.ts';
 import type { AccountChanges } from '../journeys/account-changes.ts';
+import type { Agreements } from '../journeys/agreements.ts';
 import type { PasswordLink } from '../journeys/password-link.ts';
 import type { SignIn } from '../journeys/sign-in.ts';
+import type { SupportRequests } from '../journeys/support-request.ts';
 import type { Consent } from '../oidc/consent.ts';
 import type { SignInGate } from '../oidc/interaction.ts';
 import type { OwnSession } from '../oidc/own-session.ts';
@@ -30,6 +32,8 @@ export interface ScreenParts {
   signIn: SignIn;
   passwordLink: PasswordLink;
   accountChanges: AccountChanges;
+  agreements: Agreements;
+  supportRequests: SupportRequests;
   /** The e-services as they are now: a reload changes them. */
   client: (id: string | undefined) => ClientConfig | undefined;
 }

@@ -1,13 +1,21 @@
 /**
- * The headers that every page of ours carries: nothing from elsewhere, nothing inline, no frame, no trace in caches
- * and referrers. Pages with a form that leads to an e-service name its origin, or Chromium would stop the redirect.
+ * Owns the headers that guard: those of every answer, and those of every page of ours (nothing from elsewhere, nothing
+ * inline, no frame, no trace in caches). Pages with a form that leads to an e-service name its origin, or Chromium would stop
+ * the redirect.
  */
-import type { Context } from 'koa';
+import type { Context, Middleware } from 'koa';
 
-export function setSecurityHeaders(
-  ctx: Context,
-  { https, formTargets }: { https: boolean; formTargets: readonly string[] },
-): void {
+/** For redirects and the answers to programs as much as for pages; HSTS belongs to each answer over https (RFC 6797, 7.1). */
+export function guardEveryAnswer(issuer: string): Middleware {
+  const https = issuer.startsWith('https:');
+  return (ctx, next) => {
+    ctx.set({ 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer' });
+    if (https) ctx.set('Strict-Transport-Security', 'max-age=31536000');
+    return next();
+  };
+}
+
+export function setPageHeaders(ctx: Context, formTargets: readonly string[]): void {
   ctx.set({
     'Content-Security-Policy': [
       "default-src 'none'",
@@ -19,14 +27,11 @@ export function setSecurityHeaders(
       "frame-ancestors 'none'",
     ].join('; '),
     'X-Frame-Options': 'DENY',
-    'X-Content-Type-Options': 'nosniff',
-    'Referrer-Policy': 'no-referrer',
     'Cross-Origin-Opener-Policy': 'same-origin',
     'Cross-Origin-Resource-Policy': 'same-origin',
     'Permissions-Policy': 'camera=(), geolocation=(), microphone=(), payment=(), usb=()',
     'Cache-Control': 'no-store',
   });
-  if (https) ctx.set('Strict-Transport-Security', 'max-age=31536000');
 }
 
 /**

@@ -12,8 +12,10 @@ import { metrics, type Log } from '../platform/telemetry.ts';
 import { changePasswordReturn, frontDoor, signedInReturn } from './account-pages.ts';
 import type { FormGuard } from './form.ts';
 import { pageOf } from './page.ts';
+import { postedRequests } from './posted-requests.ts';
 import type { ScreenParts } from './screen.ts';
 import { accountPasswordScreen } from './screens/account-password.ts';
+import { accountServicesScreen } from './screens/account-services.ts';
 import { accountScreen } from './screens/account.ts';
 import { addressLostScreen } from './screens/address-lost.ts';
 import { consentScreen } from './screens/consent.ts';
@@ -24,10 +26,14 @@ import { lockedScreen } from './screens/locked.ts';
 import { otherPersonScreen } from './screens/other-person.ts';
 import { passwordSetScreen } from './screens/password-set.ts';
 import { passwordScreen } from './screens/password.ts';
+import { requestSentScreen } from './screens/request-sent.ts';
 import { setPasswordScreen } from './screens/set-password.ts';
 import { signInScreen } from './screens/sign-in.ts';
 import { signedOutScreen } from './screens/signed-out.ts';
 import { unknownAddressScreen } from './screens/unknown-address.ts';
+import { yourNameScreen } from './screens/your-name.ts';
+import { yourServicesScreen } from './screens/your-services.ts';
+import { guardEveryAnswer } from './security-headers.ts';
 
 export interface ServerParts extends ScreenParts {
   config: Config;
@@ -48,6 +54,9 @@ const SCREENS = [
   linkSentScreen,
   unknownAddressScreen,
   addressLostScreen,
+  yourNameScreen,
+  yourServicesScreen,
+  requestSentScreen,
   lockedScreen,
   otherPersonScreen,
   inDoubtScreen,
@@ -57,6 +66,7 @@ const SCREENS = [
   passwordSetScreen,
   accountScreen,
   accountPasswordScreen,
+  accountServicesScreen,
   signedOutScreen,
   signedInReturn,
   changePasswordReturn,
@@ -72,6 +82,7 @@ export function webApp(parts: ServerParts): Koa {
   app.silent = true;
   app.on('error', (error: Error) => parts.log.debug({ err: error }, 'the connection ended early'));
 
+  app.use(guardEveryAnswer(config.issuer));
   app.use(parts.health);
   app.use(requestLog(parts.log));
   app.use(parts.assets);
@@ -91,6 +102,7 @@ export function webApp(parts: ServerParts): Koa {
   app.use(router.routes());
   app.use(router.allowedMethods());
   app.use(signOutForm);
+  app.use(postedRequests);
   app.use(parts.provider);
   return app;
 }
@@ -216,7 +228,11 @@ function asProblem(thrown: unknown): Problem {
   return new Problem('fault', 500, { cause: thrown });
 }
 
-export async function problemPage(ctx: Context, problem: { code: string; status: number }): Promise<void> {
+export async function problemPage(
+  ctx: Context,
+  problem: { code: string; status: number },
+  locals: { service?: object; signOut?: string } = {},
+): Promise<void> {
   const reference = ctx.state['requestId'] as string;
-  await pageOf(ctx).problem(problem, { reference });
+  await pageOf(ctx).problem(problem, { ...locals, reference });
 }

@@ -4,6 +4,8 @@
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Language, Texts } from '../platform/i18n.ts';
+import { randomToken } from '../platform/secrets.ts';
 import type { Log } from '../platform/telemetry.ts';
 
 const STATUS: Readonly<Record<string, string>> = {
@@ -12,14 +14,29 @@ const STATUS: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 };
 
-/** For the server's `clientError`. */
-export function unreadable(log: Log): (error: NodeJS.ErrnoException, socket: Duplex) => void {
+/** For the server's `clientError`. Nothing is known of the reader's language: the answer has all. */
+export function unreadable({
+  log,
+  texts,
+  languages,
+}: {
+  log: Log;
+  texts: Texts;
+  languages: readonly Language[];
+}): (error: NodeJS.ErrnoException, socket: Duplex) => void {
   return ({ code = '' }, socket) => {
     const answer = STATUS[code] ?? '400 Bad Request';
+    const reference = randomToken(9);
     if (code === 'ECONNRESET') log.debug({ reason: code }, 'the connection ended early');
-    else log.info({ reason: code, status: Number(answer.slice(0, 3)) }, 'what came was no request');
+    else
+      log.info({ requestId: reference, reason: code, status: Number(answer.slice(0, 3)) }, 'what came was no request');
     // Never into the middle of another answer.
-    if (!socket.writable || (socket as Socket).bytesWritten > 0) socket.destroy();
-    else socket.end(`HTTP/1.1 ${answer}\r\nConnection: close\r\n\r\n`);
+    if (!socket.writable || (socket as Socket).bytesWritten > 0) return void socket.destroy();
+    const words = languages
+      .map(texts.for)
+      .map((t) => `${t('problem.unreadable')}\n${t('problem.reference', { reference })}`);
+    const body = Buffer.from(`${words.join('\n\n')}\n`);
+    const headers = `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close`;
+    socket.end(Buffer.concat([Buffer.from(`HTTP/1.1 ${answer}\r\n${headers}\r\n\r\n`), body]));
   };
 }

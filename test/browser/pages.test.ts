@@ -110,17 +110,37 @@ describe.each(languages)('in %s', (language) => {
     await page.context().clearCookies();
   });
 
-  test('link-sent, once and again; address-lost', async () => {
+  test('link-sent, once and again', async () => {
     await begin(page);
     await giveAddress(page, mine('none'));
     await expectWhole('link-sent');
-    const sent = page.url();
-    await page.locator('main a[href$="/address-lost"]').click();
-    await expectWhole('address-lost');
-    await page.goto(sent);
     const sendAgain = page.locator('main form[action$="/link-sent"] button');
     await sendAgain.click();
     await expectWhole('link-sent-again', 'link-sent.title');
+  });
+
+  test('address-lost, your-name, your-services, each with a fault, and request-sent', async () => {
+    await begin(page);
+    await giveAddress(page, mine('own'));
+    await page.locator('main a[href$="/address-lost"]').click();
+    await expectWhole('address-lost');
+    await field(page, 'email').fill(mine('own'));
+    await goOn(page);
+    await expectWhole('address-lost-fault', 'address-lost.title');
+    await field(page, 'email').fill(mine('newer'));
+    await goOn(page);
+    await expectWhole('your-name');
+    await goOn(page);
+    await expectWhole('your-name-fault', 'your-name.title');
+    await field(page, 'name').fill('Aino Asukas');
+    await goOn(page);
+    await expectWhole('your-services');
+    await page.locator('main textarea').fill('x'.repeat(1001));
+    await goOn(page);
+    await expectWhole('your-services-fault', 'your-services.title');
+    await page.locator('main textarea').fill('');
+    await goOn(page);
+    await expectWhole('request-sent');
   });
 
   test('too-many', async () => {
@@ -160,6 +180,14 @@ describe.each(languages)('in %s', (language) => {
   test('consent', async () => {
     await signIn(page, { email: mine('own'), client: 'stranger', scope: 'openid email profile' });
     await expectWhole('consent');
+    await goOn(page);
+    await signIn(page, {
+      email: mine('own'),
+      client: 'stranger',
+      scope: 'openid email profile phone',
+      prompt: 'login',
+    });
+    await expectWhole('consent-more', 'consent.title');
     await page.context().clearCookies();
   });
 
@@ -177,6 +205,10 @@ describe.each(languages)('in %s', (language) => {
     await field(page, 'current-password').fill(PASSWORD);
     await goOn(page);
     await expectWhole('account');
+    await page.goto(`${world.issuer}/account/services`);
+    await expectWhole('account-services');
+    await goOn(page);
+    await expectWhole('account-services-withdrawn', 'account-services.title');
     await page.goto(`${world.issuer}/account/password`);
     await expectWhole('account-password');
     await field(page, 'current-password').fill('not this one');

@@ -215,12 +215,12 @@ describe('a fault is told with file, line, what is wrong and what is expected', 
       'tunnus.yaml:1: issuer',
       'tunnus.yaml:3: listen.port',
       'tunnus.yaml:5: links.lifetime',
-      'clients/a.yaml:1: redirect_uris',
       'clients/a.yaml:1: client_name',
+      'clients/a.yaml:1: redirect_uris',
       'clients/a.yaml:2: scope',
       'clients/b.yaml:1: client_id',
-      'clients/b.yaml:1: redirect_uris',
       'clients/b.yaml:1: client_name',
+      'clients/b.yaml:1: redirect_uris',
     ]);
   });
 });

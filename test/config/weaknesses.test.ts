@@ -16,8 +16,18 @@ const ENV = { LIBRARY: SECRET };
 const warnings = (files: Files): string[] =>
   weaknesses(configOf({ 'tunnus.yaml': SOUND, 'clients/a.yaml': CLIENT, ...files }, ENV)).map(({ message }) => message);
 
-test('a sound configuration has none', () => {
+test('a sound configuration has none, nor has a machine', () => {
   expect(warnings({})).toEqual([]);
+  const machine = `client_id: m\nclient_name: M\nclient_secret: ${SECRET}-2\ngrant_types: [client_credentials]\n`;
+  expect(warnings({ 'clients/m.yaml': machine }).filter((message) => !message.startsWith('holds a secret'))).toEqual(
+    [],
+  );
+});
+
+test('one secret for two e-services is warned of', () => {
+  expect(warnings({ 'clients/b.yaml': CLIENT.replace('client_id: library', 'client_id: archive') })).toEqual([
+    'client_secret is also that of library; give each one of its own',
+  ]);
 });
 
 describe('is warned of:', () => {
@@ -45,6 +55,7 @@ describe('is warned of:', () => {
 
   test.each([
     ['no PKCE', `${CLIENT}require_pkce: false`, /^require_pkce is false/],
+    ['consent that nobody can be sure about', `${CLIENT}consent: ask`, /^consent is ask without policy_uri/],
     [
       'no way back to the e-service',
       CLIENT.replace(/initiate_login_uri:.*/, ''),

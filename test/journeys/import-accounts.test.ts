@@ -199,7 +199,8 @@ describe('what is in doubt is tied to nobody', () => {
     const account = await accountByKey(db.database, 'x@example.com');
     expect(await untieLegacyId(db.database, { accountId: account!.id, source: 'a', id: '1' })).toBe(true);
     await list('a', '1,x@example.com,,');
-    expect(await tied('x@example.com')).toEqual({ doubt: 'unlinked' });
+    expect(await tied('x@example.com')).toBeUndefined();
+    expect(await tiesOfAccount(db.database, account!.id)).toEqual([{ source: 'a', id: '1', doubt: 'unlinked' }]);
   });
 
   test('ids that could be no sub, and addresses that imitate another, make an account without a tie', async () => {

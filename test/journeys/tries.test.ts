@@ -27,7 +27,14 @@ let journeys: ReturnType<typeof make>;
 
 function make() {
   const sealer = makeSealer(['a secret of the tests, thirty-two characters or more']);
-  const limits = { passwordPerAddress: FEW, passwordPerPlace: FEW, addressesPerPlace: FEW, linksPerAddress: FEW };
+  const limits = {
+    passwordPerAddress: FEW,
+    passwordPerPlace: FEW,
+    addressesPerPlace: FEW,
+    linksPerAddress: FEW,
+    requestsPerAddress: FEW,
+    requestsPerPlace: FEW,
+  };
   const config = {
     signIn: { unknownAddress: 'tell', registration: 'closed' },
     links: { lifetime: HOUR },
@@ -36,6 +43,7 @@ function make() {
   } as const;
   const parts = {
     database: db.database,
+    sealer,
     config,
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits }),

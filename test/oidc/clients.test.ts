@@ -4,9 +4,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Provider, { type ClientMetadata } from 'oidc-provider';
 import type { ClientConfig } from '../../src/config.ts';
+import { acceptsSecret, proveClients } from '../../src/oidc/client-secrets.ts';
 import {
-  acceptEverySecret,
-  acceptsSecret,
   accountClient,
   CLIENT_OPTIONS,
   libraryMetadata,
@@ -14,6 +13,7 @@ import {
   sectorOfClient,
   validateClients,
 } from '../../src/oidc/clients.ts';
+import { makeLog } from '../../src/platform/telemetry.ts';
 
 // The library warns that its own keys and its store in memory are for tries only, as here.
 for (const method of ['warn', 'info'] as const) jest.spyOn(console, method).mockImplementation(() => undefined);
@@ -35,6 +35,10 @@ function client(more: Partial<ClientConfig> = {}): ClientConfig {
     grant_types: ['authorization_code'],
     response_types: ['code'],
     scope: 'openid email profile',
+    resources: [],
+    require_signed_request_object: false,
+    require_pushed_authorization_requests: false,
+    dpop_bound_access_tokens: false,
     backchannel_logout_session_required: true,
     require_auth_time: false,
     subject_type: 'public',
@@ -67,7 +71,7 @@ function providerFor(issuer: string, clients: ClientMetadata[] = []): Provider {
       return grant;
     },
   });
-  acceptEverySecret(provider);
+  proveClients(provider, { clock: () => new Date(), log: makeLog({ level: 'silent' }) });
   return provider;
 }
 

@@ -4,7 +4,9 @@ import { decodeProtectedHeader } from 'jose';
 import Provider from 'oidc-provider';
 import { sql, type Database } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
-import { makeKeys, type Keys } from '../../src/oidc/keys.ts';
+import { JWKS_CACHE, makeKeys, type Keys } from '../../src/oidc/keys.ts';
+import { digestKey } from '../../src/records/digest-key.ts';
+import { reseal, seals } from '../../src/records/seals.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { openWorld, redeem, signIn, Browser } from './support.ts';
 
@@ -31,6 +33,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await db.query(sql`delete from signing_keys`);
+  await db.query(sql`delete from audit`);
 });
 
 describe('making', () => {
@@ -86,7 +89,7 @@ describe('changing', () => {
   test('replaced before their time, the new ones sign after a day and the old ones no more', async () => {
     await keys.rotate(first);
     const [old] = await kids(first);
-    await keys.replace(after(10));
+    await keys.replace({ actor: 'test', withdraw: false }, after(10));
     expect((await kids(after(10)))[0]).toBe(old);
     expect((await kids(after(11)))[0]).not.toBe(old);
     const states = (await keys.list(after(11))).filter((key) => key.alg === 'ES256').map((key) => key.state);
@@ -95,12 +98,119 @@ describe('changing', () => {
     expect(await keys.rotate(after(12))).toBe(false);
   });
 
-  test('where nobody changed keys in time the old one signs until the next start makes a new one', async () => {
+  test('where nobody changed keys in time the old one signs on until e-services know the new one', async () => {
     await keys.rotate(first);
     const [old] = await kids(first);
     expect((await kids(after(100)))[0]).toBe(old);
     await keys.rotate(after(100));
-    expect((await kids(after(100)))[0]).not.toBe(old);
+    expect(await kids(after(100))).toEqual([old, expect.any(String)]);
+    const known = new Date(after(100).getTime() + JWKS_CACHE);
+    expect((await kids(new Date(known.getTime() - 1)))[0]).toBe(old);
+    expect((await kids(known))[0]).not.toBe(old);
+  });
+
+  test('known to others, they are withdrawn at once: new ones sign, and nothing older is published', async () => {
+    await keys.rotate(first);
+    await keys.rotate(after(83));
+    await keys.rotate(after(91));
+    const before = await kids(after(91));
+    expect(before).toHaveLength(2);
+    await keys.replace({ actor: 'support:someone', withdraw: true }, after(92));
+    const now = await kids(after(92));
+    expect(now).toHaveLength(1);
+    expect(before).not.toContain(now[0]);
+    expect(await db.query(sql`select kind, actor, detail from audit`)).toEqual([
+      { kind: 'keys_replaced', actor: 'support:someone', detail: { withdrawn: true } },
+    ]);
+    expect(await keys.rotate(after(93))).toBe(false);
+  });
+
+  test('replaced while the next one is published already, one key signs at a time', async () => {
+    await keys.rotate(first);
+    await keys.rotate(after(85));
+    await keys.replace({ actor: 'test', withdraw: false }, after(86));
+    for (const day of [86.5, 87.5, 90.5, 95]) {
+      await keys.rotate(after(day));
+      const active = (await keys.list(after(day))).filter(({ alg, state }) => alg === 'ES256' && state === 'active');
+      expect(active).toHaveLength(1);
+    }
+  });
+
+  test('through a year on two nodes no ID token is ever signed by a key that e-services may not know', async () => {
+    const nodes = [make(), make()];
+    const known = new Map<string, Date>();
+    const signed = new Set<string>();
+    const hints = new Map<string, Date>();
+    for (let hours = 0; hours < 365 * 24; hours += hours > 82 * 24 && hours < 92 * 24 ? 1 : 17) {
+      const now = new Date(first.getTime() + hours * 3_600_000);
+      // Once a while both are down for longer than a key lives.
+      if (hours > 200 * 24 && hours < 300 * 24) continue;
+      await Promise.all(nodes.map((node) => node.rotate(now)));
+      const { keys: whole } = await nodes[hours % 2]!.jwks(now);
+      const es = whole.filter(({ alg }) => alg === 'ES256');
+      for (const { kid } of es) if (!known.has(kid!)) known.set(kid!, now);
+      const signer = es[0]!;
+      expect(signer.d).not.toBe('retired');
+      const age = now.getTime() - known.get(signer.kid!)!.getTime();
+      if (signed.size > 0 && !signed.has(signer.kid!)) expect(age).toBeGreaterThanOrEqual(JWKS_CACHE);
+      signed.add(signer.kid!);
+      hints.set(signer.kid!, now);
+      // What signed lately can be checked as a hint.
+      for (const [kid, last] of hints)
+        if (now.getTime() - last.getTime() < 59 * day) expect(es.map((key) => key.kid)).toContain(kid);
+    }
+    expect(signed.size).toBe(4);
+    const rows = await db.query<{ count: number }>(sql`select count(*) as count from signing_keys where alg = 'ES256'`);
+    expect(rows[0]!.count).toBeLessThanOrEqual(3);
+  });
+});
+
+describe('a change of the secret', () => {
+  const OLD = 'an old secret of at least thirty-two characters';
+  const NEW = 'a new secret of at least thirty-two characters!';
+  const both = makeSealer([NEW, OLD]);
+
+  test('seals anew what the old one sealed, after which the new one alone opens everything', async () => {
+    await make(OLD).rotate(first);
+    const key = await digestKey(db, makeSealer([OLD]));
+    const before = (await make(OLD).jwks(first)).keys;
+    const list = () =>
+      makeKeys({ db, sealer: both, algorithms: ['ES256'], rotation: 90 * day, keepFor: day }).list(first);
+    expect((await list()).map(({ secret }) => secret)).toEqual([1, 1]);
+    expect((await seals(db, both)).map(({ name, secret }) => `${name} ${secret}`).sort()).toEqual([
+      'digest key 1',
+      'signing key 1',
+      'signing key 1',
+    ]);
+
+    expect((await Promise.all([reseal(db, both), reseal(db, both)])).every((count) => count <= 3)).toBe(true);
+    expect(await reseal(db, both)).toBe(0);
+    expect((await list()).map(({ secret }) => secret)).toEqual([0, 0]);
+    expect((await make(NEW).jwks(first)).keys).toEqual(before);
+    expect(await digestKey(db, makeSealer([NEW]))).toBe(key);
+    await expect(make(OLD).jwks(first)).rejects.toThrow('cannot be opened');
+    await expect(digestKey(db, makeSealer([OLD]))).rejects.toThrow('cannot be opened');
+  });
+
+  test('changes no digest: what was erased under the old secret is known for ever', async () => {
+    await db.query(sql`delete from digest_keys`);
+    const made = await Promise.all([1, 2, 3].map(() => digestKey(db, makeSealer([OLD]))));
+    expect(new Set(made).size).toBe(1);
+    const old = makeSealer([OLD], made[0]);
+    expect(JSON.stringify(await db.query(sql`select * from digest_keys`))).not.toContain(made[0]);
+    await reseal(db, both);
+    const now = makeSealer([NEW], await digestKey(db, makeSealer([NEW])));
+    expect(now.digests('maija@example.com', 'erased-email')).toEqual([old.digest('maija@example.com', 'erased-email')]);
+    expect(now.digest('maija@example.com', 'other')).not.toEqual(old.digest('maija@example.com', 'erased-email'));
+  });
+
+  test('leaves alone what neither secret opens', async () => {
+    await make('a third secret of at least thirty-two characters').rotate(first);
+    await reseal(db, both);
+    expect((await seals(db, both)).filter(({ secret }) => secret === undefined).map(({ name }) => name)).toEqual([
+      'signing key',
+      'signing key',
+    ]);
   });
 });
 
@@ -127,6 +237,7 @@ describe('the library', () => {
     for (const part of ['"d"', '"p"', '"dp"', '"qi"']) expect(published).not.toContain(part);
 
     const later = new Date(world.now.getTime() + 91 * day);
+    await world.keys.rotate(new Date(world.now.getTime() + 85 * day));
     await world.keys.rotate(later);
     const jwks = await world.keys.jwks(later);
     expect(jwks.keys.find((key) => key.kid === active!.kid)!.d).toBe('retired');

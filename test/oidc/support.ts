@@ -74,7 +74,7 @@ export async function openWorld(overrides: Partial<Configuration> = {}): Promise
   );
   const world = { db, keys, origin, now, opened: undefined } as unknown as World;
   const clock = () => world.now;
-  const deps = { db, clock, sealer, issuer: origin, client: (id: string) => clients.get(id) };
+  const deps = { db, clock, sealer, issuer: origin, client: (id: string) => clients.get(id), told: () => [] };
   world.gate = makeSignInGate({ ...deps, sessionCookie: { name: '_session', signed: true } });
 
   const policy = interactionPolicy.base();

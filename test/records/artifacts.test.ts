@@ -71,15 +71,29 @@ test('a row whose account changed, was locked or is gone is not found', async ()
 test('consuming works once', async () => {
   const code = artifact('AuthorizationCode', 'once');
   await save(code);
-  expect(await db.query(artifacts.consumedArtifacts([code.id], now))).toHaveLength(1);
-  expect(await db.query(artifacts.consumedArtifacts([code.id], later(1)))).toHaveLength(0);
+  expect(await db.query(artifacts.consumedArtifact(code.id, now))).toHaveLength(1);
+  expect(await db.query(artifacts.consumedArtifact(code.id, later(1)))).toHaveLength(0);
   expect((await find(code))!.consumedAt).toEqual(now);
+});
+
+test('what may come again does so in its time only, and not too often', async () => {
+  const token = artifact('RefreshToken', 'again');
+  const again = { since: later(-30), most: 2 };
+  await save(token);
+  const consume = (seconds: number, since = -30) =>
+    db.query(artifacts.consumedArtifact(token.id, later(seconds), { ...again, since: later(since) }));
+  expect(await consume(0)).toHaveLength(1);
+  expect(await consume(31, 1)).toHaveLength(0);
+  expect(await consume(1)).toHaveLength(1);
+  expect(await consume(2)).toHaveLength(1);
+  expect(await consume(3)).toHaveLength(0);
+  expect((await find(token))!.consumedAt).toEqual(now);
 });
 
 test('saving a consumed row again does not bring it back', async () => {
   const code = artifact('RefreshToken', 'spent');
   await save(code);
-  await db.query(artifacts.consumedArtifacts([code.id], now));
+  await db.query(artifacts.consumedArtifact(code.id, now));
   await save(code);
   expect((await find(code))!.consumedAt).toEqual(now);
 });
@@ -87,9 +101,9 @@ test('saving a consumed row again does not bring it back', async () => {
 test('what may be once is new again only after its former use has expired', async () => {
   const replay = artifact('ReplayDetection', 'proof');
   const again = { ...replay, expiresAt: later(30) };
-  expect(await db.query(artifacts.firstArtifacts([replay], now))).toHaveLength(1);
-  expect(await db.query(artifacts.firstArtifacts([again], later(5)))).toHaveLength(0);
-  expect(await db.query(artifacts.firstArtifacts([again], later(15)))).toHaveLength(1);
+  expect(await db.query(artifacts.firstArtifact(replay, now))).toHaveLength(1);
+  expect(await db.query(artifacts.firstArtifact(again, later(5)))).toHaveLength(0);
+  expect(await db.query(artifacts.firstArtifact(again, later(15)))).toHaveLength(1);
 });
 
 test('ending a grant ends all that was issued under it, and nothing else', async () => {

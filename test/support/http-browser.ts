@@ -6,6 +6,7 @@
  */
 import { request as plainRequest } from 'node:http';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import { buffer } from 'node:stream/consumers';
 import { CookieJar } from './cookie-jar.ts';
 import { HttpPage } from './http-page.ts';
@@ -18,6 +19,8 @@ export interface BrowserOptions {
   clock?: () => Date;
   /** Where the server of an address really listens: for issuers such as https://tunnistus.example. */
   reach?: (url: URL) => URL;
+  /** The authority (PEM) that an https server reached so must be certified by, under the name in its address. */
+  authority?: string;
 }
 
 export interface RequestOptions {
@@ -140,7 +143,8 @@ export class HttpBrowser {
       ...this.#options.headers,
       ...outgoing.headers,
     };
-    const answer = await exchange(this.#reach(url), { method, headers, body });
+    const { authority } = this.#options;
+    const answer = await exchange(this.#reach(url), { method, headers, body, name: url.hostname, authority });
     for (const line of answer.headers['set-cookie'] ?? []) this.jar.keep(line, url);
     this.steps.push({ method, url: url.href, status: answer.status, headers: answer.headers });
     return new HttpPage({ url, ...answer });
@@ -158,13 +162,17 @@ function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname.endsWith('.localhost') || /^127\.|^\[::1\]$/.test(hostname);
 }
 
-function exchange(
+/** One request over a connection of its own; the name and the authority are what TLS must prove, where it is spoken. */
+export function exchange(
   url: URL,
-  outgoing: { method: string; headers: OutgoingHttpHeaders; body?: string | Buffer },
+  outgoing: { method: string; headers: OutgoingHttpHeaders; body?: string | Buffer; name: string; authority?: string },
 ): Promise<{ status: number; headers: IncomingHttpHeaders; body: string }> {
-  const { method, headers, body } = outgoing;
+  const { method, headers, body, name, authority } = outgoing;
   return new Promise((resolve, reject) => {
-    const request = plainRequest(url, { method, headers, agent: false });
+    const request =
+      url.protocol === 'https:'
+        ? secureRequest(url, { method, headers, agent: false, servername: name, ca: authority })
+        : plainRequest(url, { method, headers, agent: false });
     request.on('error', reject);
     request.on('response', (response) => {
       buffer(response).then(

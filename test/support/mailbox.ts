@@ -32,8 +32,8 @@ export interface Mailbox {
   next(wanted?: { to?: string; within?: number }): Promise<ReceivedMail>;
   /** The link of the next mail to this address. */
   nextLink(to: string): Promise<string>;
-  /** From now on mails are refused with this SMTP code; undefined takes them again. */
-  refuseWith(code: number | undefined): void;
+  /** From now on mails are refused with this SMTP code and these words; undefined takes them again. */
+  refuseWith(code: number | undefined, words?: string): void;
   close(): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export async function startMailbox(): Promise<Mailbox> {
   const all: ReceivedMail[] = [];
   const kept: ReceivedMail[] = [];
   const waiting: Waiting[] = [];
-  let refusal: number | undefined;
+  let refusal: { responseCode: number; words: string } | undefined;
 
   const deliver = (mail: ReceivedMail) => {
     all.push(mail);
@@ -61,7 +61,7 @@ export async function startMailbox(): Promise<Mailbox> {
     onData: (stream, session, done) => {
       buffer(stream)
         .then(async (raw) => {
-          if (refusal) throw Object.assign(new Error('not now'), { responseCode: refusal });
+          if (refusal) throw Object.assign(new Error(refusal.words), refusal);
           for (const { address } of session.envelope.rcptTo) deliver(await parseMail(raw, address));
         })
         .then(() => done(), done);
@@ -105,8 +105,8 @@ export async function startMailbox(): Promise<Mailbox> {
       if (links.length !== 1) throw new Error(`${links.length} links in the mail to ${to}`);
       return links[0]!;
     },
-    refuseWith: (code) => {
-      refusal = code;
+    refuseWith: (code, words = 'not now') => {
+      refusal = code === undefined ? undefined : { responseCode: code, words };
     },
     close: () => new Promise((resolve) => server.close(() => resolve())),
   };

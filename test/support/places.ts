@@ -56,6 +56,13 @@ export async function formPlaces(world: World): Promise<Place[]> {
   note('the address step', await begin());
   note('the password step', await begin('maija@example.com'));
   note('the notice of a mailed link', await begin('uusi@example.com'), 'Lähetä linkki uudelleen');
+  const lost = await begin('uusi@example.com');
+  await lost.follow('Eikö sinulla ole enää tätä sähköpostiosoitetta?');
+  note('the address of who lost theirs', lost);
+  await lost.submit({ email: 'uudempi@example.com' });
+  note('the name of who lost their address', lost);
+  await lost.submit({ name: 'Uusi Asukas' });
+  note('the request to support', lost);
   const linked = world.browser();
   await linked.get(await world.mailbox.nextLink('uusi@example.com'));
   note('the page of a mailed link', linked);
@@ -73,6 +80,10 @@ export async function formPlaces(world: World): Promise<Place[]> {
   note('the choice of language', own);
   await own.get(`${world.issuer}/account/password`);
   note('the change of the password', own);
+  const agreed = await signIn('maija@example.com', { client: 'stranger' });
+  await agreed.submit();
+  await agreed.get(`${world.issuer}/account/services`);
+  note('the withdrawal of an agreement', agreed);
   await own.get(`${world.issuer}/session/end`);
   note('the question before signing out', own);
   note('the question of another person', await signIn('matti@example.com', { browser: resident }));
@@ -190,7 +201,7 @@ export const PATHS: readonly string[] = [
   '/session/end/confirm',
   '/session/end/success',
   `/sign-in/${UID}`,
-  ...'password link-sent unknown-address address-lost locked other-person in-doubt consent nothing'
+  ...'password link-sent unknown-address address-lost your-name your-services request-sent locked other-person in-doubt consent nothing'
     .split(' ')
     .map((screen) => `/sign-in/${UID}/${screen}`),
   `/set-password/${TOKEN}`,
@@ -198,6 +209,7 @@ export const PATHS: readonly string[] = [
   `/password-set/${TOKEN}`,
   '/account',
   '/account/password',
+  '/account/services',
   '/account/signed-in',
   '/signed-out',
   '/assets/page.css',

@@ -90,7 +90,9 @@ const CLIENTS: Record<string, Yaml> = {
   stranger: {
     client_name: 'Stranger',
     redirect_uris: ['https://stranger.example/callback'],
-    scope: 'openid email profile',
+    scope: 'openid email profile phone',
+    policy_uri: 'https://stranger.example/privacy',
+    tos_uri: 'https://stranger.example/terms',
     consent: 'ask',
   },
 };
@@ -206,7 +208,8 @@ async function relyingParty(issuer: string, name: string, config: Config): Promi
   };
 }
 
-async function freePort(): Promise<number> {
+/** A port that nobody listens on just now. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };

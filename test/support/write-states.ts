@@ -32,6 +32,9 @@ The journeys look up the same table, so what stands here is what residents meet.
 - 'Ask for a new link' on the page \`link-expired\`: a link to the account's own address, within its allowance.
 - After a right password another page may still come: \`other-person\` (somebody else is signed in on this browser),
   \`in-doubt\` (the tie to the e-service's old list is in doubt), \`consent\` (an e-service that is not the city's own).
+- 'No longer have this email address?' leads from \`link-sent\`, \`password\` and \`unknown-address\` to \`address-lost\`,
+  \`your-name\`, \`your-services\` and \`request-sent\`: the same for every address and setting, known or not. Support gets the
+  mail \`support_request\`, within the allowances of the address and the place.
 - A sign-in page that was open too long, was finished already, or belongs to another browser: the way on is in
   \`src/web/sign-in-pages.ts\`, \`offerWayOn\`.
 - Under \`conceal\` the try of an address stays counted, known or not, until a right password gives it back.

@@ -9,6 +9,7 @@ import { makeSealer } from '../../src/platform/secrets.ts';
 import { loadAssets } from '../../src/web/assets.ts';
 import { readForm } from '../../src/web/form.ts';
 import { pageOf, pages } from '../../src/web/page.ts';
+import { guardEveryAnswer } from '../../src/web/security-headers.ts';
 
 type PageConfig = Pick<Config, 'brand' | 'support' | 'languages' | 'issuer'>;
 
@@ -25,6 +26,7 @@ let close: () => void;
 beforeAll(async () => {
   const assets = loadAssets(config.brand);
   const app = new Koa();
+  app.use(guardEveryAnswer(config.issuer));
   app.use(assets.middleware);
   app.use(pages({ texts: loadTexts(), config, sealer: makeSealer(['s'.repeat(32)]), assets }));
   app.use(async (ctx) => {

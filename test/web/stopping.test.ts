@@ -1,25 +1,14 @@
-/** `tunnus serve` as a process of its own: SIGTERM finishes what is under way, takes nothing new, and ends with 0. */
-import { spawn, type ChildProcess } from 'node:child_process';
+/** `tunnus serve` as a process of its own: SIGTERM finishes what is under way, takes nothing new, and ends with 0; SIGHUP ends nothing. */
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { serve, type Serving } from '../support/serving.ts';
 import { SECRET } from '../support/world.ts';
-
-const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
-
-interface Serving {
-  process: ChildProcess;
-  port: number;
-  log: string[];
-  /** The exit code, or the signal that ended it. */
-  ended: Promise<number | string>;
-}
 
 let place: TestDatabase;
 let folder: string;
@@ -31,7 +20,7 @@ beforeEach(async () => {
   await mkdir(join(folder, 'clients'));
   const settings = { issuer: 'https://tunnistus.example', secret: SECRET, database: { url: place.url } };
   await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify({ ...settings, listen: { port: 0, metricsPort: 0 } }));
-  serving = await serve();
+  serving = await serve(folder);
 });
 afterEach(async () => {
   serving.process.kill('SIGKILL');
@@ -39,24 +28,6 @@ afterEach(async () => {
   await place.drop();
   await rm(folder, { recursive: true });
 });
-
-async function serve(): Promise<Serving> {
-  const process_ = spawn(process.execPath, [CLI, 'serve'], {
-    env: { PATH: process.env['PATH'], TUNNUS_CONFIG: folder },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const ended = once(process_, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
-  const log: string[] = [];
-  const port = await new Promise<number>((resolve, reject) => {
-    createInterface(process_.stdout).on('line', (line) => {
-      log.push(line);
-      const { msg, port: listening } = JSON.parse(line) as { msg: string; port: number };
-      if (msg === 'ready') resolve(listening);
-    });
-    void ended.then((code) => reject(new Error(`ended with ${code}: ${log.join('\n')}`)));
-  });
-  return { process: process_, port, log, ended };
-}
 
 async function openConnection(): Promise<Socket> {
   const socket = connect(serving.port, '127.0.0.1');
@@ -98,4 +69,24 @@ test('a request under way is answered whole, while nobody new is let in', async 
   underWay.write('_type=password');
   expect(await answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*"error":"invalid_/);
   expect(await serving.ended).toBe(0);
+});
+
+test('SIGHUP takes the new e-services in, or tells what is wrong, and ends nothing', async () => {
+  const file = join(folder, 'clients', 'uusi.yaml');
+  const query = new URLSearchParams({ client_id: 'uusi', redirect_uri: 'https://uusi.example/in' });
+  const known = async () => {
+    const answer = await fetch(`http://127.0.0.1:${serving.port}/auth?${query.toString()}`, { redirect: 'manual' });
+    // An unknown client gets a page, a known one its error at its own address.
+    return answer.status === 303;
+  };
+  const logged = async (words: string) => {
+    while (!serving.log.some((line) => line.includes(words))) expect(await known()).toBe(false);
+  };
+  await writeFile(file, 'client_id: uusi\nclient_name: Uusi\nredirect_uris: [uusi]\n');
+  serving.process.kill('SIGHUP');
+  await logged('uusi.yaml:3: redirect_uris[0] is');
+  await writeFile(file, 'client_id: uusi\nclient_name: Uusi\nredirect_uris: ["https://uusi.example/in"]\n');
+  serving.process.kill('SIGHUP');
+  while (!(await known()));
+  expect(serving.log.some((line) => line.includes('read anew'))).toBe(true);
 });

@@ -1,0 +1,67 @@
+/** How `accounts show` tells a person what is known of an account. */
+import type { AccountPicture } from '../journeys/support.ts';
+
+const DOUBTS: Readonly<Record<string, string>> = {
+  shared_email: 'in doubt: the address has several ids on this list',
+  unusable_legacy_id: 'in doubt: the id can be no user id of ours',
+  mixed_script: 'in doubt: the address imitates another one',
+  unlinked: 'not theirs, says support',
+};
+
+const PASSWORDS = {
+  none: 'none yet: set by a mailed link',
+  list: "the old list's: good until another list joins",
+  own: 'their own',
+} as const;
+
+const time = (at: Date | undefined): string => at?.toISOString().slice(0, 19).replace('T', ' ') ?? 'never';
+const words = (code: string): string => code.replaceAll('_', ' ');
+const line = (name: string, value: string): string => `${name.padEnd(16)}${value}`;
+
+/** Times are in UTC. */
+export function tellPicture(picture: AccountPicture): string[] {
+  const { account, links, mails, counted, ties, subjects, sessions, events } = picture;
+  const name = [account.givenName, account.familyName].filter(Boolean).join(' ');
+  return [
+    `${account.email}${account.emailVerified ? '' : '  (not verified: no mailed link was used yet)'}`,
+    ...(name ? [line('name', name)] : []),
+    line('account', account.id),
+    line('state', account.lockedAt ? `locked since ${time(account.lockedAt)}` : 'open'),
+    line('password', PASSWORDS[account.passwordState]),
+    line('language', account.locale ?? 'not chosen'),
+    line('created', time(account.createdAt)),
+    line('last sign-in', time(account.signedInAt)),
+    line('sessions', [`${sessions.sessions}`, ...sessions.clients].join(', ')),
+    line(
+      'links',
+      links.length ? `${links.length} that work, the last until ${time(links[0]!.expiresAt)}` : 'none that works',
+    ),
+    line('wrong passwords', tellLevel(counted.passwords)),
+    line('link mails', tellLevel(counted.links)),
+    ...ties.map(({ source, id, doubt }) => line(`on ${source}`, `${id}${doubt ? `  (${DOUBTS[doubt]})` : ''}`)),
+    ...subjects.map(({ eServices, sub }) =>
+      line('known as', `${sub}  at ${eServices.join(', ') || 'no e-service of now'}`),
+    ),
+    '',
+    'last mails (UTC)',
+    ...mails.map(({ kind, queuedAt, outcome, outcomeAt, tries, reply, status }) => {
+      const answer = [reply, status].filter((part) => part !== undefined).join(' ');
+      return `  ${time(queuedAt)}  ${words(kind).padEnd(18)}${words(outcome)} ${time(outcomeAt)}, tries: ${tries}${answer ? `, answer: ${answer}` : ''}`;
+    }),
+    ...(mails.length ? [] : ['  none']),
+    '',
+    'last events (UTC)',
+    ...events.map(({ at, kind, actor, client_id: client, detail }) => {
+      const more = Object.entries(detail).map(([key, value]) => `${words(key)}: ${String(value)}`);
+      return `  ${time(at)}  ${words(kind).padEnd(20)}${[actor, client, ...more].filter(Boolean).join(', ')}`;
+    }),
+    ...(events.length ? [] : ['  none']),
+  ];
+}
+
+function tellLevel(level: AccountPicture['counted']['passwords']): string {
+  if (!level) return 'none counted now';
+  const { tries, limit, fitsAt, emptyAt } = level;
+  const next = fitsAt ? `, no more before ${time(fitsAt)}` : '';
+  return `${tries} counted of ${limit} an hour${next}, none left after ${time(emptyAt)}`;
+}

@@ -1,0 +1,34 @@
+/** Owns what residents see and take back of what e-services get: the list, and withdrawing an agreement. */
+import type { Database } from '../platform/database.ts';
+import type { Refusal } from '../platform/refusal.ts';
+import type { Account } from '../records/accounts.ts';
+import { endGrantsOf } from '../records/artifacts.ts';
+import { auditRow } from '../records/audit.ts';
+import { servicesOf, withdrawAgreement, type UsedService } from '../records/services.ts';
+
+export type Withdrawal = (Refusal & { refused: 'no_agreement' }) | { withdrawn: true };
+
+export function agreements({ database }: { database: Database }) {
+  return {
+    services: (account: Account): Promise<UsedService[]> => servicesOf(database, account.id),
+
+    /**
+     * Ends the agreement with all that was issued under it: codes, tokens and grants. The e-service asks again next time.
+     * The row of the agreement goes first: a sign-in that rests on it waits for it, and then does not happen.
+     */
+    withdraw(
+      { account, clientId, place }: { account: Account; clientId: string; place: string },
+      now: Date,
+    ): Promise<Withdrawal> {
+      return database.transaction(async (tx) => {
+        const of = { accountId: account.id, clientId };
+        if (!(await withdrawAgreement(tx, of))) return { refused: 'no_agreement' };
+        await endGrantsOf(tx, of);
+        await tx.query(auditRow({ kind: 'agreement_withdrawn', ...of, place }, now));
+        return { withdrawn: true };
+      });
+    },
+  };
+}
+
+export type Agreements = ReturnType<typeof agreements>;

@@ -1,0 +1,77 @@
+/**
+ * Owns the table `mails`: what became of each mail that was put into the queue, for support and for the story of the move.
+ *
+ * A row has no address, no link and none of the mail server's words: of its answer only the reply code (RFC 5321, 4.2) and
+ * the enhanced status (RFC 3463). It goes with its account. What waits in the queue, and what a mail says, is mail/mails.ts's.
+ */
+import { sql, type Queryable, type Sql } from '../platform/database.ts';
+
+/**
+ * `sent`: the mail server took it. `delayed`: it could not take it yet, so it is tried again. `refused`: it will never take
+ * it. `given_up`: not tried again, after too many tries or because what it says is no longer true. `bounced`: taken, but
+ * never delivered.
+ */
+export type MailOutcome = 'queued' | 'sent' | 'delayed' | 'refused' | 'given_up' | 'bounced';
+
+export interface MailRow {
+  kind: string;
+  queuedAt: Date;
+  outcome: MailOutcome;
+  outcomeAt: Date;
+  tries: number;
+  reply?: number;
+  status?: string;
+}
+
+/** What a mail server answered: its reply code, and the enhanced status where it gives one. */
+export interface Reply {
+  reply?: number;
+  status?: string;
+}
+
+/** A statement for composing: a mail is put into the queue. Returns its `id`, by which its job is called. */
+export function queuedMail({ accountId, kind }: { accountId?: string; kind: string }, now: Date): Sql {
+  return sql`insert into mails (account_id, kind, queued_at, outcome_at)
+    values (${accountId ?? null}::uuid, ${kind}, ${now}, ${now}) returning id`;
+}
+
+/** Counts a try. False: the mail has come to its end already, or its account is gone; it must not go out. */
+export async function beginTry(db: Queryable, id: string): Promise<boolean> {
+  const rows = await db.query(sql`
+    update mails set tries = tries + 1 where id = ${id} and outcome in ('queued', 'delayed') returning 1`);
+  return rows.length === 1;
+}
+
+export async function keepOutcome(
+  db: Queryable,
+  { id, outcome, reply, status }: { id: string; outcome: MailOutcome } & Reply,
+  now: Date,
+): Promise<void> {
+  await db.query(sql`
+    update mails set outcome = ${outcome}, outcome_at = ${now}, reply = ${reply ?? null}, status = ${status ?? null}
+    where id = ${id}`);
+}
+
+/** A statement for composing: the account's mails that have not gone out yet never will. Returns their `id`s. */
+export function withdrawnMails(accountId: string, now: Date): Sql {
+  return sql`
+    update mails set outcome = 'given_up', outcome_at = ${now}
+    where account_id = ${accountId} and outcome in ('queued', 'delayed') returning id`;
+}
+
+/** The newest mails of an account, newest first. */
+export async function recentMails(db: Queryable, accountId: string, limit: number): Promise<MailRow[]> {
+  const rows = await db.query<MailRow & { reply: number | null; status: string | null }>(sql`
+    select kind, queued_at as "queuedAt", outcome, outcome_at as "outcomeAt", tries, reply, status
+    from mails where account_id = ${accountId} order by queued_at desc limit ${limit}`);
+  return rows.map(({ reply, status, ...row }) => ({ ...row, reply: reply ?? undefined, status: status ?? undefined }));
+}
+
+const KEPT_DAYS = 90;
+
+export async function sweepMails(db: Queryable, now: Date, batch = 1000): Promise<number> {
+  const before = new Date(now.getTime() - KEPT_DAYS * 86_400_000);
+  const rows = await db.query(sql`
+    delete from mails where id in (select id from mails where queued_at < ${before} limit ${batch}) returning 1`);
+  return rows.length;
+}

@@ -1,0 +1,34 @@
+/** `tunnus serve` as a process of its own, for what only a process can show: signals, kills, starting anew. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
+
+export interface Serving {
+  process: ChildProcess;
+  port: number;
+  log: string[];
+  /** The exit code, or the signal that ended it. */
+  ended: Promise<number | string>;
+}
+
+/** Resolves when it is ready; the configuration is the folder's. */
+export async function serve(folder: string): Promise<Serving> {
+  const child = spawn(process.execPath, [CLI, 'serve'], {
+    env: { PATH: process.env['PATH'], TUNNUS_CONFIG: folder },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
+  const log: string[] = [];
+  const port = await new Promise<number>((resolve, reject) => {
+    createInterface(child.stdout).on('line', (line) => {
+      log.push(line);
+      const { msg, port: listening } = JSON.parse(line) as { msg: string; port: number };
+      if (msg === 'ready') resolve(listening);
+    });
+    void ended.then((code) => reject(new Error(`ended with ${code}: ${log.join('\n')}`)));
+  });
+  return { process: child, port, log, ended };
+}

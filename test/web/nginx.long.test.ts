@@ -1,0 +1,196 @@
+/**
+ * The real nginx, by deploy/nginx.conf, speaks TLS in front of two nodes: a resident signs in through it, a node that goes
+ * away is not missed, and nobody can claim to come from elsewhere.
+ */
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import * as client from 'openid-client';
+import { startTunnus, type RunningTunnus } from '../../src/app.ts';
+import { sql } from '../../src/platform/database.ts';
+import { makeLog } from '../../src/platform/telemetry.ts';
+import { exchange, type HttpBrowser } from '../support/http-browser.ts';
+import { CLIENT_SECRET, freePort, startWorld, type World } from '../support/world.ts';
+
+const NAME = 'tunnistus.example.fi';
+const ISSUER = `https://${NAME}`;
+const PASSWORD = 'kolme vihreää omenaa pöydällä';
+const REDIRECT_URI = 'https://asiointi.example/callback';
+
+let folder: string;
+let world: World;
+let second: RunningTunnus;
+let nginx: ChildProcess;
+let port: number;
+let authority: string;
+let asiointi: client.Configuration;
+
+const throughNginx = (url: URL): URL =>
+  url.origin === ISSUER ? new URL(url.pathname + url.search, `https://127.0.0.1:${port}`) : url;
+const browser = (headers = {}): HttpBrowser => world.browser({ reach: throughNginx, authority, headers });
+
+async function secureFetch(url: string, options: client.CustomFetchOptions): Promise<Response> {
+  const { body } = options;
+  const { status, headers, ...answer } = await exchange(throughNginx(new URL(url)), {
+    method: options.method,
+    headers: { ...options.headers, host: NAME },
+    body: body instanceof URLSearchParams ? body.toString() : ((body ?? undefined) as string | undefined),
+    name: NAME,
+    authority,
+  });
+  return new Response(answer.body, { status, headers: headers as Record<string, string> });
+}
+
+/** deploy/nginx.conf as an operator would change it: names, addresses, certificate, and where it writes. */
+async function configure(nodes: readonly RunningTunnus[]): Promise<string> {
+  const plain = await freePort();
+  let text = await readFile(join(import.meta.dirname, '../../deploy/nginx.conf'), 'utf8');
+  const changes: [string, string][] = [
+    ['worker_processes auto;', `worker_processes 1; pid ${folder}/nginx.pid; error_log ${folder}/error.log;`],
+    ['http {', `http { ${TEMPORARY.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(' ')}`],
+    ['/var/log/nginx/tunnus.log', `${folder}/access.log`],
+    ['/etc/ssl/tunnus/', `${folder}/`],
+    ['127.0.0.1:3000', `127.0.0.1:${nodes[0]!.port}`],
+    ['127.0.0.1:3001', `127.0.0.1:${nodes[1]!.port}`],
+    ['listen 80;', `listen 127.0.0.1:${plain};`],
+    ['listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`],
+  ];
+  for (const [from, to] of changes) {
+    expect(text).toContain(from);
+    text = text.replaceAll(from, to);
+  }
+  const path = join(folder, 'nginx.conf');
+  await writeFile(path, text);
+  return path;
+}
+const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+
+async function listening(): Promise<void> {
+  for (;;) {
+    const socket = connect(port, '127.0.0.1');
+    const there = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (there) return;
+    if (nginx.exitCode !== null) throw new Error(await readFile(join(folder, 'error.log'), 'utf8'));
+  }
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tunnus-nginx-'));
+  // nginx started by root works as another user.
+  await chmod(folder, 0o755);
+  await promisify(execFile)('openssl', [
+    ...'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1'.split(' '),
+    ...['-subj', `/CN=${NAME}`, '-addext', `subjectAltName=DNS:${NAME}`],
+    ...['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'certificate.pem')],
+  ]);
+  authority = await readFile(join(folder, 'certificate.pem'), 'utf8');
+  world = await startWorld({ settings: { issuer: ISSUER, listen: { proxies: 1 } } });
+  const destination = new Writable({ write: (_line, _encoding, written) => written() });
+  const listen = { ...world.config.listen, port: 0 };
+  second = await startTunnus({
+    config: { ...world.config, listen },
+    clock: () => world.clock.now(),
+    log: makeLog({ destination }),
+  });
+  port = await freePort();
+  nginx = spawn('/usr/sbin/nginx', ['-c', await configure([world.tunnus, second]), '-g', 'daemon off;'], {
+    stdio: 'inherit',
+  });
+  await listening();
+  asiointi = await client.discovery(
+    new URL(ISSUER),
+    'asiointi',
+    CLIENT_SECRET,
+    client.ClientSecretBasic(CLIENT_SECRET),
+    {
+      [client.customFetch]: secureFetch,
+    },
+  );
+});
+afterAll(async () => {
+  nginx.kill('SIGQUIT');
+  await once(nginx, 'exit');
+  await second.close();
+  await world.close();
+  await rm(folder, { recursive: true });
+});
+
+async function signIn(person: HttpBrowser, email: string): Promise<string> {
+  const pkceCodeVerifier = client.randomPKCECodeVerifier();
+  const expectedNonce = client.randomNonce();
+  await person.get(
+    client.buildAuthorizationUrl(asiointi, {
+      redirect_uri: REDIRECT_URI,
+      scope: 'openid email',
+      nonce: expectedNonce,
+      code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
+      code_challenge_method: 'S256',
+    }),
+  );
+  await person.submit({ username: email });
+  await person.submit({ 'current-password': PASSWORD });
+  const tokens = await client.authorizationCodeGrant(asiointi, person.page.leadsTo!, {
+    pkceCodeVerifier,
+    expectedNonce,
+  });
+  return (await client.fetchUserInfo(asiointi, tokens.access_token, tokens.claims()!.sub)).email!;
+}
+
+test('a resident signs in over TLS, and every cookie is one that only https can set', async () => {
+  const email = 'proxy@example.com';
+  await world.account({ email, password: PASSWORD });
+  const person = browser();
+  expect(await signIn(person, email)).toBe(email);
+  const set = person.steps.flatMap(({ headers }) => headers['set-cookie'] ?? []);
+  expect(set.length).toBeGreaterThan(2);
+  for (const cookie of set) expect(cookie).toMatch(/^__(?:Host|Secure)-.*; secure/i);
+  const unguarded = person.steps.filter(
+    ({ headers }) => !/max-age=\d{8}/.test(headers['strict-transport-security'] ?? ''),
+  );
+  expect(unguarded).toEqual([]);
+});
+
+test('limits and audit know the address that nginx saw, whatever the other side claims', async () => {
+  const email = 'claims@example.com';
+  await world.account({ email, password: PASSWORD });
+  await signIn(browser({ 'X-Forwarded-For': '203.0.113.9, 198.51.100.7' }), email);
+  const [row] = await world.database.query<{ place: string }>(sql`
+    select place from audit where kind = 'signed_in' order by id desc limit 1`);
+  expect(row!.place).toBe('127.0.0.1');
+});
+
+test('what nginx logs holds neither queries nor one-time links', async () => {
+  const email = 'link@example.com';
+  await world.account({ email });
+  const person = browser();
+  await person.get(`${ISSUER}/account?secret=in-the-query`);
+  await person.submit({ username: email });
+  const link = await world.mailbox.nextLink(email);
+  await person.get(link);
+  expect(person.page.status).toBe(200);
+  const log = await readFile(join(folder, 'access.log'), 'utf8');
+  expect(log).toContain('GET /set-password/- 200');
+  expect(log).not.toContain(link.split('/').at(-1)!);
+  expect(log).not.toContain('in-the-query');
+});
+
+test('a node that goes away in the middle of a sign-in is not missed', async () => {
+  const email = 'fail-over@example.com';
+  await world.account({ email, password: PASSWORD });
+  const person = browser();
+  const before = signIn(person, email);
+  await second.close();
+  expect(await before).toBe(email);
+  for (let once_ = 0; once_ < 4; once_ += 1)
+    expect((await browser().get(`${ISSUER}/.well-known/openid-configuration`)).status).toBe(200);
+});

@@ -1,0 +1,119 @@
+/** Two nodes on one PostgreSQL, behind a proxy that keeps nobody to one of them: every request may reach the other. */
+import { Writable } from 'node:stream';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import * as client from 'openid-client';
+import { startTunnus, type RunningTunnus } from '../../src/app.ts';
+import { makeLog } from '../../src/platform/telemetry.ts';
+import type { HttpBrowser } from '../support/http-browser.ts';
+import { startWorld, type Errand, type RelyingParty, type World } from '../support/world.ts';
+
+const PASSWORD = 'kolme vihreää omenaa pöydällä';
+
+let world: World;
+let second: RunningTunnus;
+let asiointi: RelyingParty;
+let turn = 0;
+
+/** The node whose turn it is. */
+function next(url: URL): URL {
+  if (url.origin !== world.issuer) return url;
+  const node = [world.tunnus, second][(turn += 1) % 2]!;
+  return new URL(url.pathname + url.search, node.url);
+}
+
+beforeAll(async () => {
+  world = await startWorld();
+  const listen = { ...world.config.listen, port: 0 };
+  const destination = new Writable({
+    write(line, _encoding, written) {
+      world.log.push(String(line));
+      written();
+    },
+  });
+  second = await startTunnus({
+    config: { ...world.config, listen },
+    clock: () => world.clock.now(),
+    log: makeLog({ destination }),
+  });
+  asiointi = await world.relyingParty();
+  asiointi.config[client.customFetch] = (url, options) => fetch(next(new URL(url)), options);
+});
+afterAll(async () => {
+  await second.close();
+  await world.close();
+});
+
+async function begin(browser: HttpBrowser): Promise<Errand> {
+  const errand = await asiointi.begin({ scope: 'openid email offline_access' });
+  await browser.get(errand.url);
+  return errand;
+}
+
+/** Every step of `walk` begins once on each node. */
+test.each([0, 1])('the whole story hops between them at every request (beginning on node %i)', async (first) => {
+  turn = first;
+  const email = `hop${first}@example.com`;
+  await world.account({ email });
+  const browser = world.browser({ reach: next });
+  const errand = await begin(browser);
+  await browser.submit({ username: email });
+  expect(browser.page.h1).toBe('Tarkista sähköpostisi');
+  await browser.get(await world.mailbox.nextLink(email));
+  await browser.submit({ 'new-password': PASSWORD });
+  expect(browser.page.text).toContain('Salasanan asettaminen onnistui.');
+  await browser.follow('Siirry kirjautumaan');
+  await browser.submit({ 'current-password': PASSWORD });
+  const tokens = await errand.finish(browser.page.leadsTo!);
+  const sub = tokens.claims()!.sub;
+  expect(await client.fetchUserInfo(asiointi.config, tokens.access_token, sub)).toMatchObject({ email });
+  const refreshed = await client.refreshTokenGrant(asiointi.config, tokens.refresh_token!);
+  expect(refreshed.claims()?.sub).toBe(sub);
+
+  // The session holds on both, and its end is everywhere.
+  const again = await begin(browser);
+  expect((await again.finish(browser.page.leadsTo!)).claims()?.sub).toBe(sub);
+  await browser.get(`${world.issuer}/account`);
+  expect(browser.page.text).toContain(email);
+  await browser.follow('Kirjaudu ulos');
+  await browser.submit();
+  expect(browser.page.url.pathname).toBe('/signed-out');
+  await browser.get(`${world.issuer}/account`);
+  await browser.get(`${world.issuer}/account`);
+  expect(browser.page.h1).toBe('Kirjaudu sisään');
+});
+
+test('both publish the same keys, and made them once', async () => {
+  const [one, other] = await Promise.all(
+    [world.tunnus, second].map(async ({ url }) => (await fetch(`${url}/jwks`)).json() as Promise<{ keys: object[] }>),
+  );
+  expect(other).toEqual(one);
+  // One of each algorithm that signs; those that follow come later.
+  expect(one!.keys).toHaveLength(world.config.keys.algorithms.length);
+});
+
+test('a code spent on one is spent on the other, in the same moment', async () => {
+  const email = 'race@example.com';
+  await world.account({ email, password: PASSWORD });
+  const browser = world.browser({ reach: next });
+  const errand = await begin(browser);
+  await browser.submit({ username: email });
+  await browser.submit({ 'current-password': PASSWORD });
+  const callback = browser.page.leadsTo!;
+  const outcomes = await Promise.allSettled(Array.from({ length: 10 }, () => errand.finish(callback)));
+  expect(outcomes.filter(({ status }) => status === 'fulfilled').length).toBeLessThanOrEqual(1);
+});
+
+test('wrong passwords count together, whichever node they reach', async () => {
+  const email = 'guessed@example.com';
+  await world.account({ email, password: PASSWORD });
+  const browser = world.browser({ reach: next });
+  await begin(browser);
+  await browser.submit({ username: email });
+  let tries = 0;
+  while (browser.page.status !== 429 && tries < 50) {
+    await browser.submit({ 'current-password': 'väärä salasana kuitenkin' });
+    tries += 1;
+  }
+  expect(browser.page.status).toBe(429);
+  expect(tries).toBeLessThanOrEqual(world.config.limits.passwordPerPlace + 1);
+});
