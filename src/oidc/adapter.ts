@@ -50,7 +50,13 @@ export interface Adapter {
   revokeByGrantId(grantId: string): Promise<void>;
 }
 
-const tokens = new Set(['AuthorizationCode', 'RefreshToken', 'AccessToken', 'BackchannelAuthenticationRequest']);
+const tokens = new Set([
+  'AuthorizationCode',
+  'RefreshToken',
+  'AccessToken',
+  'ClientCredentials',
+  'BackchannelAuthenticationRequest',
+]);
 const consumables: Readonly<Record<string, Consumable>> = {
   AuthorizationCode: 'code',
   PushedAuthorizationRequest: 'request',
