@@ -73,10 +73,7 @@ export async function writeConfig(folder: string, port: number): Promise<{ machi
     client_secret: CLIENT.clientSecret,
     client_name: 'Machine',
     grant_types: ['client_credentials'],
-    response_types: [],
-    redirect_uris: [],
     resources: ['urn:bench:api'],
-    scope: '',
   };
   const write = (name: string, content: object) => writeFile(join(folder, name), JSON.stringify(content));
   await write('clients/bench.yaml', client);
