@@ -21,7 +21,7 @@ export type ListRow = { line: number } & ({ fields: Fields } | { malformed: stri
 /** Thrown for a file that is no list; its message is the one clear line. */
 export class NoList extends Error {}
 
-const PIECE = 1 << 18;
+const PIECE = 1 << 16;
 const LONGEST_HEADER = 16_384;
 const LONGEST_ROW = 4_000_000;
 const LONGEST_FIELD = 4_000;
