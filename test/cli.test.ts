@@ -101,7 +101,7 @@ describe('a wrong configuration', () => {
     }
   });
 
-  test('an e-service that the library refuses is told of by check as by serve, and ends with 2', async () => {
+  test('a key of an e-service that nobody can read is told of by check as by serve, and ends with 2', async () => {
     const path = join(folder, 'clients', 'kartta.yaml');
     await writeFile(
       path,
@@ -118,7 +118,7 @@ describe('a wrong configuration', () => {
     const [checked, served] = [await tunnus('check'), await tunnus('serve')];
     await rm(path);
     expect(checked).toMatchObject({ code: 2, out: '' });
-    expect(checked.err).toMatch(/kartta\.yaml:5: .*JSON Web Key Set/);
+    expect(checked.err).toMatch(/kartta\.yaml:5: jwks\.keys\[0\] .*expected a public key/);
     expect([served.code, served.err]).toEqual([2, checked.err]);
     noTrace(checked);
   });

@@ -198,8 +198,6 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       // The library would show a page to whoever says Accept: text/html, also at the token endpoint.
       if (isForPrograms(ctx)) return void (ctx.body = out);
       const { client, params, route } = ctx.oidc ?? {};
-      // Of an e-service that was taken out: who wants to sign out is asked, without its name.
-      if (route === 'end_session' && error.name === 'InvalidClient') return seeOther(ctx, '/session/end');
       const given = (name: string): string | undefined => {
         const value = params?.[name];
         return typeof value === 'string' ? value : undefined;
@@ -224,11 +222,6 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       }),
     clientDefaults: { grant_types: ['authorization_code'], response_types: ['code'] },
   };
-}
-
-function seeOther(ctx: KoaContextWithOIDC, to: string): void {
-  ctx.redirect(to);
-  ctx.status = 303;
 }
 
 /** The library's own page for `response_mode=form_post` is English, with an inline script and without any policy. */

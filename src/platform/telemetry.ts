@@ -21,15 +21,9 @@ export function makeLog(options: { level?: string; destination?: NodeJS.Writable
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
   };
-  if (options.destination) return wrap(pino(settings, options.destination));
-  // Several lines in one write; what waits goes out soon, and in any case at the end.
-  const output = pino.destination({ minLength: 4096, sync: true });
-  setInterval(() => output.flush(), FLUSH_EVERY).unref();
-  return wrap(pino(settings, output));
+  // Written at once: what happened just before a crash is what one wants to read.
+  return wrap(options.destination ? pino(settings, options.destination) : pino(settings));
 }
-
-/** How long a line may wait, in milliseconds. */
-const FLUSH_EVERY = 100;
 
 function wrap(target: pino.Logger): Log {
   const writer = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: object, message: string) => {

@@ -248,6 +248,10 @@ describe.each(languages)('in %s', (language) => {
     await page.goto(`${world.issuer}/no-such-page`);
     await expectWhole('problem-not-found', 'problem.not_found_title');
     await page.goto(`${world.issuer}/auth?client_id=nobody&response_type=code`);
+    await expectWhole('problem-unknown-service', 'problem.unknown_service_title');
+    await page.goto(
+      `${world.issuer}/auth?client_id=asiointi&response_type=code&redirect_uri=https://elsewhere.example/`,
+    );
     await expectWhole('problem-service-error', 'problem.service_error_title');
     await begin(page);
     await page.context().clearCookies();

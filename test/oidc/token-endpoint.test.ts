@@ -446,8 +446,8 @@ test('what each grant and endpoint costs in SQL', async () => {
     userinfo: 1,
     // The id of the proof is kept.
     'userinfo with DPoP': 2,
-    introspection: 2,
-    revocation: 3,
+    introspection: 1,
+    revocation: 2,
     'client credentials': 0,
     'client credentials by assertion': 1,
     'a wrong secret': 0,
