@@ -1,5 +1,5 @@
 /** The commands as operators run them: real processes, their words and their exit codes. */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from '../src/platform/database.ts';
+import { CLI, environment, runTunnus, type Ended } from './support/command.ts';
 import { testDatabase, type TestDatabase } from './support/database.ts';
 
-const CLI = join(import.meta.dirname, '..', 'src', 'cli.ts');
 const SECRET = 'a secret of the tests, thirty-two characters or more';
 
 let place: TestDatabase;
@@ -39,20 +39,7 @@ const settings = (more: object): Promise<void> =>
     }),
   );
 
-interface Ended {
-  code: number;
-  out: string;
-  err: string;
-}
-
-function tunnus(...words: string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    const env = { PATH: process.env['PATH'], TUNNUS_CONFIG: folder };
-    execFile(process.execPath, [CLI, ...words], { env, cwd: folder }, (error, out, err) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err });
-    });
-  });
-}
+const tunnus = (...words: string[]): Promise<Ended> => runTunnus(folder, words);
 
 const noTrace = ({ out, err }: Ended): void => expect(out + err).not.toMatch(/\n\s+at |node:internal|Error:/);
 
@@ -259,8 +246,7 @@ describe('support', () => {
 });
 
 test('a reader that goes away early, as head does, breaks nothing', async () => {
-  const env = { PATH: process.env['PATH'], TUNNUS_CONFIG: folder };
-  const command = spawn(process.execPath, [CLI, 'migrate'], { env, cwd: folder });
+  const command = spawn(process.execPath, [CLI, 'migrate'], { env: environment(folder), cwd: folder });
   command.stdout.destroy();
   const ended = once(command, 'exit') as Promise<[number | null]>;
   const [complaints, [code]] = await Promise.all([text(command.stderr), ended]);

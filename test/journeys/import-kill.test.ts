@@ -13,10 +13,10 @@ import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { accountByKey, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
 import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
+import { CLI, environment } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { SECRET } from '../support/world.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..');
 // Enough for several batches.
 const ROWS = 22_000;
 const LIMIT = 90_000;
@@ -44,8 +44,8 @@ afterAll(async () => {
 function command(source: string) {
   const child = spawn(
     process.execPath,
-    [join(ROOT, 'src', 'cli.ts'), 'accounts', 'import', list, '--source', source, '--json'],
-    { env: { PATH: process.env['PATH'], TUNNUS_CONFIG: folder }, stdio: ['ignore', 'pipe', 'pipe'] },
+    [CLI, 'accounts', 'import', list, '--source', source, '--json'],
+    { env: environment(folder), stdio: ['ignore', 'pipe', 'pipe'] },
   );
   return { child, output: text(child.stdout), complaints: text(child.stderr), ended: once(child, 'exit') };
 }

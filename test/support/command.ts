@@ -1,8 +1,14 @@
-/** Runs `tunnus` as operators do: a real process, its words and its exit code. */
+/** `tunnus` as operators run it: a real process, its words and its exit code. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 
-const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
+export const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
+
+/** What a process of ours is given: its configuration, and what others of this run have compiled already. */
+export function environment(folder: string): Record<string, string | undefined> {
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
+  return { PATH, NODE_COMPILE_CACHE, TUNNUS_CONFIG: folder };
+}
 
 export interface Ended {
   code: number;
@@ -12,7 +18,7 @@ export interface Ended {
 
 export function runTunnus(folder: string, words: readonly string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    const env = { PATH: process.env['PATH'], TUNNUS_CONFIG: folder };
+    const env = environment(folder);
     execFile(process.execPath, [CLI, ...words], { env, cwd: folder, maxBuffer: 1 << 26 }, (error, out, err) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err });
     });

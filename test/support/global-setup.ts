@@ -20,6 +20,8 @@ export default async function globalSetup(): Promise<void> {
   const folder = join(tmpdir(), `${PREFIX}${process.pid}-${randomToken(6)}`);
   const server = await startEmbedded({ folder, durable: false });
   process.env[SERVER] = server.url;
+  // The many processes that tests start compile the same files.
+  process.env['NODE_COMPILE_CACHE'] = join(folder, 'compiled');
   running.stop = async () => {
     await server.stop();
     rmSync(folder, { recursive: true, force: true });

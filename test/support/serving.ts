@@ -1,10 +1,8 @@
 /** `tunnus serve` as a process of its own, for what only a process can show: signals, kills, starting anew. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-
-const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
+import { CLI, environment } from './command.ts';
 
 export interface Serving {
   process: ChildProcess;
@@ -17,7 +15,7 @@ export interface Serving {
 /** Resolves when it is ready; the configuration is the folder's. */
 export async function serve(folder: string): Promise<Serving> {
   const child = spawn(process.execPath, [CLI, 'serve'], {
-    env: { PATH: process.env['PATH'], TUNNUS_CONFIG: folder },
+    env: environment(folder),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);

@@ -1,0 +1,313 @@
+/**
+ * Each page in a language, light and dark, wide and narrow: whole, readable by everybody, never wider than its window.
+ * The first language is walked by pages.test.ts, the others by pages.long.test.ts.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { accessibilityFaults, newVisitor, overflow, picture, startChromium } from '../support/browser.ts';
+import type { Browser, Page } from '../support/browser.ts';
+import { type Language, loadTexts } from '../../src/platform/i18n.ts';
+import { startGate, type Gate } from '../support/gate.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+const PASSWORD = 'kolme punaista venettä laiturissa';
+const texts = loadTexts();
+const DAY = 86_400_000;
+
+let world: World;
+let gate: Gate;
+let chromium: Browser;
+beforeAll(async () => {
+  [world, chromium] = await Promise.all([
+    startWorld({
+      settings: { limits: { passwordPerPlace: 3 } },
+      async databaseUrl(url) {
+        gate = await startGate(url);
+        return gate.url;
+      },
+    }),
+    startChromium(),
+  ]);
+});
+afterAll(async () => {
+  await chromium.close();
+  await gate.open();
+  await world.close();
+  await gate.close();
+});
+
+/** The first button of the main form, whatever the language calls it. */
+const goOn = (page: Page) => page.locator('main form[method=post] button[type=submit]').first().click();
+const field = (page: Page, token: string) => page.locator(`main [autocomplete~="${token}"]`).first();
+
+async function begin(page: Page, { client = 'asiointi', ...parameters }: Record<string, string> = {}): Promise<void> {
+  const { url } = await (await world.relyingParty(client)).begin(parameters);
+  await page.goto(url.href);
+}
+
+async function giveAddress(page: Page, email: string): Promise<void> {
+  await field(page, 'username').fill(email);
+  await goOn(page);
+}
+
+/** E-services of this world do not answer: the way out of Tunnus is where the walk ends. */
+async function signIn(page: Page, { email, ...parameters }: Record<string, string> & { email: string }): Promise<void> {
+  await begin(page, parameters);
+  await giveAddress(page, email);
+  await field(page, 'current-password').fill(PASSWORD);
+  await goOn(page);
+}
+
+export function everyPageIn(languages: readonly Language[]): void {
+  describe.each(languages)('in %s', (language) => {
+    let page: Page;
+    const mine = (name: string) => `${name}.${language}@example.com`;
+    const account = (name: string, options: object = {}) => world.account({ email: mine(name), ...options });
+
+    beforeAll(async () => {
+      const context = await newVisitor(chromium, { language });
+      await context.route(/^https:\/\/[a-z]+\.example\//, (route) => route.fulfill({ body: 'the e-service' }));
+      page = await context.newPage();
+      await account('own', { password: PASSWORD, givenName: 'Aino' });
+      await account('other', { password: PASSWORD, givenName: 'Väinö' });
+      await account('none');
+      await account('locked', { password: PASSWORD, locked: true });
+      await account('doubt', { password: PASSWORD, ids: { asiointi: { id: `U${language}`, doubt: 'shared_email' } } });
+    });
+    afterAll(() => page.context().close());
+
+    const expectWhole = (name: string, title?: string) => expectWholePage(page, { name, language, title });
+
+    test('sign-in, empty and with a fault', async () => {
+      await begin(page);
+      await expectWhole('sign-in');
+      await giveAddress(page, 'no address');
+      await expectWhole('sign-in-fault', 'sign-in.title');
+    });
+
+    test('password, and a wrong one', async () => {
+      await begin(page);
+      await giveAddress(page, mine('own'));
+      await expectWhole('password');
+      await field(page, 'current-password').fill('not this one');
+      await goOn(page);
+      await expectWhole('password-wrong', 'password.title');
+    });
+
+    test('unknown-address, and one that is nearly known', async () => {
+      await begin(page);
+      await giveAddress(page, mine('unknown'));
+      await expectWhole('unknown-address');
+      await begin(page);
+      await giveAddress(page, `unknown.${language}@gmial.com`);
+      await expectWhole('unknown-address-near', 'unknown-address.title');
+    });
+
+    test('locked', async () => {
+      await signIn(page, { email: mine('locked') });
+      await expectWhole('locked');
+    });
+
+    test('in-doubt', async () => {
+      await signIn(page, { email: mine('doubt') });
+      await expectWhole('in-doubt');
+      await page.context().clearCookies();
+    });
+
+    test('link-sent, once and again', async () => {
+      await begin(page);
+      await giveAddress(page, mine('none'));
+      await expectWhole('link-sent');
+      const sendAgain = page.locator('main form[action$="/link-sent"] button');
+      await sendAgain.click();
+      await expectWhole('link-sent-again', 'link-sent.title');
+    });
+
+    test('address-lost, your-name, your-services, each with a fault, and request-sent', async () => {
+      await begin(page);
+      await giveAddress(page, mine('own'));
+      await page.locator('main a[href$="/address-lost"]').click();
+      await expectWhole('address-lost');
+      await field(page, 'email').fill(mine('own'));
+      await goOn(page);
+      await expectWhole('address-lost-fault', 'address-lost.title');
+      await field(page, 'email').fill(mine('newer'));
+      await goOn(page);
+      await expectWhole('your-name');
+      await goOn(page);
+      await expectWhole('your-name-fault', 'your-name.title');
+      await field(page, 'name').fill('Aino Asukas');
+      await goOn(page);
+      await expectWhole('your-services');
+      await page.locator('main textarea').fill('x'.repeat(1001));
+      await goOn(page);
+      await expectWhole('your-services-fault', 'your-services.title');
+      await page.locator('main textarea').fill('');
+      await goOn(page);
+      await expectWhole('request-sent');
+    });
+
+    test('too-many', async () => {
+      await account('guessed', { password: PASSWORD });
+      await begin(page);
+      await giveAddress(page, mine('guessed'));
+      for (let status = 0, tries = 0; status !== 429 && tries < 20; tries += 1) {
+        const answer = page.waitForResponse((response) => response.request().method() === 'POST');
+        await field(page, 'current-password').fill('not this one');
+        await goOn(page);
+        status = (await answer).status();
+      }
+      await expectWhole('too-many');
+    });
+
+    test('set-password, with a fault, done; link-used and link-unknown', async () => {
+      const link = await world.mailbox.nextLink(mine('none'));
+      await page.goto(link);
+      await expectWhole('set-password');
+      await page.context().clearCookies();
+      await field(page, 'new-password').fill(PASSWORD);
+      await goOn(page);
+      await expectWhole('form-expired', 'problem.form_expired_title');
+      await page.goto(link);
+      await field(page, 'new-password').fill('short');
+      await goOn(page);
+      await expectWhole('set-password-fault', 'set-password.title');
+      await field(page, 'new-password').fill(PASSWORD);
+      await goOn(page);
+      await expectWhole('password-set');
+      await page.goto(link);
+      await expectWhole('link-used');
+      await page.goto(`${world.issuer}/set-password/no-such-link`);
+      await expectWhole('link-unknown');
+    });
+
+    test('consent', async () => {
+      await signIn(page, { email: mine('own'), client: 'stranger', scope: 'openid email profile' });
+      await expectWhole('consent');
+      await goOn(page);
+      await page.waitForURL('https://stranger.example/**');
+      await signIn(page, {
+        email: mine('own'),
+        client: 'stranger',
+        scope: 'openid email profile phone',
+        prompt: 'login',
+      });
+      await expectWhole('consent-more', 'consent.title');
+      await page.context().clearCookies();
+    });
+
+    test('other-person', async () => {
+      await signIn(page, { email: mine('own') });
+      await page.waitForURL('https://asiointi.example/**');
+      await signIn(page, { email: mine('other'), prompt: 'login' });
+      await expectWhole('other-person');
+    });
+
+    test('account, account-password and its fault', async () => {
+      await page.context().clearCookies();
+      await page.goto(`${world.issuer}/account`);
+      await giveAddress(page, mine('own'));
+      await field(page, 'current-password').fill(PASSWORD);
+      await goOn(page);
+      await expectWhole('account');
+      await page.goto(`${world.issuer}/account/services`);
+      await expectWhole('account-services');
+      await goOn(page);
+      await expectWhole('account-services-withdrawn', 'account-services.title');
+      await page.goto(`${world.issuer}/account/password`);
+      await expectWhole('account-password');
+      await field(page, 'current-password').fill('not this one');
+      await field(page, 'new-password').fill('neljä sinistä venettä rannassa');
+      await goOn(page);
+      await expectWhole('account-password-fault', 'account-password.title');
+    });
+
+    test('sign-out and signed-out', async () => {
+      await page.goto(`${world.issuer}/session/end`);
+      await expectWhole('sign-out', 'common.sign_out');
+      await goOn(page);
+      await expectWhole('signed-out');
+    });
+
+    test('form-post, where nothing sends the form by itself', async () => {
+      await page.context().clearCookies();
+      await page.context().route('**/assets/page.js*', (route) => route.abort());
+      await signIn(page, { email: mine('own'), response_mode: 'form_post' });
+      await expectWhole('form-post');
+      await page.context().unroute('**/assets/page.js*');
+    });
+
+    test('busy', async () => {
+      await page.context().clearCookies();
+      await begin(page);
+      await gate.close();
+      try {
+        await giveAddress(page, mine('own'));
+        await expectWhole('busy');
+      } finally {
+        await gate.open();
+      }
+    });
+
+    test('problem: a page that is not there, an authorization request that is wrong, a sign-in of another browser', async () => {
+      await page.goto(`${world.issuer}/no-such-page`);
+      await expectWhole('problem-not-found', 'problem.not_found_title');
+      await page.goto(`${world.issuer}/auth?client_id=nobody&response_type=code`);
+      await expectWhole('problem-unknown-service', 'problem.unknown_service_title');
+      await page.goto(
+        `${world.issuer}/auth?client_id=asiointi&response_type=code&redirect_uri=https://elsewhere.example/`,
+      );
+      await expectWhole('problem-service-error', 'problem.service_error_title');
+      await begin(page);
+      await page.context().clearCookies();
+      await giveAddress(page, mine('own'));
+      await expectWhole('stale-elsewhere', 'stale.title');
+    });
+  });
+
+  /** Last, since the clock never goes back: the library under Tunnus has its own, and begins nothing in our tomorrow. */
+  test('stale and link-expired, in every language', async () => {
+    const late = await Promise.all(
+      languages.map(async (language) => {
+        const email = `late.${language}@example.com`;
+        await world.account({ email });
+        const page = await (await newVisitor(chromium, { language })).newPage();
+        await begin(page);
+        await giveAddress(page, email);
+        return { language, page, signIn: page.url(), link: await world.mailbox.nextLink(email) };
+      }),
+    );
+    world.clock.advance(2 * DAY);
+    for (const { language, page, signIn: url, link } of late) {
+      await page.goto(url);
+      await expectWholePage(page, { name: 'stale', language });
+      await page.goto(link);
+      await expectWholePage(page, { name: 'link-expired', language });
+    }
+  }, 60_000);
+}
+
+/** What holds for every page. */
+async function expectWholePage(
+  page: Page,
+  { name, language, title = `${name}.title` }: { name: string; language: Language; title?: string },
+): Promise<void> {
+  const heading = texts.for(language)(title);
+  // A click may be answered a moment later.
+  await page.locator('h1').getByText(heading, { exact: true }).waitFor();
+  expect(await page.locator('h1').innerText()).toBe(heading);
+  expect(await page.locator('html').getAttribute('lang')).toBe(language);
+  expect(await page.locator('main').count()).toBe(1);
+  expect(await page.locator('h1').count()).toBe(1);
+  const faults: Record<string, string[]> = {};
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    faults[colorScheme] = await accessibilityFaults(page);
+    await picture(page, `${name}-${language}-${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 320, height: 640 });
+  const sideways = await overflow(page);
+  await picture(page, `${name}-${language}-320`);
+  await page.setViewportSize({ width: 1280, height: 900 });
+  expect({ ...faults, sideways }).toEqual({ light: [], dark: [], sideways: 0 });
+}
