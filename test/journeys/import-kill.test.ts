@@ -42,11 +42,10 @@ afterAll(async () => {
 });
 
 function command(source: string) {
-  const child = spawn(
-    process.execPath,
-    [CLI, 'accounts', 'import', list, '--source', source, '--json'],
-    { env: environment(folder), stdio: ['ignore', 'pipe', 'pipe'] },
-  );
+  const child = spawn(process.execPath, [CLI, 'accounts', 'import', list, '--source', source, '--json'], {
+    env: environment(folder),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   return { child, output: text(child.stdout), complaints: text(child.stderr), ended: once(child, 'exit') };
 }
 
