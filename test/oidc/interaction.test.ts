@@ -191,7 +191,16 @@ describe('a proof brought by the request that finishes', () => {
     const page = await beginSignIn(browser);
     await browser.post(`${page}?fact=address`);
     const last = `${page}?account=${account}&here=yes`;
-    for (const answer of await Promise.all([browser.post(last), browser.post(last)])) codeIn(answer);
+    // Neither writes before both have come: one that comes later meets a finished sign-in.
+    let come = 0;
+    const { promise: together, resolve: bothAreHere } = Promise.withResolvers<void>();
+    world.during = () => {
+      if ((come += 1) === 2) bothAreHere();
+      return together;
+    };
+    const answers = await Promise.all([browser.post(last), browser.post(last)]);
+    world.during = undefined;
+    for (const answer of answers) codeIn(answer);
   });
 
   test('gives nothing when it was outlived before all is written', async () => {
