@@ -179,7 +179,7 @@ export async function startTunnus({
       signIn: signIn(parts),
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
-      agreements: agreements(parts),
+      agreements: agreements({ database, told }),
       supportRequests: supportRequests(parts),
       client: registered.client,
     } satisfies ScreenParts;

@@ -40,6 +40,7 @@ export function weaknesses(config: Config): Weakness[] {
   return [
     ...found.filter((message) => message !== false).map((message) => ({ file, message })),
     ...config.clients.flatMap(clientWeaknesses),
+    ...idleMachines(config),
     ...sharedSecrets(config),
     ...readableSecrets(config),
   ];
@@ -75,6 +76,16 @@ function clientWeaknesses(client: Config['clients'][number]): Weakness[] {
       'client_secret has two values; take the old one out when the e-service has changed',
   ];
   return found.filter((message) => message !== false).map((message) => ({ file, message }));
+}
+
+/** A machine's token is always for an API; only one that looks up its own API's tokens needs none. */
+function idleMachines({ clients, resources }: Pick<Config, 'clients' | 'resources'>): Weakness[] {
+  const idle = clients.filter(
+    ({ client_id: id, grant_types: grants, resources: wanted }) =>
+      grants.includes('client_credentials') && !wanted.length && !resources.some(({ client }) => client === id),
+  );
+  const message = 'grant_types has client_credentials without resources; it is refused every token in its own name';
+  return idle.map(({ file }) => ({ file, message }));
 }
 
 /** Whoever knows one e-service's secret is then the other as well. */

@@ -84,8 +84,25 @@ const isPage: Check = async (url, { probe }) =>
     return [fault(`answers ${status}, expected a page`)];
   });
 
-/** OpenID Connect Core 1.0, 4: third-party initiated login. */
-const beginsSignIn: Check = async (url, { client, probe }) => {
+/** A name that nobody can have (RFC 6761, 6.4). */
+const NO_ISSUER = 'https://issuer.invalid';
+
+/** OpenID Connect Core 1.0, 4: third-party initiated login, by us and by nobody else. */
+const beginsSignIn: Check = async (url, of) => {
+  const judged = await begun(url, of);
+  if ('failed' in judged) return judged;
+  const foreign = new URL(url);
+  foreign.searchParams.set('iss', NO_ISSUER);
+  const answer = await ask(foreign, {}, of.probe);
+  if ('failed' in answer || !originOf(answer.headers.location, foreign)?.startsWith(NO_ISSUER)) return judged;
+  const verdict = fault('leads wherever iss says: anybody can send residents from there to a page of their own');
+  return { ...judged, verdicts: [...judged.verdicts, verdict] };
+};
+
+const originOf = (location: string | undefined, base: URL): string | undefined =>
+  location && URL.canParse(location, base.href) ? new URL(location, base).origin : undefined;
+
+const begun: Check = async (url, { client, probe }) => {
   let next = new URL(url);
   next.searchParams.set('iss', probe.issuer);
   const cookies = new Map<string, string>();

@@ -12,7 +12,7 @@ const FURTHEST_AHEAD = 60;
 
 export const isFapi = (client: Client | undefined): boolean => client?.['profile'] === 'fapi2';
 
-/** For the library's `features.fapi`: `redirect_uri` is then asked for also where one is registered. */
+/** For the library's `features.fapi`. */
 export const fapi = {
   enabled: true,
   profile: (_ctx: KoaContextWithOIDC, client: Client | undefined) => (isFapi(client) ? ('2.0' as const) : undefined),

@@ -135,6 +135,8 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
       short: cookie,
     },
     assertJwtClientAuthClaimsAndHeader: clientAssertion,
+    // OpenID Connect Core 1.0, 3.1.2.1: required, also where only one is registered.
+    allowOmittingSingleRegisteredRedirectUri: false,
     pkce: { required: (_ctx, client) => client['require_pkce'] !== false },
     ...refreshRule,
     enabledJWA: {

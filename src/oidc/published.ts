@@ -12,7 +12,25 @@ import { JWKS_CACHE } from './keys.ts';
 
 interface Discovery {
   response_types_supported: string[];
+  token_endpoint_auth_methods_supported: string[];
+  token_endpoint_auth_signing_alg_values_supported: string[];
   [name: string]: unknown;
+}
+
+/** What the library says otherwise, or leaves to be guessed (RFC 8414, 2: then `client_secret_basic` alone revokes). */
+function truthful(document: Discovery): Discovery {
+  const methods = document.token_endpoint_auth_methods_supported;
+  const algorithms = document.token_endpoint_auth_signing_alg_values_supported;
+  return {
+    ...document,
+    // `none` is for our own pages: no e-service can be registered for it.
+    response_types_supported: ['code'],
+    revocation_endpoint_auth_methods_supported: methods,
+    revocation_endpoint_auth_signing_alg_values_supported: algorithms,
+    // Who does not authenticate looks nothing up (`mayLookUp`).
+    introspection_endpoint_auth_methods_supported: methods.filter((method) => method !== 'none'),
+    introspection_endpoint_auth_signing_alg_values_supported: algorithms,
+  };
 }
 
 const routeOf = (ctx: object): string | undefined => (ctx as { oidc?: { route?: string } }).oidc?.route;
@@ -30,9 +48,7 @@ export function published(provider: Middleware, origins: () => ReadonlySet<strin
     }
     if (ctx.status !== 200) return;
     if (route === 'discovery') {
-      const document = ctx.body as Discovery;
-      // `none` is for our own pages: no e-service can be registered for it.
-      ctx.body = { ...document, response_types_supported: ['code'] };
+      ctx.body = truthful(ctx.body as Discovery);
     }
     if (route === 'jwks') {
       ctx.set('Cache-Control', `public, max-age=${JWKS_CACHE / 1000}`);

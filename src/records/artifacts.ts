@@ -206,9 +206,18 @@ const endedSession = (ranOut: Sql): Sql => sql`returning account_id, payload, ${
 const standing = sql`exists (select 1 from accounts account
   where account.id = artifacts.account_id and account.epoch = artifacts.epoch and account.locked_at is null)`;
 
-/** Ends sessions. This and the next two return what records/logouts.ts makes its orders from. */
+/** Ends sessions. This and the next three return what records/logouts.ts makes its orders from. */
 export function endedSessions(ids: readonly Buffer[]): Sql {
   return sql`delete from artifacts where id = any(${ids}::bytea[]) and model = 'Session' ${endedSession(sql`false`)}`;
+}
+
+/** Takes one e-service out of the account's sessions, which live on; returns what they held. */
+export function leftSessions({ accountId, clientId }: { accountId: string; clientId: string }): Sql {
+  return sql`update artifacts session
+    set payload = (session.payload::jsonb #- array['authorizations', ${clientId}::text])::text
+    from (select id, account_id, payload from artifacts where account_id = ${accountId} and model = 'Session'
+      and payload::jsonb -> 'authorizations' ? ${clientId} for update) held
+    where session.id = held.id returning held.account_id, held.payload, false as ran_out`;
 }
 
 /** Those of an account that have outlived their proof: its epoch was raised, it was locked or erased. */

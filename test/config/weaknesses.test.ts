@@ -19,9 +19,9 @@ const warnings = (files: Files): string[] =>
 test('a sound configuration has none, nor has a machine', () => {
   expect(warnings({})).toEqual([]);
   const machine = `client_id: m\nclient_name: M\nclient_secret: ${SECRET}-2\ngrant_types: [client_credentials]\n`;
-  expect(warnings({ 'clients/m.yaml': machine }).filter((message) => !message.startsWith('holds a secret'))).toEqual(
-    [],
-  );
+  const settings = `${SOUND}resources: [{ audience: "urn:api", format: opaque, client: m }]\n`;
+  const files = { 'tunnus.yaml': settings, 'clients/m.yaml': machine };
+  expect(warnings(files).filter((message) => !message.startsWith('holds a secret'))).toEqual([]);
 });
 
 test('one secret for two e-services is warned of', () => {
@@ -65,6 +65,11 @@ describe('is warned of:', () => {
       'an unsure sector',
       `${CLIENT.replace('/in]', '/in, https://b.example.fi/in]')}subject_type: pairwise`,
       /^pairwise with several hosts/,
+    ],
+    [
+      'a machine that can get no token',
+      `${CLIENT}grant_types: [authorization_code, client_credentials]`,
+      /^grant_types has client_credentials without resources/,
     ],
     [
       'a secret still being changed',

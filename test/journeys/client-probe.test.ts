@@ -219,6 +219,17 @@ describe('initiate_login_uri', () => {
     expect(await leading('/login')).toEqual([`fault: leads to ${site}, expected ${TUNNUS}`]);
   });
 
+  test('that lets anybody say where residents are sent, by another iss', async () => {
+    const open = await serve((asked, response) => {
+      const { searchParams } = new URL(asked.url!, TUNNUS);
+      response.writeHead(303, { location: request().replace(TUNNUS, searchParams.get('iss')!) }).end();
+    });
+    expect(await findings(`initiate_login_uri: ${open}/login`)).toEqual([
+      'ok: begins a sign-in',
+      'fault: leads wherever iss says: anybody can send residents from there to a page of their own',
+    ]);
+  });
+
   test('whose cookie will not come back, or is open to scripts', async () => {
     expect(await leading(request(), { 'set-cookie': 'state=1; SameSite=Strict' })).toEqual([
       'ok: begins a sign-in',

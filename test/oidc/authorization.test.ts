@@ -172,8 +172,11 @@ describe('the way back (RFC 6749, 3.1.2.4; RFC 9700, 4.1.3)', () => {
     }
   });
 
-  test('left out it is the only one that is registered', async () => {
-    expect(await ask('portal', { redirect_uri: undefined })).toMatchObject({ to: redirectUriOf(world, 'portal') });
+  test('left out, nobody is led anywhere, also where one is registered (OpenID Connect Core 1.0, 3.1.2.1)', async () => {
+    for (const wishes of [{}, { prompt: 'none' }, { response_type: 'nothing' }]) {
+      const answer = await page('portal', { ...wishes, redirect_uri: undefined });
+      expect([answer.status, answer.leadsTo]).toEqual([400, undefined]);
+    }
   });
 
   test('a client that there is not leads nowhere', async () => {

@@ -176,6 +176,48 @@ describe('discovery', () => {
     expect(Object.keys(document).filter((name) => off.test(name))).toEqual([]);
   });
 
+  test('says of what is offered this and nothing more', () => {
+    // The order of a list says nothing.
+    const truths = Object.fromEntries(
+      Object.entries(document)
+        .filter(([name]) => !/_(endpoint|uri)$|^issuer$/.test(name))
+        .map(([name, value]) => [name, Array.isArray(value) ? [...(value as string[])].sort() : value]),
+    );
+    const secrets = ['client_secret_basic', 'client_secret_jwt', 'client_secret_post', 'private_key_jwt'];
+    const ours = ['ES256', 'RS256'];
+    const clients = ['ES256', 'Ed25519', 'EdDSA', 'PS256', 'RS256'];
+    const withSecret = ['ES256', 'Ed25519', 'EdDSA', 'HS256', 'PS256', 'RS256'];
+    expect(truths).toEqual({
+      acr_values_supported: ['urn:tunnus:password'],
+      authorization_response_iss_parameter_supported: true,
+      backchannel_logout_session_supported: true,
+      backchannel_logout_supported: true,
+      claim_types_supported: ['normal'],
+      claims_parameter_supported: true,
+      claims_supported: expect.any(Array),
+      code_challenge_methods_supported: ['S256'],
+      dpop_signing_alg_values_supported: ['ES256', 'Ed25519', 'EdDSA'],
+      grant_types_supported: ['authorization_code', 'client_credentials', 'refresh_token'],
+      id_token_signing_alg_values_supported: ours,
+      introspection_endpoint_auth_methods_supported: secrets,
+      introspection_endpoint_auth_signing_alg_values_supported: withSecret,
+      introspection_signing_alg_values_supported: ours,
+      request_object_signing_alg_values_supported: clients,
+      request_parameter_supported: true,
+      request_uri_parameter_supported: false,
+      response_modes_supported: ['form_post', 'fragment', 'query'],
+      response_types_supported: ['code'],
+      revocation_endpoint_auth_methods_supported: [...secrets.slice(0, 3), 'none', 'private_key_jwt'],
+      revocation_endpoint_auth_signing_alg_values_supported: withSecret,
+      scopes_supported: ['email', 'legacy', 'offline_access', 'openid', 'phone', 'profile'],
+      subject_types_supported: ['pairwise', 'public'],
+      token_endpoint_auth_methods_supported: [...secrets.slice(0, 3), 'none', 'private_key_jwt'],
+      token_endpoint_auth_signing_alg_values_supported: withSecret,
+      ui_locales_supported: ['en', 'fi', 'sv'],
+      userinfo_signing_alg_values_supported: ours,
+    });
+  });
+
   test('is the same under the name of RFC 8414', async () => {
     const other = await fetch(`${world.issuer}/.well-known/oauth-authorization-server`);
     expect(await other.json()).toEqual(document);
@@ -221,7 +263,8 @@ describe('scripts of other sites', () => {
       expect(answer.headers.get('access-control-allow-credentials')).toBeNull();
       expect(answer.headers.get('vary')).toContain('Origin');
     }
-    const body = new URLSearchParams({ client_id: 'sivu', grant_type: 'authorization_code', code: 'x' });
+    const redirect_uri = `${SITE}/callback`;
+    const body = new URLSearchParams({ client_id: 'sivu', grant_type: 'authorization_code', code: 'x', redirect_uri });
     const answer = await fetch(document.token_endpoint, { method: 'POST', body, headers: { Origin: SITE } });
     expect(answer.headers.get('access-control-allow-origin')).toBe(SITE);
     expect(await answer.json()).toMatchObject({ error: 'invalid_grant' });

@@ -91,7 +91,7 @@ export function endpoints(world: World, { browser, keys }: { browser: HttpBrowse
       path: '/request',
       ...post,
       fields: async () => asked([]),
-      errors: { ...AUTHORIZATION, redirect_uri: { missing: '', spoilt: ['invalid_request'] } },
+      errors: { ...AUTHORIZATION, redirect_uri: must('invalid_request') },
       mayRepeat: ['resource'],
     },
     {
@@ -107,7 +107,7 @@ export function endpoints(world: World, { browser, keys }: { browser: HttpBrowse
       errors: {
         grant_type: must('invalid_request', 'unsupported_grant_type'),
         code: must('invalid_request', 'invalid_grant'),
-        redirect_uri: may('invalid_grant', ''),
+        redirect_uri: must('invalid_request', 'invalid_grant', ''),
         code_verifier: must('invalid_grant', 'invalid_grant'),
         resource: may('invalid_target'),
         client_id: may('invalid_client'),
