@@ -191,6 +191,7 @@ async function judged(
     const found = (): RestoreProblem | 'unchanged' | undefined => {
       if (met.same.has(row.id)) return 'unchanged';
       if (met.accounts.has(row.id) || met.accounts.has(row.email_key)) return 'existing_account';
+      if (met.gone.has(row.id)) return 'erased';
       if (digests[index]!.some(({ kind, digest }) => erased.has(`${kind}\n${digest.toString('base64url')}`)))
         return 'erased';
       if (ids.some((id) => met.ids.has(id))) return 'id_taken';

@@ -1,5 +1,5 @@
 /** Owns writing a file that is whole or not there: beside its place first, readable for its owner only, then moved. */
-import { open, rename, rm } from 'node:fs/promises';
+import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 
 export interface WholeFile {
   write(text: string): Promise<void>;
@@ -11,6 +11,23 @@ export interface WholeFile {
 
 /** Throws the system's error where it cannot be written. */
 export async function wholeFile(path: string): Promise<WholeFile> {
+  const place = await realpath(path).catch(() => path);
+  const there = await stat(path).catch(() => undefined);
+  // A pipe or a device takes what comes; moved into its place, a file would take /dev/null from the whole machine.
+  return there && !there.isFile() ? stream(path) : besideThenMoved(place);
+}
+
+async function stream(path: string): Promise<WholeFile> {
+  const file = await open(path, 'w');
+  let isOpen = true;
+  const close = async (): Promise<void> => {
+    if (isOpen) await file.close();
+    isOpen = false;
+  };
+  return { write: (text) => file.appendFile(text), keep: close, drop: close };
+}
+
+async function besideThenMoved(path: string): Promise<WholeFile> {
   const unfinished = `${path}.unfinished`;
   // One that a kill left behind may be anybody's to read.
   await rm(unfinished, { force: true });

@@ -83,6 +83,8 @@ export interface Met {
   same: Set<string>;
   /** Addresses and ids of accounts that are here. */
   accounts: Set<string>;
+  /** Ids of accounts that were here: erased, whatever address the file has for them. */
+  gone: Set<string>;
   /** `source\nid` of ties that are somebody's here. */
   ids: Set<string>;
   /** `sector\nsub` that were given out here to others. */
@@ -104,10 +106,14 @@ export async function metHere(db: Queryable, accounts: readonly WholeAccount[]):
     select s.sector, s.sub from unnest(${given.map((g) => g.sector)}::text[], ${given.map((g) => g.sub)}::text[],
       ${given.map((g) => g.id)}::uuid[]) as wanted (sector, sub, account_id)
     join subjects s on s.sector = wanted.sector and s.sub = wanted.sub and s.account_id <> wanted.account_id`);
+  const gone = await db.query<{ account_id: string }>(sql`
+    select distinct s.account_id from subjects s where s.account_id = any(${accounts.map(({ id }) => id)}::uuid[])
+      and not exists (select 1 from accounts a where a.id = s.account_id)`);
   const keys = new Map(accounts.map(({ id, email_key }) => [id, email_key]));
   return {
     same: new Set(people.filter(({ id, email_key }) => keys.get(id) === email_key).map(({ id }) => id)),
     accounts: new Set(people.flatMap(({ id, email_key }) => [id, email_key])),
+    gone: new Set(gone.map(({ account_id }) => account_id)),
     ids: new Set(ids.map(({ source, legacy_id }) => `${source}\n${legacy_id}`)),
     subs: new Set(subs.map(({ sector, sub }) => `${sector}\n${sub}`)),
   };

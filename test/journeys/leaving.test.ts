@@ -317,6 +317,19 @@ describe('taken in by another Tunnus', () => {
     });
   });
 
+  test('brings nobody back who was erased since, under whatever address the file still has', async () => {
+    await elsewhere(async (place) => {
+      await list('kartta', ['legacy_id,email', 'kt-9,vanha@example.com'], place.database);
+      await sub(place.database, kartta, 'vanha@example.com');
+      const before = join(folder, 'before.jsonl');
+      await exported(place, before);
+      const { id } = (await accountByKey(place.database, 'vanha@example.com'))!;
+      const gone = { id, emailKey: 'toinen@example.com' } as never;
+      await place.database.transaction((tx) => eraseAccount(tx, { account: gone, legacyIds: [], sealer }, NOW));
+      expect(await restored(place, { file: before })).toMatchObject({ created: 0, byProblem: { erased: 1 } });
+    });
+  });
+
   test('with another key for its digests leaves out the erasures, which would keep nobody out, and says so', async () => {
     await elsewhere(async (place) => {
       const parts = { database: place.database, sealer: makeSealer(['b secret of thirty-two characters!']) };

@@ -306,7 +306,7 @@ describe('an answer that the e-service wants posted', () => {
     const errand = await begin(browser, { response_mode: 'form_post', prompt: 'login' });
     await signIn(browser, 'maija@example.com');
     const { page } = browser;
-    expect([page.status, page.lang, page.h1]).toEqual([200, 'sv', 'Fortsätt till tjänsten']);
+    expect([page.status, page.lang, page.h1]).toEqual([200, 'sv', 'Fortsätt till e-tjänsten']);
     expect(page.html).not.toMatch(/<script>/);
     expect(page.headers['content-security-policy']).toMatch(/script-src 'self'.*form-action 'self' https:;/);
     expect(page.headers['x-frame-options']).toBe('DENY');

@@ -63,7 +63,8 @@ export function setPasswordScreen(parts: ScreenParts): Screen {
         page.preferLanguage(undefined, set.account.locale);
         const { minLength } = parts.config.password;
         const error = passwordError('password', set.refused, minLength);
-        return page.refuse('set-password', { email: set.account.email, minLength }, [error]);
+        const service = serviceOf(parts, set.link.clientId, page.language);
+        return page.refuse('set-password', { service, email: set.account.email, minLength }, [error]);
       }
       if (set.page === 'password-set') return goOn(ctx, `/password-set/${token}`);
       await show(ctx, set);
