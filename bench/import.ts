@@ -125,7 +125,7 @@ async function writeConfig(): Promise<Config> {
 }
 
 async function clear({ database }: RunningTunnus): Promise<void> {
-  await database.session((session) => session.script('truncate accounts cascade; checkpoint'));
+  await database.session((session) => session.script('truncate accounts, legacy_ids cascade; checkpoint'));
 }
 
 async function makeResidents({ database }: RunningTunnus): Promise<void> {

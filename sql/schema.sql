@@ -83,17 +83,6 @@ create table erasures (
 create table import_changes (
   nth integer not null,
   line integer not null,
-  first_line integer,
-  legacy_id text not null,
-  email text not null,
-  email_key text not null,
-  given_name text,
-  family_name text,
-  phone_number text,
-  locale text,
-  created_at timestamp with time zone,
-  password_hash text,
-  doubt text,
   account_id uuid,
   joins boolean not null,
   constraint import_changes_pkey PRIMARY KEY (nth, line)
@@ -138,12 +127,14 @@ create table legacy_ids (
   account_id uuid not null,
   doubt text,
   created_at timestamp with time zone not null,
-  constraint legacy_ids_pkey PRIMARY KEY (account_id, source, legacy_id),
-  constraint legacy_ids_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
   constraint legacy_ids_doubt_check CHECK ((doubt = ANY (ARRAY['shared_email'::text, 'unusable_legacy_id'::text, 'mixed_script'::text, 'unlinked'::text])))
 );
 CREATE INDEX legacy_ids_doubts ON public.legacy_ids USING btree (source, legacy_id) WHERE (doubt IS NOT NULL);
-CREATE UNIQUE INDEX legacy_ids_one_id ON public.legacy_ids USING btree (source, account_id) WHERE (doubt IS NULL);
+CREATE UNIQUE INDEX legacy_ids_one_id ON public.legacy_ids USING btree (account_id, source, (
+CASE
+    WHEN (doubt IS NULL) THEN ''::text
+    ELSE legacy_id
+END));
 CREATE UNIQUE INDEX legacy_ids_one_owner ON public.legacy_ids USING btree (source, legacy_id) WHERE (doubt IS NULL);
 
 create table links (

@@ -205,7 +205,7 @@ async function mergeAll(
         database.transaction(async (tx) => {
           await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
           await leaveOutNewlyErased(tx, { ...batch, erased: rest.erased }, rest.sealer);
-          return mergeChanges(tx, { ...batch, yielding }, now);
+          return mergeChanges(tx, { ...batch, joins, yielding }, now);
         });
       const ties = await merge(false).catch((error: unknown) => {
         if (!isTaken(error)) throw error;

@@ -60,33 +60,38 @@ export async function clearRows(db: Queryable): Promise<void> {
 
 /** What only the whole list can tell. */
 export async function judgeRows(db: Session, source: string): Promise<void> {
-  // Sorts and joins of a million rows; and when the importing process is killed, its statement ends soon.
-  await db.script(`set work_mem = '64MB'; set client_connection_check_interval = '200ms'; analyze import_rows`);
+  // Sorts and joins of a million rows; and when the importing process is killed, its statement ends soon. The sizes of the
+  // tables are what the plans need, and a small sample tells those.
+  await db.script(`
+    set work_mem = '64MB'; set client_connection_check_interval = '200ms'; set default_statistics_target = 10;
+    analyze import_rows (line, legacy_id, email_key, problem, doubt); analyze accounts (id, email_key); analyze legacy_ids`);
   await db.query(sql`
     update import_rows r set problem = 'duplicate_legacy_id' from (
       select legacy_id, min(line) as first from import_rows where problem is null
       group by legacy_id having count(*) > 1) d
     where r.legacy_id = d.legacy_id and r.line > d.first and r.problem is null`);
   // An id with another address than before: the old tie stays, and the row makes nobody an account. Set-email does this too.
+  // An address with another id in this source since an earlier import: whose it is is in doubt.
   await db.query(sql`
-    update import_rows r set problem = 'email_conflict'
-    where r.problem is null
-      and exists (select 1 from legacy_ids l join accounts a on a.id = l.account_id
-        where l.source = ${source} and l.legacy_id = ${KEPT_ID} and a.email_key <> r.email_key
-          and l.doubt is distinct from 'unlinked')
-      and not exists (select 1 from legacy_ids l join accounts a on a.id = l.account_id
-        where l.source = ${source} and l.legacy_id = ${KEPT_ID} and a.email_key = r.email_key)`);
+    with known as materialized (
+      select l.legacy_id, l.doubt, a.email_key from legacy_ids l join accounts a on a.id = l.account_id
+      where l.source = ${source}),
+    moved as materialized (
+      select r.line, r.email_key, k.legacy_id from import_rows r join known k on k.legacy_id = ${KEPT_ID}
+      where r.problem is null and k.email_key <> r.email_key and k.doubt is distinct from 'unlinked'),
+    judged as (
+      select line, 'email_conflict' as problem from moved m where not exists (
+        select 1 from known k where k.legacy_id = m.legacy_id and k.email_key = m.email_key)
+      union all
+      select r.line, null from import_rows r join known k on k.email_key = r.email_key
+      where r.problem is null and r.doubt is null and k.legacy_id <> ${KEPT_ID} and k.doubt is distinct from 'unlinked')
+    update import_rows r set problem = j.problem, doubt = case when j.problem is null then 'shared_email' else r.doubt end
+    from (select line, max(problem) as problem from judged group by line) j where r.line = j.line`);
   await db.query(sql`
     update import_rows r set doubt = 'shared_email', first_line = s.first from (
       select email_key, min(line) as first from import_rows where problem is null
       group by email_key having count(*) > 1) s
     where r.email_key = s.email_key and r.problem is null`);
-  // The address has another id in this source since an earlier import.
-  await db.query(sql`
-    update import_rows r set doubt = 'shared_email'
-    where r.problem is null and r.doubt is null and exists (
-      select 1 from accounts a join legacy_ids l on l.account_id = a.id and l.source = ${source}
-      where a.email_key = r.email_key and l.legacy_id <> ${KEPT_ID} and l.doubt is distinct from 'unlinked')`);
   await db.query(sql`update import_rows set problem = 'erased' where problem is null and erased`);
   await db.query(sql`
     update import_rows r set name_mismatch = true from accounts a
@@ -101,24 +106,18 @@ function differ(a: Sql, b: Sql): Sql {
   return sql`coalesce(${plain(a)} <> ${plain(b)}, false)`;
 }
 
-/**
- * Compares the judged list with what is known, and keeps what it changes. Of rows that share an address only the address
- * goes on: their names and passwords may be somebody else's.
- */
-export async function findChanges(db: Queryable, source: string): Promise<void> {
-  const own = (value: Sql): Sql => sql`case when coalesce(r.doubt, '') <> 'shared_email' then ${value} end`;
+/** Compares the judged list with what is known, and notes what it changes. */
+export async function findChanges(db: Session, source: string): Promise<void> {
   await db.query(sql`
     insert into import_changes
-    select coalesce(r.first_line, r.line), r.line, r.first_line, ${KEPT_ID}, r.email, r.email_key, ${own(sql`r.given_name`)},
-      ${own(sql`r.family_name`)}, ${own(sql`r.phone_number`)}, ${own(sql`r.locale`)}, ${own(sql`r.created_at`)},
-      case when r.doubt is null then r.password_hash end, r.doubt, a.id, a.id is not null and known.account_id is null
+    select coalesce(r.first_line, r.line), r.line, a.id, a.id is not null and known.account_id is null
     from import_rows r
     left join accounts a on a.email_key = r.email_key
     left join legacy_ids l on l.source = ${source} and l.account_id = a.id and l.legacy_id = ${KEPT_ID}
     left join (select distinct account_id from legacy_ids where source = ${source}) known on known.account_id = a.id
     where r.problem is null and l.account_id is null
     order by 1, 2`);
-  await db.query(sql`analyze import_changes`);
+  await db.script('analyze import_changes');
 }
 
 /** What an import comes to: rows of the file, people by what happens to them, rows and old ids by what does not. */
@@ -135,12 +134,13 @@ export interface Counts {
 
 export async function countRows(db: Queryable, source: string): Promise<Counts> {
   // Most people have one row; only those who share an address must be told apart.
-  const peopleIn = (line: Sql, among: Sql): Sql =>
-    sql`count(*) filter (where ${among} and first_line is null) + count(distinct ${line}) filter (where ${among} and first_line is not null)`;
+  const peopleIn = (among: Sql): Sql =>
+    sql`count(*) filter (where ${among} and first_line is null) + count(distinct first_line) filter (where ${among})`;
   const [counts] = await db.query<Counts & { people: number }>(sql`
-    with staged as (select count(*) as rows, ${peopleIn(sql`first_line`, sql`problem is null`)} as people from import_rows),
+    with staged as (select count(*) as rows, ${peopleIn(sql`problem is null`)} as people from import_rows),
     changed as (
-      select ${peopleIn(sql`nth`, sql`account_id is null`)} as created, ${peopleIn(sql`nth`, sql`joins`)} as joined
+      select count(distinct nth) filter (where account_id is null) as created,
+        count(distinct nth) filter (where joins) as joined
       from import_changes)
     select staged.*, changed.*,
       (select count(*) from import_rows r where problem is null and doubt is not null and not exists (
@@ -175,43 +175,60 @@ export interface Batch {
  */
 export async function mergeChanges(
   tx: Queryable,
-  { source, after, upTo, yielding = false }: Batch & { yielding?: boolean },
+  { source, after, upTo, joins, yielding = false }: Batch & { joins: boolean; yielding?: boolean },
   now: Date,
 ): Promise<number> {
   const orYield = yielding ? sql`on conflict do nothing` : sql``;
-  const changes = sql`(select * from import_changes where nth > ${after} and nth <= ${upTo}) as c`;
+  const own = (value: Sql): Sql => sql`case when r.doubt is distinct from 'shared_email' then ${value} end`;
+  // Of rows that share an address only the address goes on: their names and passwords may be somebody else's.
+  const changes = sql`batch as materialized (
+      select c.nth, c.line, c.account_id, c.joins, r.email, r.email_key, ${KEPT_ID} as legacy_id, r.doubt,
+        ${own(sql`r.given_name`)} as given_name, ${own(sql`r.family_name`)} as family_name,
+        ${own(sql`r.phone_number`)} as phone_number, ${own(sql`r.locale`)} as locale, ${own(sql`r.created_at`)} as created_at,
+        case when r.doubt is null then r.password_hash end as password_hash
+      from import_changes c
+      -- row by row: the planner would rather read the whole list again for each batch
+      cross join lateral (select * from import_rows where import_rows.line = c.line offset 0) r
+      where c.nth > ${after} and c.nth <= ${upTo} order by c.nth, c.line)`;
   // An old password proves only its own list, and one that the resident set without ever using a mailed link only that.
-  await tx.query(sql`
-    with joining as materialized (
-      select distinct on (a.id) a.id, c.given_name, c.family_name, c.phone_number, c.locale
-      from ${changes} join accounts a on a.id = c.account_id and a.email_key = c.email_key where c.joins),
-    locked as materialized (
-      select id, password_state = 'own' and email_verified as proven from accounts
-      where id in (select id from joining) order by id for no key update)
-    update accounts a set epoch = a.epoch + 1, updated_at = ${now},
-      password_state = case when locked.proven then 'own' else 'none' end,
-      password_hash = case when locked.proven then a.password_hash end,
-      password_list = null,
-      given_name = coalesce(a.given_name, j.given_name), family_name = coalesce(a.family_name, j.family_name),
-      phone_number = coalesce(a.phone_number, j.phone_number), locale = coalesce(a.locale, j.locale)
-    from joining j join locked on locked.id = j.id where a.id = j.id`);
+  if (joins) {
+    await tx.query(sql`
+      with ${changes},
+      joining as materialized (
+        select distinct on (a.id) a.id, c.given_name, c.family_name, c.phone_number, c.locale
+        from batch c join accounts a on a.id = c.account_id and a.email_key = c.email_key where c.joins),
+      locked as materialized (
+        select id, password_state = 'own' and email_verified as proven from accounts
+        where id in (select id from joining) order by id for no key update)
+      update accounts a set epoch = a.epoch + 1, updated_at = ${now},
+        password_state = case when locked.proven then 'own' else 'none' end,
+        password_hash = case when locked.proven then a.password_hash end,
+        password_list = null,
+        given_name = coalesce(a.given_name, j.given_name), family_name = coalesce(a.family_name, j.family_name),
+        phone_number = coalesce(a.phone_number, j.phone_number), locale = coalesce(a.locale, j.locale)
+      from joining j join locked on locked.id = j.id where a.id = j.id`);
+  }
+  // Whoever is made here has no tie yet. Of whoever was there an admin may have settled this id meanwhile.
   const [merged] = await tx.query<{ ties: number }>(sql`
-    with made as (
+    with ${changes},
+    made as (
       insert into accounts (email, email_key, given_name, family_name, phone_number, locale,
         password_state, password_hash, password_list, created_at, updated_at)
       select distinct on (c.nth) c.email, c.email_key, c.given_name, c.family_name, c.phone_number, c.locale,
         case when c.password_hash is null then 'none' else 'list' end, c.password_hash,
         case when c.password_hash is not null then ${source} end, coalesce(c.created_at, ${now}), ${now}
-      from ${changes} where c.account_id is null order by c.nth, c.line
+      from batch c where c.account_id is null order by c.nth, c.line
       ${orYield} returning id, email_key),
-    owners as (
-      select email_key, id from made
+    ties as (
+      select c.nth, c.line, c.legacy_id, c.doubt, made.id from batch c join made on made.email_key = c.email_key
       union all
-      select distinct a.email_key, a.id from ${changes} join accounts a on a.id = c.account_id and a.email_key = c.email_key),
+      select c.nth, c.line, c.legacy_id, c.doubt, a.id
+      from batch c join accounts a on a.id = c.account_id and a.email_key = c.email_key
+      where not exists (select 1 from legacy_ids l
+        where l.account_id = a.id and l.source = ${source} and l.legacy_id = c.legacy_id)),
     tied as (
       insert into legacy_ids (source, legacy_id, account_id, doubt, created_at)
-      select ${source}, c.legacy_id, o.id, c.doubt, ${now} from ${changes} join owners o on o.email_key = c.email_key
-      order by c.nth, c.line ${orYield} returning 1)
+      select ${source}, legacy_id, id, doubt, ${now} from ties order by nth, line ${orYield} returning 1)
     select count(*) as ties from tied`);
   return merged!.ties;
 }
@@ -263,7 +280,7 @@ export async function leaveOutNewlyErased(
   if ((await lastErasure(tx)) === erased.upTo) return;
   const now = await erasedSoFar(tx);
   const rows = await tx.query<{ line: number; legacyId: string; emailKey: string }>(sql`
-    select line, legacy_id as "legacyId", email_key as "emailKey" from import_changes
+    select line, r.legacy_id as "legacyId", r.email_key as "emailKey" from import_changes join import_rows r using (line)
     where nth > ${after} and nth <= ${upTo}`);
   const lines = rows.filter((row) => isErased(now, { source, ...row }, sealer)).map(({ line }) => line);
   await tx.query(sql`

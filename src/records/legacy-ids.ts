@@ -105,8 +105,11 @@ export async function tieLegacyId(
     update legacy_ids set doubt = 'unlinked'
     where source = ${source} and (legacy_id = ${id} or account_id = ${accountId}) and doubt is not null`);
   await tx.query(sql`
-    insert into legacy_ids (source, legacy_id, account_id, created_at) values (${source}, ${id}, ${accountId}, ${now})
-    on conflict (source, legacy_id, account_id) do update set doubt = null`);
+    with settled as (
+      update legacy_ids set doubt = null
+      where source = ${source} and legacy_id = ${id} and account_id = ${accountId} returning 1)
+    insert into legacy_ids (source, legacy_id, account_id, created_at)
+    select ${source}, ${id}, ${accountId}, ${now} where not exists (select 1 from settled)`);
   return 'tied';
 }
 
