@@ -118,6 +118,8 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: false },
     introspection: { enabled: true },
+    revocation: { enabled: true },
+    pushedAuthorizationRequests: { enabled: true },
     clientCredentials: { enabled: true },
     resourceIndicators: {
       enabled: true,

@@ -14,7 +14,7 @@ export interface Orders {
   password: string;
   /** Residents are `resident<i>@example.com`. */
   residents: number;
-  work: 'sign-in' | 'refresh' | 'introspection' | 'client-credentials' | 'authorization-request';
+  work: keyof typeof WORK;
   atOnce: number;
   /** Milliseconds between two of a lane. */
   pause?: number;
@@ -46,17 +46,49 @@ process.on('message', (orders: Orders) => {
 process.on('disconnect', () => process.exit());
 
 /** Of former orders, by issuer: who wants to measure refreshes alone first orders none of them. */
-const kept = new Map<string, Tokens[]>();
-const NEEDS_TOKENS = ['refresh', 'introspection'];
+const kept = new Map<string, Lane[]>();
+
+/** What a lane of the driver does again and again. `lane` is its own: who is signed in there, and with which tokens. */
+const WORK = {
+  'sign-in': (job: Job) => signIn(job),
+  'authorization-request': (job: Job) => beginSignIn(job),
+  'client-credentials': (job: Job) => asMachine(job),
+  refresh: async (job: Job, lane: Lane) => void Object.assign(lane.tokens, await refresh(job, lane.tokens)),
+  introspection: (job: Job, { tokens }: Lane) => introspect(job, tokens.access_token),
+  userinfo: (job: Job, { tokens }: Lane) => userinfo(job, tokens.access_token),
+  // A new grant may take the place of the former: its tokens are the lane's from then on.
+  'single-sign-on': async (job: Job, { tokens, session }: Lane) =>
+    void Object.assign(tokens, await signInAgain(job, session)),
+  // It ends the grant too: what follows needs a code of its own.
+  'revocation-and-single-sign-on': async (job: Job, { tokens, session }: Lane) => {
+    await asService(job, '/token/revocation', { token: tokens.refresh_token });
+    Object.assign(tokens, await signInAgain(job, session));
+  },
+  'pushed-request': (job: Job) => asService(job, '/request', authorization(job.orders).parameters, 201),
+  discovery: (job: Job) => read(job, '/.well-known/openid-configuration'),
+  keys: (job: Job) => read(job, '/jwks'),
+};
+const NEEDS_LANES: (keyof typeof WORK)[] = [
+  'refresh',
+  'introspection',
+  'userinfo',
+  'single-sign-on',
+  'revocation-and-single-sign-on',
+];
+
+interface Lane {
+  tokens: Tokens;
+  session: Session;
+}
 
 async function run(orders: Orders): Promise<Counted> {
   const agent = new Agent({ keepAlive: true, maxSockets: orders.atOnce });
   const latencies: number[] = [];
   let begun = 0;
-  const tokens = kept.get(orders.issuer) ?? [];
-  kept.set(orders.issuer, tokens);
-  if (NEEDS_TOKENS.includes(orders.work))
-    while (tokens.length < orders.atOnce) tokens.push(await signIn({ agent, orders, resident: tokens.length }));
+  const lanes = kept.get(orders.issuer) ?? [];
+  kept.set(orders.issuer, lanes);
+  if (NEEDS_LANES.includes(orders.work))
+    while (lanes.length < orders.atOnce) lanes.push(await signIn({ agent, orders, resident: lanes.length }));
   const start = performance.now();
   const until = start + (orders.milliseconds ?? Infinity);
   const lane = async (index: number): Promise<void> => {
@@ -64,12 +96,7 @@ async function run(orders: Orders): Promise<Counted> {
       // All over the table, not one beside the other.
       const resident = (begun++ * 7919) % orders.residents;
       const from = performance.now();
-      const job = { agent, orders, resident };
-      if (orders.work === 'sign-in') await signIn(job);
-      else if (orders.work === 'authorization-request') await beginSignIn(job);
-      else if (orders.work === 'client-credentials') await asMachine(job);
-      else if (orders.work === 'introspection') await introspect(job, tokens[index]!.access_token);
-      else tokens[index] = await refresh(job, tokens[index]!);
+      await WORK[orders.work]({ agent, orders, resident }, lanes[index]!);
       latencies.push(performance.now() - from);
       if (orders.pause) await new Promise((resolve) => setTimeout(resolve, orders.pause));
     }
@@ -88,14 +115,13 @@ type Job = { agent: Agent; orders: Orders; resident: number };
 
 const placeOf = (resident: number): string => `10.${(resident >> 16) & 255}.${(resident >> 8) & 255}.${resident & 255}`;
 
-/** The authorization request and the page that it leads to. */
-async function beginSignIn(job: Job) {
-  const { agent, orders } = job;
-  const { issuer, redirectUri } = orders;
-  const verifier = randomBytes(32).toString('base64url');
+type Session = (path: string, options?: { form?: Record<string, string>; headers?: object }) => Promise<Answer>;
+
+/** A browser: it keeps its cookies. */
+function openBrowser({ agent, orders: { issuer }, resident }: Job): Session {
   const jar = new Map<string, string>();
-  const send = async (path: string, options: { form?: Record<string, string>; headers?: object } = {}) => {
-    const headers = { 'X-Forwarded-For': placeOf(job.resident), ...options.headers };
+  return async (path, options = {}) => {
+    const headers = { 'X-Forwarded-For': placeOf(resident), ...options.headers };
     const answer = await exchange(new URL(path, issuer), { agent, jar, ...options, headers });
     for (const line of answer.cookies) {
       const [pair = '', ...rest] = line.split(';');
@@ -106,8 +132,12 @@ async function beginSignIn(job: Job) {
     }
     return answer;
   };
-  const query = new URLSearchParams({
-    client_id: orders.clientId,
+}
+
+function authorization({ clientId, redirectUri }: Orders): { verifier: string; parameters: Record<string, string> } {
+  const verifier = randomBytes(32).toString('base64url');
+  const parameters = {
+    client_id: clientId,
     redirect_uri: redirectUri,
     response_type: 'code',
     scope: 'openid email profile',
@@ -115,15 +145,22 @@ async function beginSignIn(job: Job) {
     nonce: randomBytes(16).toString('base64url'),
     code_challenge: createHash('sha256').update(verifier).digest('base64url'),
     code_challenge_method: 'S256',
-  });
-  const begin = await send(`/auth?${query.toString()}`);
-  const addressPath = new URL(begin.location, issuer).pathname;
+  };
+  return { verifier, parameters };
+}
+
+/** The authorization request and the page that it leads to. */
+async function beginSignIn(job: Job) {
+  const send = openBrowser(job);
+  const { verifier, parameters } = authorization(job.orders);
+  const begin = await send(`/auth?${new URLSearchParams(parameters).toString()}`);
+  const addressPath = new URL(begin.location, job.orders.issuer).pathname;
   return { send, verifier, addressPath, addressPage: await send(addressPath) };
 }
 
 /** Authorization request, address, password, resume, token, userinfo. */
-async function signIn(job: Job): Promise<Tokens> {
-  const { agent, orders, resident } = job;
+async function signIn(job: Job): Promise<Lane> {
+  const { orders, resident } = job;
   const { issuer, redirectUri } = orders;
   const { send, verifier, addressPath, addressPage } = await beginSignIn(job);
   const email = `resident${resident}@example.com`;
@@ -135,20 +172,34 @@ async function signIn(job: Job): Promise<Tokens> {
   });
   for (let hops = 0; hops < 5 && !answer.location.startsWith(redirectUri); hops += 1)
     answer = await send(answer.location);
-  const code = new URL(answer.location).searchParams.get('code');
-  if (!code) throw new Error(`no code: ${answer.status} ${answer.location} ${answer.body.slice(0, 200)}`);
-  const tokens = await tokenRequest(job, {
+  const tokens = await redeem(job, answer, verifier);
+  await userinfo(job, tokens.access_token);
+  return { tokens, session: send };
+}
+
+/** By the session that is there: authorization request, token. */
+async function signInAgain(job: Job, send: Session): Promise<Tokens> {
+  const { verifier, parameters } = authorization(job.orders);
+  return redeem(job, await send(`/auth?${new URLSearchParams(parameters).toString()}`), verifier);
+}
+
+function redeem(job: Job, { status, location, body }: Answer, verifier: string): Promise<Tokens> {
+  const code = URL.canParse(location) && new URL(location).searchParams.get('code');
+  if (!code) throw new Error(`no code: ${status} ${location} ${body.slice(0, 200)}`);
+  return tokenRequest(job, {
     grant_type: 'authorization_code',
     code,
-    redirect_uri: redirectUri,
+    redirect_uri: job.orders.redirectUri,
     code_verifier: verifier,
   });
-  const info = await exchange(new URL('/me', issuer), {
-    agent,
-    headers: { Authorization: `Bearer ${tokens.access_token}` },
-  });
-  if (info.status !== 200) throw new Error(`userinfo answered ${info.status}: ${info.body}`);
-  return tokens;
+}
+
+const userinfo = (job: Job, token: string): Promise<string> => read(job, '/me', { Authorization: `Bearer ${token}` });
+
+async function read({ agent, orders }: Job, path: string, headers: object = {}): Promise<string> {
+  const answer = await exchange(new URL(path, orders.issuer), { agent, headers });
+  if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}: ${answer.body}`);
+  return answer.body;
 }
 
 async function refresh(job: Job, { refresh_token: token }: Tokens): Promise<Tokens> {
@@ -169,15 +220,19 @@ async function introspect(job: Job, token: string): Promise<void> {
 const tokenRequest = (job: Job, form: Record<string, string>): Promise<Tokens> =>
   asService<Tokens>(job, '/token', form);
 
-async function asService<T>({ agent, orders }: Job, path: string, form: Record<string, string>): Promise<T> {
+async function asService<T>(
+  { agent, orders }: Job,
+  path: string,
+  ...[form, expected = 200]: [form: Record<string, string>, expected?: number]
+): Promise<T> {
   const credentials = [orders.clientId, orders.clientSecret].map(encodeURIComponent).join(':');
   const answer = await exchange(new URL(path, orders.issuer), {
     agent,
     form,
     headers: { Authorization: `Basic ${Buffer.from(credentials).toString('base64')}` },
   });
-  if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}: ${answer.body}`);
-  return JSON.parse(answer.body) as T;
+  if (answer.status !== expected) throw new Error(`${path} answered ${answer.status}: ${answer.body}`);
+  return (answer.body ? JSON.parse(answer.body) : undefined) as T;
 }
 
 /** The hidden fields of the page's first form that posts. */

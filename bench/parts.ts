@@ -123,26 +123,42 @@ export interface Cost {
   machine?: Counts;
 }
 
+type Start = (database: string) => Promise<Measured>;
+type Count = (work: Orders['work'], count?: number) => Promise<Counts>;
+
 /** Statements and commits of one, on a wire that counts them; what runs in the background is less than one in two. */
-export async function counted(start: (database: string) => Promise<Measured>, database: string): Promise<Cost> {
+async function onWire<T>(start: Start, database: string, count: (each: Count) => Promise<T>): Promise<T> {
   const wire = await openWire(database);
   const on = await start(wire.url);
-  const each = async (work: Orders['work'], count = 20): Promise<Counts> => {
+  const result = await count(async (work, count = 20) => {
     await drive(on, work, { count: 2, atOnce: 1 });
     const before = wire.counts();
     await drive(on, work, { count, atOnce: 1 });
     const after = wire.counts();
     const per = (name: keyof Counts) => Math.round((after[name] - before[name]) / count);
     return { statements: per('statements'), commits: per('commits') };
-  };
-  const cost: Cost = {
+  });
+  await on.stop();
+  await wire.close();
+  return result;
+}
+
+export const counted = (start: Start, database: string): Promise<Cost> =>
+  onWire(start, database, async (each) => ({
     signIn: await each('sign-in'),
     refresh: await each('refresh'),
     introspection: await each('introspection'),
     request: await each('authorization-request'),
     machine: await each('client-credentials').catch(() => undefined),
-  };
-  await on.stop();
-  await wire.close();
-  return cost;
-}
+  }));
+
+export const statementsOf = (
+  start: Start,
+  database: string,
+  works: readonly Orders['work'][],
+): Promise<Map<Orders['work'], number>> =>
+  onWire(start, database, async (each) => {
+    const found = new Map<Orders['work'], number>();
+    for (const work of works) found.set(work, (await each(work)).statements);
+    return found;
+  });

@@ -18,11 +18,15 @@ export function printTable(rows: readonly Row[]): number {
     const verdict = missed.length ? `not reached: ${missed.join(', ')}` : value.startsWith('not ') ? value : 'reached';
     return [number, name, naive, value, target, verdict];
   });
-  const head = ['#', 'what', 'naive', 'now', 'target', 'verdict'];
-  const widths = head.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column]!.length)));
-  const line = (cells: string[]) => `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;
-  console.log([line(head), line(widths.map((width) => '-'.repeat(width))), ...lines.map(line)].join('\n'));
+  printColumns(['#', 'what', 'naive', 'now', 'target', 'verdict'], lines);
   return lines.filter((cells) => cells.at(-1)!.startsWith('not reached')).length;
+}
+
+export function printColumns(head: readonly string[], lines: readonly string[][]): void {
+  const widths = head.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column]!.length)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;
+  console.log([line(head), line(widths.map((width) => '-'.repeat(width))), ...lines.map(line)].join('\n'));
 }
 
 /** The value below which this share of a sorted list lies. */

@@ -1,9 +1,12 @@
 /** Two nodes on one PostgreSQL, behind a proxy that keeps nobody to one of them: every request may reach the other. */
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
 import * as client from 'openid-client';
+import { sql } from '../../src/platform/database.ts';
 import { startTunnus, type RunningTunnus } from '../../src/app.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
+import { startEServices, type EServices } from '../support/e-services.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { startWorld, type Errand, type RelyingParty, type World } from '../support/world.ts';
 
@@ -11,8 +14,10 @@ const PASSWORD = 'kolme vihreää omenaa pöydällä';
 
 let world: World;
 let second: RunningTunnus;
+let services: EServices;
 let asiointi: RelyingParty;
 let turn = 0;
+let another: () => Promise<RunningTunnus>;
 
 /** The node whose turn it is. */
 function next(url: URL): URL {
@@ -22,7 +27,13 @@ function next(url: URL): URL {
 }
 
 beforeAll(async () => {
-  world = await startWorld();
+  services = await startEServices();
+  const kuulija = {
+    client_name: 'Kuulija',
+    redirect_uris: ['https://kuulija.example/callback'],
+    backchannel_logout_uri: services.uri('kuulija'),
+  };
+  world = await startWorld({ clients: { kuulija } });
   const listen = { ...world.config.listen, port: 0 };
   const destination = new Writable({
     write(line, _encoding, written) {
@@ -30,17 +41,16 @@ beforeAll(async () => {
       written();
     },
   });
-  second = await startTunnus({
-    config: { ...world.config, listen },
-    clock: () => world.clock.now(),
-    log: makeLog({ destination }),
-  });
+  another = () =>
+    startTunnus({ config: { ...world.config, listen }, clock: () => world.clock.now(), log: makeLog({ destination }) });
+  second = await another();
   asiointi = await world.relyingParty();
   asiointi.config[client.customFetch] = (url, options) => fetch(next(new URL(url)), options);
 });
 afterAll(async () => {
   await second.close();
   await world.close();
+  await services.close();
 });
 
 async function begin(browser: HttpBrowser): Promise<Errand> {
@@ -116,4 +126,43 @@ test('wrong passwords count together, whichever node they reach', async () => {
   }
   expect(browser.page.status).toBe(429);
   expect(tries).toBeLessThanOrEqual(world.config.limits.passwordPerPlace + 1);
+});
+
+const sids = (tokens: readonly string[]) => tokens.map((token) => decodeJwt(token)['sid']);
+
+test('each sign-out is told once, by whichever node, and also where the node that took it was killed', async () => {
+  const kuulija = await world.relyingParty('kuulija');
+  const signedOut = async (index: number) => {
+    const email = `lahtee${index}@example.com`;
+    await world.account({ email, password: PASSWORD });
+    const browser = world.browser({ reach: next });
+    const errand = await kuulija.begin();
+    await browser.get(errand.url);
+    await browser.submit({ username: email });
+    await browser.submit({ 'current-password': PASSWORD });
+    const { sid } = (await errand.finish(browser.page.leadsTo!)).claims()!;
+    await browser.get(`${world.issuer}/session/end`);
+    await browser.submit();
+    return sid;
+  };
+  // What one node had in its hands when it was killed, a minute ago.
+  await world.database.query(sql`
+    create function held() returns trigger language plpgsql as
+      $$ begin new.locked_by := 'killed'; new.locked_at := now() - interval '1 minute'; return new; end $$`);
+  await world.database.query(sql`
+    create trigger held before insert on graphile_worker._private_jobs for each row
+      when (new.payload::jsonb ? 'sid') execute function held()`);
+  const orphan = await signedOut(0);
+  await world.database.query(sql`drop trigger held on graphile_worker._private_jobs`);
+  const third = await another();
+  const told = [await services.next('kuulija')];
+  expect(sids(told)).toEqual([orphan]);
+
+  const rest = await Promise.all([1, 2, 3, 4].map(signedOut));
+  for (const _sid of rest) told.push(await services.next('kuulija'));
+  expect(sids(told.slice(1)).sort()).toEqual(rest.sort());
+  const unsettled = sql`select 1 from logouts where outcome is null`;
+  while ((await world.database.query(unsettled)).length);
+  expect(services.all).toHaveLength(5);
+  await third.close();
 });
