@@ -44,7 +44,7 @@ test('a wrong call ends with 2 and one clear line, and touches nothing', async (
     ['progress --source nobody', /--source nobody: no list .*imported: asiointi/],
     ['progress --json --csv', /cannot be used with/],
     ['rehearse --client nobody', /--client nobody: no e-service .*there are: asiointi, kartta/],
-    ['dormant', /--months/],
+    ['dormant --erase --yes', /--months is missing/],
     ['dormant --months 0', /--months 0: a whole number from 1 to 120/],
     ['dormant --months 1.5', /--months 1\.5: a whole number/],
     ['dormant --months 24 --erase', /add --yes/],
@@ -115,7 +115,7 @@ test('export goes into a file of its own and is taken in by another Tunnus', asy
 
 test('dormant reports first and erases on a second word', async () => {
   const [plain, none] = await Promise.all([
-    tunnus('accounts', 'dormant', '--months', '24'),
+    tunnus('accounts', 'dormant'),
     tunnus('accounts', 'dormant', '--months', '48', '--json'),
   ]);
   expect(plain.out).toMatch(

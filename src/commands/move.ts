@@ -20,7 +20,7 @@ export function moveCommands(accounts: Command): void {
     .description('which sub and old id each resident would get at each e-service; writes nothing')
     .action(tellRehearsal);
   withRows(accounts.command('dormant'))
-    .addOption(new Option('--months <n>', 'since when nobody has used them').argParser(months).makeOptionMandatory())
+    .addOption(new Option('--months <n>', 'how long ago a list brought them; default: 24').argParser(months))
     .option('--erase', 'erase them')
     .option('--yes', 'yes, erase them: it cannot be taken back')
     .description('accounts that came by a list and that nobody ever used')
@@ -134,16 +134,20 @@ function months(given: string): number {
 }
 
 interface DormantOptions extends RowForm {
-  months: number;
+  months?: number;
   erase?: boolean;
   yes?: boolean;
 }
 
+const TWO_YEARS = 24;
+
 async function tellDormant({ months: since, erase, yes, ...form }: DormantOptions): Promise<void> {
+  if (erase && since === undefined)
+    throw new Wrong('--months is missing: whoever erases says how long ago a list brought them');
   if (erase && !yes) throw new Wrong('--erase cannot be taken back: look at the report without it, then add --yes');
   await withHouse(async (house) => {
     const now = new Date();
-    const before = monthsBefore(now, since);
+    const before = monthsBefore(now, since ?? TWO_YEARS);
     const journey = dormantFor(house);
     const columns = ['email', 'sources', 'listed_at', 'warned_at', ...(erase ? (['erased'] as const) : [])] as const;
     const printer = rowPrinter(form, 'accounts', columns);

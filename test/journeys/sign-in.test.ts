@@ -196,6 +196,7 @@ describe('without a password', () => {
     const page = await browser.submit({ 'new-password': 'lyhyt' });
     expect(page.status).toBe(422);
     expect(page.faultOf('new-password')).toContain('15');
+    expect(page.text).toContain('Palvelu: ');
     await browser.submit({ 'new-password': PASSWORD });
     expect(browser.page.status).toBe(200);
   });

@@ -321,6 +321,15 @@ describe('an answer that the e-service wants posted', () => {
   });
 });
 
+test('a posted request leads on by a header that a proxy has room for, and is refused where it would not', async () => {
+  const browser = world.browser();
+  const posted = (length: number) =>
+    browser.post(`${world.issuer}/auth`, [['state', 'x'.repeat(length)]], { follow: false });
+  const led = await posted(12_000);
+  expect([led.status, led.headers['location']!.length < 12_500]).toEqual([303, true]);
+  expect((await posted(12_300)).status).toBe(413);
+});
+
 describe('cookies', () => {
   const linesOf = (browser: HttpBrowser): string[] =>
     browser.steps.flatMap(({ headers }) => headers['set-cookie'] ?? []);
