@@ -1,11 +1,12 @@
 /**
- * The composition root: configuration -> database -> records -> journeys -> provider -> Koa. Only this file constructs.
- * `connect` gives commands the database and the sealer; `startTunnus` gives the whole provider, listening.
+ * The composition root: configuration -> database -> records -> journeys -> provider -> Koa. Only this file constructs, on what connection.ts opens.
+ * `startTunnus` gives the whole provider, listening. Commands load it only where they need it: it brings the whole library along.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
-import { describeFaults, type Config, type Fault } from './config.ts';
+import { ConfigurationWrong, describeFaults, type Config, type Fault } from './config.ts';
+import { connect, type Connection } from './connection.ts';
 import { startJobs, type JobParts } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
 import { agreements } from './journeys/agreements.ts';
@@ -32,14 +33,11 @@ import { cookieNames, currentProvider } from './oidc/provider.ts';
 import { registeredClients } from './oidc/registered-clients.ts';
 import { takeUp } from './oidc/take-up.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
-import { openDatabase, type Database, type Queryable } from './platform/database.ts';
-import { embeddedSecret, findEmbedded, startEmbedded } from './platform/embedded-postgres.ts';
+import type { Database, Queryable } from './platform/database.ts';
 import { loadTexts } from './platform/i18n.ts';
-import { migrate } from './platform/migrate.ts';
-import { makeSealer, type Sealer } from './platform/secrets.ts';
+import type { Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
 import { sweepArtifacts } from './records/artifacts.ts';
-import { digestKey } from './records/digest-key.ts';
 import { sweepInteractions } from './records/interactions.ts';
 import { sweepLinks } from './records/links.ts';
 import { sweepMails } from './records/mail-outcomes.ts';
@@ -54,45 +52,6 @@ import type { ScreenParts } from './web/screen.ts';
 import { webApp } from './web/server.ts';
 import { unreadable } from './web/unreadable.ts';
 import { visitors } from './web/visitor.ts';
-
-export interface Connection {
-  database: Database;
-  sealer: Sealer;
-  close(): Promise<void>;
-}
-
-/**
- * Opens the database, brings its schema up to date, and makes the sealer.
- * `serve` starts the embedded PostgreSQL and owns it; anything else joins a running one, or starts it for its own time.
- */
-export async function connect(
-  config: Config,
-  { serve = false, log }: { serve?: boolean; log: Log },
-): Promise<Connection> {
-  const { folder } = config.database;
-  const running = config.database.url ?? (serve ? undefined : (await findEmbedded(folder))?.url);
-  const tell = (line: string): void => log.info({}, line);
-  const embedded = running ? undefined : await startEmbedded({ folder, log: tell });
-  if (serve && embedded)
-    log.info({ folder: embedded.folder }, 'no database.url is set: this is the embedded PostgreSQL');
-  const database = openDatabase({
-    url: running ?? embedded!.url,
-    onError: (error: Error) => log.warn({ err: error }, 'a database connection broke'),
-  });
-  const close = async (): Promise<void> => {
-    await database.close();
-    await embedded?.stop();
-  };
-  try {
-    await migrate(database);
-    const secrets = config.secret.length ? config.secret : [embeddedSecret(embedded?.folder ?? folder)];
-    const sealer = makeSealer(secrets, await digestKey(database, makeSealer(secrets)));
-    return { database, sealer, close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
 
 export interface RunningTunnus {
   /** Where it listens; the issuer may be another, behind a proxy. */
@@ -224,14 +183,6 @@ export async function startTunnus({
   } catch (error) {
     await closeAll();
     throw error;
-  }
-}
-
-/** The library has something against a client that our own schema let through. */
-export class ConfigurationWrong extends Error {
-  constructor(faults: readonly Fault[]) {
-    super(describeFaults(faults));
-    this.name = 'ConfigurationWrong';
   }
 }
 

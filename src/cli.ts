@@ -4,7 +4,6 @@
  * wrong). Owns no rule and no command's words: those stand in commands/.
  */
 import { Command, CommanderError } from 'commander';
-import { ConfigurationWrong } from './app.ts';
 import { clientsCommands } from './commands/clients.ts';
 import { complain, DONE, FAILED, WRONG, Wrong } from './commands/house.ts';
 import { importCommand } from './commands/import.ts';
@@ -12,6 +11,7 @@ import { keysCommands } from './commands/keys.ts';
 import { moveCommands } from './commands/move.ts';
 import { serveCommands } from './commands/serve.ts';
 import { supportCommands } from './commands/support.ts';
+import { ConfigurationWrong } from './config.ts';
 import { DatabaseUnavailable } from './platform/database.ts';
 import { EmbeddedInUse } from './platform/embedded-postgres.ts';
 import { SchemaTooNew } from './platform/migrate.ts';

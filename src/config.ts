@@ -177,3 +177,11 @@ function freeze<T>(value: T): T {
   for (const part of Object.values(value)) freeze(part);
   return Object.freeze(value);
 }
+
+/** The library has something against a client that our own schema let through. */
+export class ConfigurationWrong extends Error {
+  constructor(faults: readonly Fault[]) {
+    super(describeFaults(faults));
+    this.name = 'ConfigurationWrong';
+  }
+}

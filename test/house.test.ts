@@ -56,9 +56,10 @@ describe('floors', () => {
     web: [...ground, ...configuration, 'records', 'journeys', 'oidc'],
     'jobs.ts': [...ground, ...configuration, 'records', 'mail'],
     'check.ts': [...ground, ...configuration, 'records', 'oidc'],
-    'app.ts': [...ground, ...configuration, 'records', 'mail', 'journeys', 'oidc', 'web', 'jobs.ts'],
-    commands: [...ground, ...configuration, 'journeys', 'app.ts', 'check.ts'],
-    'cli.ts': [...ground, 'commands', 'app.ts'],
+    'connection.ts': [...ground, ...configuration, 'records'],
+    'app.ts': [...ground, ...configuration, 'connection.ts', 'records', 'mail', 'journeys', 'oidc', 'web', 'jobs.ts'],
+    commands: [...ground, ...configuration, 'connection.ts', 'journeys', 'app.ts', 'check.ts'],
+    'cli.ts': [...ground, ...configuration, 'commands'],
     demo: [...ground, ...configuration, 'journeys', 'app.ts'],
   };
 

@@ -3,8 +3,8 @@
  */
 import { userInfo } from 'node:os';
 import { Option } from 'commander';
-import { connect, type Connection } from '../app.ts';
 import { configFolder, describeFaults, readConfig, type Config } from '../config.ts';
+import { connect, type Connection } from '../connection.ts';
 import { makeLog } from '../platform/telemetry.ts';
 
 export const DONE = 0;

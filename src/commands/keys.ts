@@ -1,6 +1,5 @@
 /** The `tunnus keys` commands. */
 import type { Command } from 'commander';
-import { sealing, signingKeys } from '../app.ts';
 import { actor, jsonOption, say, withHouse, type House } from './house.ts';
 
 export function keysCommands(tunnus: Command): void {
@@ -11,6 +10,7 @@ export function keysCommands(tunnus: Command): void {
     .description('the signing keys and what each does now')
     .action(({ json }: { json?: boolean }) =>
       withHouse(async (house) => {
+        const { signingKeys } = await import('../app.ts');
         const rows = await signingKeys(house).list(new Date());
         if (json) return say(JSON.stringify(rows));
         for (const { kid, alg, state, secret } of rows) say(`${kid}  ${alg}  ${state}  ${sealText(secret)}`);
@@ -23,6 +23,7 @@ export function keysCommands(tunnus: Command): void {
     .option('--now', 'a key is known to others: sign with new ones at once and withdraw every older one')
     .action(({ now: withdraw = false }: { now?: boolean }) =>
       withHouse(async (house) => {
+        const { signingKeys } = await import('../app.ts');
         await signingKeys(house).replace({ actor: actor(), withdraw }, new Date());
         for (const line of withdraw ? WITHDRAWN : PUBLISHED) say(line);
       }),
@@ -32,6 +33,7 @@ export function keysCommands(tunnus: Command): void {
     .description('seals what stands in the database with the first secret')
     .action(() =>
       withHouse(async (house) => {
+        const { sealing } = await import('../app.ts');
         say(`Sealed anew: ${await sealing(house).reseal()}.`);
         say(await sealsText(house));
       }),
@@ -54,6 +56,7 @@ function sealText(secret: number | null | undefined): string {
 
 /** May the other secrets go? */
 async function sealsText(house: House): Promise<string> {
+  const { sealing } = await import('../app.ts');
   const old = (await sealing(house).list()).filter(({ secret }) => secret !== 0);
   if (old.length === 0)
     return 'All that stands in the database is sealed by the first secret. Others may go a day after it was put first.';

@@ -1,6 +1,5 @@
 /** The `tunnus accounts` commands of the move: how it goes, the rehearsal before it, dormant accounts after it, and leaving. */
 import { Option, type Command } from 'commander';
-import { dormantFor, eServices } from '../app.ts';
 import { monthsBefore } from '../journeys/dormant.ts';
 import { exportAccounts } from '../journeys/export.ts';
 import { progress, STEPS, type Progress, type Step } from '../journeys/progress.ts';
@@ -92,6 +91,7 @@ function progressLines({ timeZone, totals, days }: Progress): string[] {
 
 async function tellRehearsal({ client, ...form }: RowForm & { client?: string }): Promise<void> {
   await withHouse(async ({ database, config }) => {
+    const { eServices } = await import('../app.ts');
     const all = eServices(config);
     const chosen = client === undefined ? all : all.filter(({ clientId }) => clientId === client);
     if (client !== undefined && chosen.length === 0) {
@@ -148,6 +148,7 @@ async function tellDormant({ months: since, erase, yes, ...form }: DormantOption
   await withHouse(async (house) => {
     const now = new Date();
     const before = monthsBefore(now, since ?? TWO_YEARS);
+    const { dormantFor } = await import('../app.ts');
     const journey = dormantFor(house);
     const columns = ['email', 'sources', 'listed_at', 'warned_at', ...(erase ? (['erased'] as const) : [])] as const;
     const printer = rowPrinter(form, 'accounts', columns);

@@ -1,7 +1,5 @@
 /** `tunnus serve`, `migrate` and `check`: the provider itself, and what an operator does before it starts. */
 import type { Command } from 'commander';
-import { startTunnus } from '../app.ts';
-import { checkHouse } from '../check.ts';
 import { describeFaults } from '../config.ts';
 import { makeLog } from '../platform/telemetry.ts';
 import { configuration, DONE, FAILED, say, withHouse, Wrong } from './house.ts';
@@ -16,6 +14,7 @@ export function serveCommands(tunnus: Command): void {
     .command('check')
     .description('reads the configuration, opens database and mail server, says what is wrong or weak; changes nothing')
     .action(async () => {
+      const { checkHouse } = await import('../check.ts');
       const found = await checkHouse(configuration());
       if ('wrong' in found) throw new Wrong(describeFaults(found.wrong));
       found.lines.forEach(say);
@@ -26,6 +25,7 @@ export function serveCommands(tunnus: Command): void {
 async function serve(): Promise<void> {
   const config = configuration();
   const log = makeLog();
+  const { startTunnus } = await import('../app.ts');
   const running = await startTunnus({ config, log });
   log.info({ issuer: config.issuer, port: running.port }, 'ready');
   // What a library lets fall in the background must not take every resident's sign-in with it.
