@@ -58,7 +58,7 @@ test('a wrong call ends with 2 and one clear line, and touches nothing', async (
     expect(err.trim().split('\n')).toHaveLength(1);
   }
   expect(await place.database.query(sql`select 1 from accounts`)).toHaveLength(2);
-}, 30_000);
+}, 60_000);
 
 test('progress tells people, programs and spreadsheets the same', async () => {
   const [plain, json, csv] = await Promise.all([

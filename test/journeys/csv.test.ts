@@ -3,6 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { BrokenRecord, csvReader, type CsvRecord } from '../../src/journeys/csv.ts';
@@ -158,6 +160,9 @@ describe('a file', () => {
     await expect(rowsOf(Buffer.concat([Buffer.from('{"email":"'), line]), { ending: 'jsonl' })).rejects.toThrow(
       'a line of more',
     );
+    // What this test itself made is gone first.
+    setFlagsFromString('--expose-gc');
+    (runInNewContext('gc') as () => void)();
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100_000_000);
   });
 
