@@ -264,9 +264,9 @@ const portOf = (server: Server): number => (server.address() as AddressInfo).por
 
 async function stopServer(server: Server): Promise<void> {
   const limit = setTimeout(() => server.closeAllConnections(), STOP_LIMIT);
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
+  // A connection kept alive after the last answer would hold the process for seconds.
+  const idle = setInterval(() => server.closeIdleConnections(), 100);
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  clearInterval(idle);
   clearTimeout(limit);
 }

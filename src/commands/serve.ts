@@ -1,5 +1,6 @@
 /** `tunnus serve`, `migrate` and `check`: the provider itself, and what an operator does before it starts. */
 import type { Command } from 'commander';
+import type { RunningTunnus } from '../app.ts';
 import { describeFaults } from '../config.ts';
 import { makeLog } from '../platform/telemetry.ts';
 import { configuration, DONE, FAILED, say, withHouse, Wrong } from './house.ts';
@@ -25,15 +26,23 @@ export function serveCommands(tunnus: Command): void {
 async function serve(): Promise<void> {
   const config = configuration();
   const log = makeLog();
-  const { startTunnus } = await import('../app.ts');
-  const running = await startTunnus({ config, log });
-  log.info({ issuer: config.issuer, port: running.port }, 'ready');
-  // What a library lets fall in the background must not take every resident's sign-in with it.
-  process.on('unhandledRejection', (error) => log.error({ err: error }, 'something failed in the background'));
-  process.on('SIGHUP', () => void running.reload());
-  await new Promise<void>((resolve) => {
+  // Signals are listened to before anything else: one that comes during the start must neither kill the process nor be lost.
+  const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
+  let running: RunningTunnus | undefined = undefined;
+  let changed = false;
+  process.on('SIGHUP', () => {
+    changed = true;
+    void running?.reload();
+  });
+  // What a library lets fall in the background must not take every resident's sign-in with it.
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'something failed in the background'));
+  const { startTunnus } = await import('../app.ts');
+  running = await startTunnus({ config, log });
+  if (changed) await running.reload();
+  log.info({ issuer: config.issuer, port: running.port }, 'ready');
+  await stopped;
   log.info({}, 'stopping');
   await running.close();
 }

@@ -12,8 +12,8 @@ export interface Serving {
   ended: Promise<number | string>;
 }
 
-/** Resolves when it is ready; the configuration is the folder's. */
-export async function serve(folder: string): Promise<Serving> {
+/** Resolves when it is ready; the configuration is the folder's. `meanwhile` is handed the process at its first line. */
+export async function serve(folder: string, meanwhile?: (starting: ChildProcess) => void): Promise<Serving> {
   const child = spawn(process.execPath, [CLI, 'serve'], {
     env: environment(folder),
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -22,7 +22,7 @@ export async function serve(folder: string): Promise<Serving> {
   const log: string[] = [];
   const port = await new Promise<number>((resolve, reject) => {
     createInterface(child.stdout).on('line', (line) => {
-      log.push(line);
+      if (log.push(line) === 1) meanwhile?.(child);
       const { msg, port: listening } = JSON.parse(line) as { msg: string; port: number };
       if (msg === 'ready') resolve(listening);
     });

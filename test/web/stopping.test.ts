@@ -90,3 +90,13 @@ test('SIGHUP takes the new e-services in, or tells what is wrong, and ends nothi
   while (!(await known()));
   expect(serving.log.some((line) => line.includes('read anew'))).toBe(true);
 });
+
+test('signals that come during the start are kept: SIGHUP ends nothing, SIGTERM stops it with 0', async () => {
+  const another = await serve(folder, (starting) => {
+    starting.kill('SIGHUP');
+    starting.kill('SIGTERM');
+  });
+  expect(await another.ended).toBe(0);
+  const said = another.log.map((line) => (JSON.parse(line) as { msg: string }).msg);
+  expect(said).toEqual(expect.arrayContaining(['the e-services were read anew', 'ready', 'stopping']));
+});
