@@ -45,17 +45,41 @@ CREATE INDEX artifacts_grant ON public.artifacts USING btree (grant_hash) WHERE 
 CREATE UNIQUE INDEX artifacts_session_uid ON public.artifacts USING btree (uid_hash) WHERE (uid_hash IS NOT NULL);
 
 create table audit (
-  id bigint not null generated always as identity,
+  id bigint not null default nextval('audit_ids'::regclass),
+  written_at timestamp with time zone not null default clock_timestamp(),
   at timestamp with time zone not null,
   kind text not null,
   account_id uuid,
   client_id text,
-  place text,
   actor text not null default 'resident'::text,
+  place text,
+  device jsonb,
   detail jsonb not null default '{}'::jsonb,
-  constraint audit_pkey PRIMARY KEY (id)
+  salt bytea,
+  personal_hash bytea not null,
+  constraint audit_pkey PRIMARY KEY (written_at, id)
+) partition by RANGE (written_at);
+CREATE INDEX audit_account ON ONLY public.audit USING btree (account_id, at DESC, id DESC);
+CREATE INDEX audit_time ON ONLY public.audit USING brin (at);
+
+create table audit_seals (
+  nth bigint not null,
+  minute timestamp with time zone not null,
+  events integer not null,
+  digest bytea not null,
+  anchor bytea,
+  constraint audit_seals_pkey PRIMARY KEY (nth)
 );
-CREATE INDEX audit_account ON public.audit USING btree (account_id, at DESC);
+
+create table devices (
+  account_id uuid not null,
+  browser text not null,
+  system text not null,
+  seen_at timestamp with time zone not null,
+  constraint devices_pkey PRIMARY KEY (account_id, browser, system),
+  constraint devices_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+CREATE INDEX devices_age ON public.devices USING btree (seen_at);
 
 create table digest_keys (
   one boolean not null default true,

@@ -11,6 +11,7 @@ import { startJobs, type JobParts } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
 import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
+import { auditKeeping } from './journeys/audit-keeping.ts';
 import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
 import { passwordLink } from './journeys/password-link.ts';
@@ -121,7 +122,10 @@ export async function startTunnus({
     const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
     const dormant = dormantJourney({ database, sealer, mails, config, told: toldOf(config.clients) });
     const retire: JobParts['retire'] = (now) => dormant.retire(now);
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps, backChannel: channel, retire });
+    const audit = auditKeeping({ database, log });
+    const keepAudit: JobParts['keepAudit'] = (now) => audit.keepMonths(now);
+    const kept = { sweeps, retire, keepAudit };
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, backChannel: channel, ...kept });
     closers.push(() => jobs.stop());
 
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };

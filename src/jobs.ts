@@ -36,6 +36,8 @@ export interface JobParts {
     /** Ends the sessions of an account that have outlived its epoch. */
     endSessions(accountId: string): Promise<number>;
   };
+  /** Makes the audit's months ahead. */
+  keepAudit: (now: Date) => Promise<void>;
   /** Warns of and erases some dormant accounts. */
   retire: (now: Date) => Promise<{ warned: number; erased: number }>;
 }
@@ -52,6 +54,7 @@ const LOOK_FOR_DEAD_EVERY = 15_000;
 const SWEEP_EVERY = '* * * * * sweep ?max=1';
 /** Milliseconds for all sweeps together; what is left waits a minute. */
 const SWEEP_LIMIT = 30_000;
+const AUDIT_EVERY = '7 * * * * keep_audit ?max=1';
 const RETIRE_EVERY = '5,15,25,35,45,55 * * * * retire ?max=1';
 
 /** After the queue lost the database for too long it ends; it is started anew until it stands again. */
@@ -64,8 +67,13 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
   const runners = await Promise.all([
     keptRunning(parts, {
       concurrency: WORKERS,
-      crontab: `${SWEEP_EVERY}\n${RETIRE_EVERY}`,
-      taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts), retire: retireTask(parts) },
+      crontab: [SWEEP_EVERY, RETIRE_EVERY, AUDIT_EVERY].join('\n'),
+      taskList: {
+        [MAIL_JOB]: mailTask(parts),
+        sweep: sweepTask(parts),
+        retire: retireTask(parts),
+        ...auditTasks(parts),
+      },
     }),
     keptRunning(parts, { concurrency: LOGOUT_WORKERS, taskList: logoutTasks(parts) }),
   ]);
@@ -160,6 +168,10 @@ function retireTask({ log, clock, retire }: JobParts): Task {
     const done = await retire(clock());
     if (done.warned + done.erased > 0) log.info(done, 'dormant accounts were retired');
   };
+}
+
+function auditTasks({ clock, keepAudit }: JobParts): TaskList {
+  return { keep_audit: () => keepAudit(clock()) };
 }
 
 /** Their names and payloads are those that the triggers of sql/0006_logouts_and_seals.sql write. */

@@ -104,6 +104,7 @@ describe('fences', () => {
     '@koa/router': ['src/web/server.ts'],
     // `tunnus check` tries the mail server.
     nodemailer: ['src/jobs.ts', 'src/check.ts'],
+    bowser: ['src/platform/user-agent.ts'],
     pug: ['src/mail/mails.ts'],
     i18next: ['src/platform/i18n.ts'],
     yaml: ['src/config/', 'src/config.ts', 'src/platform/i18n.ts'],
@@ -149,6 +150,9 @@ describe('tables', () => {
     mails: 'src/records/mail-outcomes.ts',
     throttle: 'src/records/throttle.ts',
     audit: 'src/records/audit.ts',
+    audit_other: 'src/records/audit.ts',
+    audit_seals: 'src/records/audit-seals.ts',
+    devices: 'src/records/devices.ts',
     signing_keys: 'src/records/signing-keys.ts',
     interactions: 'src/records/interactions.ts',
     artifacts: 'src/records/artifacts.ts',

@@ -12,7 +12,7 @@ import { auditRow } from '../records/audit.ts';
 import { endLinks } from '../records/links.ts';
 import { hashPassword, passwordFaults, verifyPassword, type PasswordFault } from '../records/passwords.ts';
 import { giveBack } from '../records/throttle.ts';
-import type { Allowances, Visitor } from './allowances.ts';
+import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
 import { lookUp, withinTry } from './look-up.ts';
 
 export interface AccountChangeParts {
@@ -54,7 +54,7 @@ export function accountChanges({ database, sealer, config, mails, allowances }: 
         if (raised === undefined) return undefined;
         await endLinks(tx, account.id, now);
         await tx.query(giveBack(counted));
-        await tx.query(auditRow({ kind: 'password_changed', accountId: account.id, place: visitor.place }, now));
+        await tx.query(auditRow({ kind: 'password_changed', accountId: account.id, ...whereFrom(visitor) }, now));
         await mails.passwordChanged(tx, { accountId: account.id, email: account.email, locale: account.locale }, now);
         return raised;
       });

@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config.ts';
 import type { Sealer } from '../platform/secrets.ts';
+import type { DeviceKind } from '../platform/user-agent.ts';
 import type { Allowance } from '../records/throttle.ts';
 
 export interface Visitor {
@@ -13,7 +14,12 @@ export interface Visitor {
   network: string;
   /** A device on which this very address signed in before; it has an allowance of its own. */
   device?: string;
+  /** What it says it is, for the audit and the resident's own eyes; it proves nothing. */
+  kind: DeviceKind;
 }
+
+/** For the audit. */
+export const whereFrom = ({ place, kind }: Visitor) => ({ place, device: kind });
 
 export type Allowances = ReturnType<typeof allowances>;
 

@@ -9,7 +9,7 @@ import { accountById, setOwnPassword, type Account } from '../records/accounts.t
 import { auditRow } from '../records/audit.ts';
 import { endLinks, findLink, noteOpened, spendLink, type Link } from '../records/links.ts';
 import { hashPassword, passwordFaults, type PasswordFault } from '../records/passwords.ts';
-import type { Visitor } from './allowances.ts';
+import { whereFrom, type Visitor } from './allowances.ts';
 import { mailLink, type LinkMailParts } from './link-mail.ts';
 import { stateOf } from './sign-in.ts';
 import { whatHappens, type Page } from './states.ts';
@@ -62,7 +62,7 @@ export function passwordLink(parts: PasswordLinkParts) {
         if (raised === undefined || !(await spendLink(tx, link.id, now))) throw OUTRUN;
         await endLinks(tx, accountId, now);
         await tx.query(
-          auditRow({ kind: 'password_set', accountId, clientId: link.clientId, place: visitor.place }, now),
+          auditRow({ kind: 'password_set', accountId, clientId: link.clientId, ...whereFrom(visitor) }, now),
         );
         await mails.passwordChanged(tx, { accountId, email: account.email, locale: account.locale }, now);
         return true;

@@ -13,7 +13,7 @@ import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
 import { hashPassword, verifyPassword } from '../records/passwords.ts';
 import { giveBack, giveBackOwed, owe, take } from '../records/throttle.ts';
-import type { Allowances, Visitor } from './allowances.ts';
+import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
 import { mailLink, type LinkOrigin } from './link-mail.ts';
 import { lookUp, withinTry } from './look-up.ts';
 import { whatHappens, type AccountState, type Page } from './states.ts';
@@ -133,7 +133,7 @@ export function signIn(parts: SignInParts) {
       const row = whatHappens({ at: 'password', account: stateOf(account), proof: verdict.ok ? 'right' : 'wrong' });
       if (!account || row.page !== 'e-service') {
         await database.query(
-          auditRow({ kind: 'sign_in_refused', accountId: account?.id, clientId, place: visitor.place }, now),
+          auditRow({ kind: 'sign_in_refused', accountId: account?.id, clientId, ...whereFrom(visitor) }, now),
         );
         return row.page === 'locked' ? { page: 'locked' } : { refused: 'wrong_password' };
       }
@@ -151,7 +151,7 @@ export function signIn(parts: SignInParts) {
           giveBackOwed(probe, now),
           signedInRow(account.id, now),
           auditRow(
-            { kind: 'signed_in', accountId: account.id, clientId, place: visitor.place, detail: { amr: 'pwd' } },
+            { kind: 'signed_in', accountId: account.id, clientId, ...whereFrom(visitor), detail: { amr: 'pwd' } },
             now,
           ),
         ],

@@ -9,6 +9,7 @@ import { isIPv6 } from 'node:net';
 import type { Context } from 'koa';
 import type { Visitor } from '../journeys/allowances.ts';
 import { randomToken, sameSecret, type Sealer } from '../platform/secrets.ts';
+import { deviceOf } from '../platform/user-agent.ts';
 import { writeCookie } from './form.ts';
 
 const PURPOSE = 'device';
@@ -57,7 +58,8 @@ export function visitors({ sealer, issuer }: { sealer: Sealer; issuer: string })
         sealer
           .digests(`${id} ${emailKey}`, PURPOSE)
           .some((digest) => marks.some((given) => sameSecret(given, digest.toString('base64url'))));
-      return { place, network: networkOf(place), ...(known ? { device: id } : {}) };
+      const kind = deviceOf(ctx.get('User-Agent'));
+      return { place, network: networkOf(place), kind, ...(known ? { device: id } : {}) };
     },
     remember(ctx, emailKey) {
       const { id = randomToken(16), marks } = read(ctx);

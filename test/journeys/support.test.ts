@@ -209,7 +209,10 @@ test('looking, and each change, takes an index at every step', async () => {
   expect(asked.length).toBeGreaterThan(40);
   for (const { text, values } of asked) {
     const plan = await world.database.query({ text: `explain ${text}`, values });
-    expect(plan.map((row) => Object.values(row)[0]).join('\n')).not.toContain('Seq Scan');
+    const steps = plan.map((row) => Object.values(row)[0] as string);
+    // A month of the audit that has no events yet is read without its index.
+    const costly = steps.filter((step) => !/Seq Scan on audit_\w+ .*cost=0\.00\.\.0\.00/.test(step));
+    expect(costly.join('\n')).not.toContain('Seq Scan');
   }
 });
 

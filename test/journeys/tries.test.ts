@@ -19,7 +19,11 @@ const NOW = new Date('2026-11-23T12:00:00Z');
 const HOUR = 3_600_000;
 /** Three at once, and one more with every hour. */
 const FEW = 4;
-const visitor: Visitor = { place: '192.0.2.1', network: '192.0.2.1' };
+const visitor: Visitor = {
+  place: '192.0.2.1',
+  network: '192.0.2.1',
+  kind: { browser: 'firefox', system: 'linux' },
+};
 const origin = { clientId: 'asiointi', language: 'fi' };
 
 let db: TestDatabase;

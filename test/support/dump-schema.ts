@@ -14,8 +14,8 @@ export const SCHEMA_FILE = join(import.meta.dirname, '..', '..', 'sql', 'schema.
 const HEAD = `-- What all migrations add up to. A picture, never run: \`npm run schema\` draws it.`;
 
 export async function dumpSchema(database: Database): Promise<string> {
-  const tables = await database.query<{ name: string; lines: string[]; indexes: string[] }>(sql`
-    select t.relname as name,
+  const tables = await database.query<{ name: string; lines: string[]; parted: string | null; indexes: string[] }>(sql`
+    select t.relname as name, pg_get_partkeydef(t.oid) as parted,
       array(
         select format('%I %s', attname, format_type(atttypid, atttypmod))
             || case when attnotnull then ' not null' else '' end
@@ -36,9 +36,14 @@ export async function dumpSchema(database: Database): Promise<string> {
       ) as indexes
     from pg_class t
     where t.relnamespace = 'public'::regnamespace and t.relkind in ('r', 'p')
+      -- Which months there are depends on the day.
+      and not t.relispartition
     order by t.relname collate "C"`);
-  const drawn = tables.map(({ name, lines, indexes }) =>
-    [`create table ${name} (\n  ${lines.join(',\n  ')}\n);`, ...indexes.map((index) => `${index};`)].join('\n'),
+  const drawn = tables.map(({ name, lines, parted, indexes }) =>
+    [
+      `create table ${name} (\n  ${lines.join(',\n  ')}\n)${parted ? ` partition by ${parted}` : ''};`,
+      ...indexes.map((index) => `${index};`),
+    ].join('\n'),
   );
   return `${[HEAD, ...drawn].join('\n\n')}\n`;
 }
