@@ -147,7 +147,7 @@ describe('/account/services', () => {
     await browser.get(`${world.issuer}/account`);
     await browser.submit({ username: email });
     await browser.submit({ 'current-password': PASSWORD });
-    await browser.follow('Näytä käyttämäsi palvelut');
+    await browser.follow('Käyttämäsi palvelut');
     const [, bare, stranger] = browser.page.text.split(/Bare|Vieras <b>kaupunki<\/b>/);
     expect(bare).toContain('sähköpostiosoitteesi');
     expect(bare).toContain('Palvelu saa tiedot ilman erillistä lupaa.');
