@@ -42,6 +42,7 @@ create table artifacts (
 CREATE INDEX artifacts_account ON public.artifacts USING btree (account_id) WHERE (model = ANY (ARRAY['Session'::text, 'Grant'::text]));
 CREATE INDEX artifacts_expiry ON public.artifacts USING btree (expires_at);
 CREATE INDEX artifacts_grant ON public.artifacts USING btree (grant_hash) WHERE (grant_hash IS NOT NULL);
+CREATE INDEX artifacts_session_expiry ON public.artifacts USING btree (expires_at) WHERE (model = 'Session'::text);
 CREATE UNIQUE INDEX artifacts_session_uid ON public.artifacts USING btree (uid_hash) WHERE (uid_hash IS NOT NULL);
 
 create table audit (
@@ -101,7 +102,7 @@ create table erasures (
   digest bytea not null,
   erased_at timestamp with time zone not null,
   constraint erasures_pkey PRIMARY KEY (kind, digest),
-  constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text])))
+  constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text, 'account'::text])))
 );
 
 create table import_changes (
@@ -213,12 +214,25 @@ create table mails (
   constraint mails_status_check CHECK ((status ~ '^[245]\.[0-9]{1,3}\.[0-9]{1,3}$'::text))
 );
 CREATE INDEX mails_account ON public.mails USING btree (account_id, queued_at DESC);
+CREATE INDEX mails_failed ON public.mails USING btree (outcome_at) WHERE (outcome = ANY (ARRAY['refused'::text, 'given_up'::text, 'bounced'::text]));
 CREATE INDEX mails_queued ON public.mails USING btree (queued_at);
+CREATE INDEX mails_waiting ON public.mails USING btree (queued_at) WHERE (outcome = ANY (ARRAY['queued'::text, 'delayed'::text]));
 
 create table migrations (
   number integer not null,
   applied_at timestamp with time zone not null,
   constraint migrations_pkey PRIMARY KEY (number)
+);
+
+create table nodes (
+  id uuid not null,
+  name text not null,
+  version text not null,
+  configuration text not null,
+  started_at timestamp with time zone not null,
+  seen_at timestamp with time zone not null,
+  stopping boolean not null default false,
+  constraint nodes_pkey PRIMARY KEY (id)
 );
 
 create table progress (

@@ -13,11 +13,14 @@ import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
 import { auditKeeping } from './journeys/audit-keeping.ts';
 import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
+import { configurationHash, startHeartbeat } from './journeys/heartbeat.ts';
+import { houseMetric } from './journeys/house-metric.ts';
 import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
 import { passwordLink } from './journeys/password-link.ts';
 import { progressMetric } from './journeys/progress.ts';
 import type { EService } from './journeys/rehearse.ts';
 import { signIn } from './journeys/sign-in.ts';
+import { status, type Due } from './journeys/status.ts';
 import { supportRequests } from './journeys/support-request.ts';
 import { support, type Support } from './journeys/support.ts';
 import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
@@ -34,17 +37,18 @@ import { cookieNames, currentProvider } from './oidc/provider.ts';
 import { registeredClients } from './oidc/registered-clients.ts';
 import { takeUp } from './oidc/take-up.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
-import type { Database, Queryable } from './platform/database.ts';
+import { sql, type Database, type Queryable } from './platform/database.ts';
 import { loadTexts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
-import { sweepArtifacts } from './records/artifacts.ts';
-import { sweepInteractions } from './records/interactions.ts';
-import { sweepLinks } from './records/links.ts';
-import { sweepMails } from './records/mail-outcomes.ts';
-import { sweepLogouts } from './records/logouts.ts';
+import { oldestArtifact, oldestSession, sweepArtifacts } from './records/artifacts.ts';
+import { oldestInteraction, sweepInteractions } from './records/interactions.ts';
+import { dueLink, sweepLinks } from './records/links.ts';
+import { dueMail, sweepMails } from './records/mail-outcomes.ts';
+import { dueLogoutRow, sweepLogouts } from './records/logouts.ts';
+import { dueNode, sweepNodes } from './records/nodes.ts';
 import { reseal, seals } from './records/seals.ts';
-import { sweepThrottle } from './records/throttle.ts';
+import { dueBucket, sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
 import { health, operationsApp } from './web/operations.ts';
 import { pages } from './web/page.ts';
@@ -161,11 +165,19 @@ export async function startTunnus({
     server.on('clientError', unreadable({ log, texts, languages: config.languages }));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
-    const operations = await listen(handlerOf(operationsApp(readiness, progressMetric({ database, log }))), {
-      host,
-      port: metricsPort,
-    });
+    const countMove = progressMetric({ database, log });
+    const countHouse = houseMetric({ database, config, due: DUE, clock, log });
+    const count = async (): Promise<void> => void (await Promise.all([countMove(), countHouse()]));
+    const operations = await listen(handlerOf(operationsApp(readiness, count)), { host, port: metricsPort });
     closers.push(() => stopServer(operations));
+    const heartbeat = await startHeartbeat({
+      database,
+      port: portOf(server),
+      configuration: () => configurationHash(sealer, { ...config, clients: registered.all() }),
+      stopping: readiness.stopping,
+      clock,
+      log,
+    });
 
     return {
       url: `http://${host}:${portOf(server)}`,
@@ -177,11 +189,14 @@ export async function startTunnus({
         const wrong = await registered.reload(provider.provider());
         if (wrong.length) log.error({ faults: describeFaults(wrong) }, 'the e-services stay as they were');
         else log.info({}, 'the e-services were read anew');
+        await heartbeat.beat();
         return wrong;
       },
-      close() {
+      async close() {
         stopping = true;
-        return closeAll();
+        await heartbeat.beat();
+        closers.splice(1, 0, () => heartbeat.stop());
+        await closeAll();
       },
     };
   } catch (error) {
@@ -244,7 +259,31 @@ const ago = (now: Date, milliseconds: number): Date => new Date(now.getTime() - 
 /** What has expired is kept as long as something may still ask for it: the longest interaction, the cookie of a late page. */
 const sweepOldArtifacts = (db: Queryable, now: Date) => sweepArtifacts(db, ago(now, 2 * HOUR));
 const sweepOldInteractions = (db: Queryable, now: Date) => sweepInteractions(db, ago(now, DAY));
-const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks, sweepMails, sweepLogouts];
+const SWEEPS = [
+  sweepOldArtifacts,
+  sweepOldInteractions,
+  sweepThrottle,
+  sweepLinks,
+  sweepMails,
+  sweepLogouts,
+  sweepNodes,
+];
+
+/** When the oldest row of each is to go. Sessions go by back-channel logout's own sweep, a minute after they ran out. */
+const DUE: Due = {
+  artifacts: sql`${oldestArtifact} + interval '2 hours'`,
+  sessions: sql`${oldestSession} + interval '1 minute'`,
+  interactions: sql`${oldestInteraction} + interval '1 day'`,
+  throttle: dueBucket,
+  links: dueLink,
+  mails: dueMail,
+  logouts: dueLogoutRow,
+  nodes: dueNode,
+};
+
+/** How the service is, for the command. */
+export const statusFor = ({ database, config }: Connection & { config: Config }, now: Date) =>
+  status({ database, config, due: DUE }, now);
 
 function listen(handler: RequestListener, { host, port }: { host: string; port: number }): Promise<Server> {
   // A request line and headers beyond this are answered 431 by Node itself.

@@ -10,6 +10,7 @@ import { importCommand } from './commands/import.ts';
 import { keysCommands } from './commands/keys.ts';
 import { moveCommands } from './commands/move.ts';
 import { serveCommands } from './commands/serve.ts';
+import { statusCommand } from './commands/status.ts';
 import { supportCommands } from './commands/support.ts';
 import { ConfigurationWrong } from './config.ts';
 import { DatabaseUnavailable } from './platform/database.ts';
@@ -27,6 +28,7 @@ function program(): Command {
     .description('The sign-in of a city: an OpenID Connect identity provider')
     .exitOverride();
   serveCommands(tunnus);
+  statusCommand(tunnus);
   const accounts = tunnus.command('accounts').description("residents' accounts");
   importCommand(accounts);
   supportCommands(accounts);

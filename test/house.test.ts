@@ -163,6 +163,7 @@ describe('tables', () => {
     services: 'src/records/services.ts',
     progress: 'src/records/progress.ts',
     dormancy_warnings: 'src/records/dormant.ts',
+    nodes: 'src/records/nodes.ts',
   };
   // A whole list goes in by set-based statements over several tables: the other half of both records, in one file.
   const wholeLists = 'src/records/account-lists.ts';

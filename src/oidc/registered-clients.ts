@@ -9,6 +9,8 @@ import { accountClient, browserOrigins, libraryMetadata, toldOf, validateClients
 import type Provider from 'oidc-provider';
 
 export interface RegisteredClients {
+  /** As the files have them. */
+  all: () => readonly ClientConfig[];
   /** What pages and mails need to know of one. */
   client: (id: string | undefined) => ClientConfig | undefined;
   /** For the adapter. */
@@ -26,7 +28,8 @@ export interface RegisteredClients {
 export function registeredClients(config: Config): RegisteredClients {
   const index = (clients: readonly ClientConfig[]): Map<string, ClientConfig> =>
     new Map([accountClient(config.issuer), ...clients].map((client) => [client.client_id, client]));
-  let present = index(config.clients);
+  let files = config.clients;
+  let present = index(files);
   let told = toldOf(config.clients);
   let origins = browserOrigins(config.clients);
   /** One reload after another: an earlier reading that took longer must not end up on top of a later one. */
@@ -44,6 +47,7 @@ export function registeredClients(config: Config): RegisteredClients {
     if (!clients) return faults;
     const against = await validateClients(clients, config, provider);
     if (against.length) return against;
+    files = clients;
     present = index(clients);
     told = toldOf(clients);
     origins = browserOrigins(clients);
@@ -51,6 +55,7 @@ export function registeredClients(config: Config): RegisteredClients {
   }
 
   return {
+    all: () => files,
     client: (id) => (id === undefined ? undefined : present.get(id)),
     metadata(id) {
       const client = present.get(id);

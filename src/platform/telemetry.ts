@@ -106,6 +106,7 @@ function cleanError(error: Error, depth: number): Record<string, unknown> {
 
 const registry = new Registry();
 collectDefaultMetrics({ register: registry });
+const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers: [registry] });
 
 export const metrics = {
   registry,
@@ -117,10 +118,28 @@ export const metrics = {
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
     registers: [registry],
   }),
+  /** `client` is one of those that are registered, or `none`. */
   signIns: new Counter({
     name: 'tunnus_sign_ins_total',
-    help: 'Sign-ins by how they ended',
-    labelNames: ['outcome'] as const,
+    help: 'What came of each step of a sign-in, by e-service',
+    labelNames: ['step', 'outcome', 'client'] as const,
+    registers: [registry],
+  }),
+  grants: new Counter({
+    name: 'tunnus_grants_total',
+    help: 'What the token endpoint answered, by grant type and e-service: given, or the OAuth error',
+    labelNames: ['grant_type', 'outcome', 'client'] as const,
+    registers: [registry],
+  }),
+  hashes: new Gauge({
+    name: 'tunnus_password_hashes',
+    help: 'Password hashes that run and that wait now, and how many may run at once (limit)',
+    labelNames: ['state'] as const,
+    registers: [registry],
+  }),
+  hashesRefused: new Counter({
+    name: 'tunnus_password_hashes_refused_total',
+    help: 'Password hashes that were refused since too many waited',
     registers: [registry],
   }),
   mails: new Counter({
@@ -139,6 +158,63 @@ export const metrics = {
     name: 'tunnus_residents_by_source',
     help: 'Residents of each old list by how far they have come',
     labelNames: ['source', 'step'] as const,
+    registers: [registry],
+  }),
+  connections: new Gauge({
+    name: 'tunnus_database_connections',
+    help: 'Connections of this process to the database: busy, idle, and how many statements wait for one',
+    labelNames: ['state'] as const,
+    registers: [registry],
+  }),
+  databaseUp: gauge('tunnus_database_up', '1 where the database answered when this was scraped, else 0'),
+  mailsWaiting: new Gauge({
+    name: 'tunnus_mails_waiting',
+    help: 'Mails that wait: queued (not tried yet) and delayed (tried in vain)',
+    labelNames: ['state'] as const,
+    registers: [registry],
+  }),
+  mailAge: gauge('tunnus_mail_oldest_seconds', 'For how long the oldest mail waits; 0 where none does'),
+  mailsFailed: new Gauge({
+    name: 'tunnus_mails_failed',
+    help: 'Mails of the last day that came to a bad end',
+    labelNames: ['outcome'] as const,
+    registers: [registry],
+  }),
+  keyRetires: new Gauge({
+    name: 'tunnus_signing_key_retires_timestamp_seconds',
+    help: 'When the key that signs now is to be followed by the next, by algorithm',
+    labelNames: ['alg'] as const,
+    registers: [registry],
+  }),
+  keysNext: new Gauge({
+    name: 'tunnus_signing_keys_next',
+    help: 'Keys that are published and do not sign yet, by algorithm',
+    labelNames: ['alg'] as const,
+    registers: [registry],
+  }),
+  certificateEnds: new Gauge({
+    name: 'tunnus_certificate_expires_timestamp_seconds',
+    help: "When the certificate ends that this node was shown at the issuer's address; absent where it could not get there",
+    registers: [registry],
+    // Without a label it would stand at 0 until it is known.
+    labelNames: ['host'] as const,
+  }),
+  leftOver: new Gauge({
+    name: 'tunnus_left_over_seconds',
+    help: 'For how long the oldest row of a table is overdue to be swept',
+    labelNames: ['table'] as const,
+    registers: [registry],
+  }),
+  nodes: new Gauge({
+    name: 'tunnus_nodes',
+    help: 'Nodes that were seen within the last minute, by version and by the hash of their configuration',
+    labelNames: ['version', 'configuration'] as const,
+    registers: [registry],
+  }),
+  build: new Gauge({
+    name: 'tunnus_build_info',
+    help: 'Always 1',
+    labelNames: ['version', 'node_version'] as const,
     registers: [registry],
   }),
   logouts: new Counter({

@@ -229,9 +229,14 @@ export function outlivedSessions(accountId: string): Sql {
 /** A batch of those that expired before a time; one that had also outlived its proof did not merely run out. */
 export function expiredSessions(before: Date): Sql {
   return sql`delete from artifacts
-    where id in (select id from artifacts where model = 'Session' and expires_at < ${before} limit 1000)
+    where id in (
+      select id from artifacts where model = 'Session' and expires_at < ${before} order by expires_at limit 1000)
     ${endedSession(standing)}`;
 }
+
+/** Scalars for composing: when the oldest session, and the oldest of all else, expired or will. */
+export const oldestSession: Sql = sql`(select min(expires_at) from artifacts where model = 'Session')`;
+export const oldestArtifact: Sql = sql`(select expires_at from artifacts where model <> 'Session' order by expires_at limit 1)`;
 
 /** Deletes what expired before a time, but sessions; the caller leaves the longest sign-in between (the library looks at expired rows). */
 export async function sweepArtifacts(db: Queryable, expiredBefore: Date): Promise<number> {

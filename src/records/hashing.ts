@@ -10,6 +10,7 @@ import { availableParallelism, constants, setPriority } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import argon2 from 'argon2';
 import { Problem } from '../platform/refusal.ts';
+import { metrics } from '../platform/telemetry.ts';
 
 /** OWASP Password Storage Cheat Sheet: argon2id, 19 MiB (in KiB), two passes, one lane. */
 export const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
@@ -65,7 +66,10 @@ function adapt(): void {
 /** Lets only so many work at once; who waited longest comes next. Throws the Problem 'busy' when too many wait. */
 export async function admitted<T>(work: () => Promise<T>): Promise<T> {
   if (running >= limit) {
-    if (waiting.length >= WAITING_EACH * limit) throw new Problem('busy', 503, { retryAfter: 2 });
+    if (waiting.length >= WAITING_EACH * limit) {
+      metrics.hashesRefused.inc();
+      throw new Problem('busy', 503, { retryAfter: 2 });
+    }
     await new Promise<void>((admit) => waiting.push(admit));
   } else if (running++ === 0) delay.enable();
   try {
@@ -80,6 +84,12 @@ export async function admitted<T>(work: () => Promise<T>): Promise<T> {
     }
     if (running === 0) delay.disable();
   }
+}
+
+/** For a scrape. */
+export function countHashes(): void {
+  for (const [state, count] of Object.entries({ running, waiting: waiting.length, limit }))
+    metrics.hashes.set({ state }, count);
 }
 
 let gaveWay = false;

@@ -76,7 +76,12 @@ export function removedInteraction(uidHash: Buffer): Sql {
 }
 
 /** The caller leaves a day after expiry: a row whose request was too long for a cookie is all a late page knows. */
-export async function sweepInteractions(db: Queryable, expiredBefore: Date): Promise<number> {
-  const rows = await db.query(sql`delete from interactions where expires_at < ${expiredBefore} returning 1`);
+export async function sweepInteractions(db: Queryable, expiredBefore: Date, batch = 1000): Promise<number> {
+  const rows = await db.query(sql`
+    delete from interactions where uid_hash in (
+      select uid_hash from interactions where expires_at < ${expiredBefore} limit ${batch}) returning 1`);
   return rows.length;
 }
+
+/** A scalar for composing: when the oldest expired or will. */
+export const oldestInteraction: Sql = sql`(select min(expires_at) from interactions)`;

@@ -4,7 +4,7 @@
  * A link works once and on any device. Asking for a new one ends no older one (else a flood would lock out); setting the
  * password ends them all. Opening a link changes nothing about it: mail scanners fetch. When a person first did is noted.
  */
-import { sql, type Queryable } from '../platform/database.ts';
+import { sql, type Queryable, type Sql } from '../platform/database.ts';
 import { randomToken, sha256 } from '../platform/secrets.ts';
 import { heldAccount } from './accounts.ts';
 
@@ -109,6 +109,9 @@ export async function liveLinks(
 
 /** How long after its end a link is still known, so that its page can say 'used' or 'expired' rather than 'unknown'. */
 const REMEMBERED_DAYS = 90;
+
+/** A scalar for composing: when the oldest link is to go. */
+export const dueLink: Sql = sql`(select min(expires_at) + make_interval(days => ${REMEMBERED_DAYS}::int) from links)`;
 
 export async function sweepLinks(db: Queryable, now: Date, batch = 1000): Promise<number> {
   const before = new Date(now.getTime() - REMEMBERED_DAYS * 86_400_000);

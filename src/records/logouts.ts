@@ -99,6 +99,9 @@ export function troubledLogouts(db: Queryable, since: Date): Promise<LogoutTroub
 
 const KEPT = 30 * 86_400_000;
 
+/** A scalar for composing: when the oldest row is to go. */
+export const dueLogoutRow: Sql = sql`(select min(ended_at) + make_interval(secs => ${KEPT / 1000}::int) from logouts)`;
+
 /** Long after the last attempt. */
 export async function sweepLogouts(db: Queryable, now: Date): Promise<number> {
   const rows = await db.query(sql`

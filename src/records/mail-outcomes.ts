@@ -59,6 +59,33 @@ export function withdrawnMails(accountId: string, now: Date): Sql {
     where account_id = ${accountId} and outcome in ('queued', 'delayed') returning id`;
 }
 
+export interface MailsWaiting {
+  /** Not tried yet. */
+  queued: number;
+  /** Tried in vain, and will be again. */
+  delayed: number;
+  /** When the one that waits longest was put into the queue. */
+  since?: Date;
+  /** Of those that came to a bad end since a time. */
+  refused: number;
+  givenUp: number;
+  bounced: number;
+}
+
+/** What waits now, and what failed since a time. */
+export async function mailsWaiting(db: Queryable, failedSince: Date): Promise<MailsWaiting> {
+  const [row] = await db.query<Omit<MailsWaiting, 'since'> & { since: Date | null }>(sql`
+    select waiting.*, failed.* from (
+      select count(*) filter (where outcome = 'queued') as queued, count(*) filter (where outcome = 'delayed') as delayed,
+        min(queued_at) as since
+      from mails where outcome in ('queued', 'delayed')) as waiting
+    cross join (
+      select count(*) filter (where outcome = 'refused') as refused, count(*) filter (where outcome = 'given_up') as "givenUp",
+        count(*) filter (where outcome = 'bounced') as bounced
+      from mails where outcome in ('refused', 'given_up', 'bounced') and outcome_at > ${failedSince}) as failed`);
+  return { ...row!, since: row!.since ?? undefined };
+}
+
 /** The newest mails of an account, newest first. */
 export async function recentMails(db: Queryable, accountId: string, limit: number): Promise<MailRow[]> {
   const rows = await db.query<MailRow & { reply: number | null; status: string | null }>(sql`
@@ -68,6 +95,9 @@ export async function recentMails(db: Queryable, accountId: string, limit: numbe
 }
 
 const KEPT_DAYS = 90;
+
+/** A scalar for composing: when the oldest row is to go. */
+export const dueMail: Sql = sql`(select min(queued_at) + make_interval(days => ${KEPT_DAYS}::int) from mails)`;
 
 export async function sweepMails(db: Queryable, now: Date, batch = 1000): Promise<number> {
   const before = new Date(now.getTime() - KEPT_DAYS * 86_400_000);

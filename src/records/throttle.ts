@@ -145,6 +145,9 @@ export function giveBackOwed({ allowances, key }: { allowances: readonly Allowan
     where throttle.key = due.key`;
 }
 
+/** A scalar for composing: when the oldest bucket is to go. */
+export const dueBucket: Sql = sql`(select min(expires_at) from throttle)`;
+
 /** Removes at most `batch` buckets that have run empty; returns how many. */
 export async function sweepThrottle(db: Queryable, now: Date, batch = 1000): Promise<number> {
   const rows = await db.query(sql`

@@ -5,6 +5,7 @@
 import Router from '@koa/router';
 import Koa, { type Context, type Middleware } from 'koa';
 import type { Config } from '../config.ts';
+import { countGrants } from '../oidc/grant-count.ts';
 import { DatabaseUnavailable } from '../platform/database.ts';
 import { Problem } from '../platform/refusal.ts';
 import { randomToken } from '../platform/secrets.ts';
@@ -89,6 +90,7 @@ export function webApp(parts: ServerParts): Koa {
   app.use(parts.pages);
   app.use(answerFaults(parts.log));
   app.use(securityContact(config, parts.clock));
+  app.use(countGrants);
   app.use(parts.unitOfWork);
   // One way of writing each path: what follows from a path (its line in the log, its cookies) goes by these letters.
   const router = new Router({ sensitive: true });

@@ -132,7 +132,8 @@ export async function finishSignIn(
   const unit = current()!;
   unit.rememberAccount(proof.account);
   for (const write of writes) unit.also(write);
-  unit.onFlush(() => metrics.signIns.inc({ outcome: 'signed_in' }));
+  const { clientId: client } = underWay;
+  unit.onFlush(() => metrics.signIns.inc({ step: 'password', outcome: 'signed_in', client }));
   if (underWay.session && underWay.session.accountId !== proof.accountId) {
     parts.gate.keep(ctx, underWay, { login });
     return goOn(ctx, `/sign-in/${underWay.uid}/other-person`);

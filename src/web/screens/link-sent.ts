@@ -1,4 +1,5 @@
 /** Tells that a link was mailed; sends it again; leads on to the password for who has set it meanwhile. */
+import { metrics } from '../../platform/telemetry.ts';
 import { readForm, readQuery } from '../form.ts';
 import { pageOf } from '../page.ts';
 import { goOn, type Screen, type ScreenParts } from '../screen.ts';
@@ -22,6 +23,8 @@ export function linkSentScreen(parts: ScreenParts): Screen {
       if (!email) return goOn(ctx, `/sign-in/${underWay.uid}`);
       const origin = originOf(ctx, { underWay, service });
       const asked = await parts.signIn.askLink({ email, visitor: parts.visitors.of(ctx), origin }, parts.clock());
+      const outcome = 'refused' in asked ? asked.refused : asked.page.replaceAll('-', '_');
+      metrics.signIns.inc({ step: 'link', outcome, client: underWay.clientId });
       if ('refused' in asked) return tooMany(ctx, asked.retryAfter, service);
       goOn(ctx, `/sign-in/${underWay.uid}/${asked.page}${asked.page === 'link-sent' ? '?again=1' : ''}`);
     }),

@@ -24,12 +24,15 @@ export function passwordScreen(parts: ScreenParts): Screen {
       const { clientId } = underWay;
       const tried = await parts.signIn.tryPassword({ email, password, visitor, clientId }, now);
       if ('refused' in tried) {
-        metrics.signIns.inc({ outcome: tried.refused });
+        metrics.signIns.inc({ step: 'password', outcome: tried.refused, client: clientId });
         if (tried.refused === 'too_many_tries') return tooMany(ctx, tried.retryAfter, service);
         const locals = { service, email, uid: underWay.uid, conceal };
         return pageOf(ctx).refuse('password', locals, [{ field: 'password', key: 'password.wrong' }]);
       }
-      if (!tried.proof) return goOn(ctx, `/sign-in/${underWay.uid}/${tried.page}`);
+      if (!tried.proof) {
+        metrics.signIns.inc({ step: 'password', outcome: tried.page, client: clientId });
+        return goOn(ctx, `/sign-in/${underWay.uid}/${tried.page}`);
+      }
       await finishSignIn(ctx, parts, { underWay, proof: tried.proof, writes: tried.writes ?? [], now });
     }),
   };

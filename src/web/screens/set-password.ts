@@ -4,6 +4,7 @@
  */
 import type { Context } from 'koa';
 import type { Opened } from '../../journeys/password-link.ts';
+import { metrics } from '../../platform/telemetry.ts';
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
 import { goOn, passwordError, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
@@ -58,6 +59,9 @@ export function setPasswordScreen(parts: ScreenParts): Screen {
       const token = tokenOf(ctx);
       const visitor = parts.visitors.of(ctx);
       const set = await parts.passwordLink.setPassword({ token, password, visitor }, parts.clock());
+      const client = parts.client(set.link?.clientId)?.client_id ?? 'none';
+      const outcome = 'refused' in set ? set.refused : set.page.replaceAll('-', '_');
+      metrics.signIns.inc({ step: 'set_password', outcome, client });
       if ('refused' in set) {
         const page = pageOf(ctx);
         page.preferLanguage(undefined, set.account.locale);

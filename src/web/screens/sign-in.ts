@@ -1,4 +1,5 @@
 /** The address step: asks for the e-mail address only. */
+import { metrics } from '../../platform/telemetry.ts';
 import { displayAddress } from '../../records/addresses.ts';
 import { addedFacts } from '../../records/interactions.ts';
 import { readForm } from '../form.ts';
@@ -28,6 +29,8 @@ export function signInScreen(parts: ScreenParts): Screen {
         },
         now,
       );
+      const outcome = 'refused' in identified ? identified.refused : identified.page.replaceAll('-', '_');
+      metrics.signIns.inc({ step: 'address', outcome, client: underWay.clientId });
       if ('refused' in identified && identified.refused === 'email_invalid') {
         return page.refuse('sign-in', { service, email: typed }, [{ field: 'email', key: 'sign-in.email_invalid' }]);
       }

@@ -1,0 +1,181 @@
+/** What operators see: the metrics of what residents and e-services do, the nodes, and the one screen of `tunnus status`. */
+import { once } from 'node:events';
+import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { configurationHash } from '../../src/journeys/heartbeat.ts';
+import { issuerCertificate, type Status } from '../../src/journeys/status.ts';
+import { openDatabase, sql } from '../../src/platform/database.ts';
+import { beat, nodes, sweepNodes } from '../../src/records/nodes.ts';
+import { makeAuthority } from '../support/certificate.ts';
+import { runTunnus } from '../support/command.ts';
+import { SECRET, startWorld, type World } from '../support/world.ts';
+
+const PASSWORD = 'kolme vihreää omenaa pöydällä';
+
+let world: World;
+let folder: string;
+
+beforeAll(async () => {
+  world = await startWorld();
+  // The configuration with which an operator's command comes to the same database.
+  folder = await mkdtemp(join(tmpdir(), 'tunnus-operator-'));
+  await mkdir(join(folder, 'clients'));
+  const { issuer, mail, database } = world.config;
+  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify({ issuer, mail, database, secret: SECRET }));
+});
+afterAll(async () => {
+  await world.close();
+  await rm(folder, { recursive: true });
+});
+
+const metrics = async (): Promise<string> =>
+  (await fetch(`http://127.0.0.1:${world.tunnus.metricsPort}/metrics`)).text();
+const valueOf = (text: string, name: string, labels: Record<string, string> = {}): number | undefined => {
+  const line = text
+    .split('\n')
+    .find(
+      (one) =>
+        new RegExp(`^${name}(?:[{ ]|$)`).test(one) &&
+        Object.entries(labels).every(([label, value]) => one.includes(`${label}="${value}"`)),
+    );
+  return line === undefined ? undefined : Number(line.split(' ').at(-1));
+};
+const status = async (): Promise<Status> => JSON.parse((await runTunnus(folder, ['status', '--json'])).out) as Status;
+
+test('each step of a sign-in and each grant is counted, by what came of it and for which e-service', async () => {
+  await world.account({ email: 'aino@example.com', password: PASSWORD });
+  await world.account({ email: 'linkki@example.com' });
+  const browser = world.browser();
+  const asiointi = await world.relyingParty();
+  const errand = await asiointi.begin();
+  await browser.get(errand.url);
+  await browser.submit({ username: 'linkki@example.com' });
+  const link = await world.mailbox.nextLink('linkki@example.com');
+  await browser.get(errand.url);
+  await browser.submit({ username: 'aino@example.com' });
+  await browser.submit({ 'current-password': 'väärä salasana kuitenkin' });
+  await browser.submit({ 'current-password': PASSWORD });
+  await errand.finish(browser.page.leadsTo!);
+  await expect(errand.finish(browser.page.leadsTo!)).rejects.toThrow();
+  await browser.get(link);
+  await browser.submit({ 'new-password': 'lyhyt' });
+  await fetch(`${world.issuer}/token`, {
+    method: 'POST',
+    body: new URLSearchParams({ grant_type: 'anything at all' }),
+  });
+
+  const text = await metrics();
+  const signIns = (step: string, outcome: string) =>
+    valueOf(text, 'tunnus_sign_ins_total', { step, outcome, client: 'asiointi' });
+  expect(signIns('address', 'link_sent')).toBe(1);
+  expect(signIns('address', 'password')).toBe(1);
+  expect(signIns('password', 'wrong_password')).toBe(1);
+  expect(signIns('password', 'signed_in')).toBe(1);
+  expect(signIns('set_password', 'too_short')).toBe(1);
+  const grants = (labels: Record<string, string>) => valueOf(text, 'tunnus_grants_total', labels);
+  expect(grants({ grant_type: 'authorization_code', outcome: 'given', client: 'asiointi' })).toBe(1);
+  expect(grants({ grant_type: 'authorization_code', outcome: 'invalid_grant', client: 'asiointi' })).toBe(1);
+  // What strangers write becomes no label.
+  expect(grants({ grant_type: 'other', client: 'unknown' })).toBe(1);
+  expect(text).not.toMatch(/anything at all|example\.com/);
+});
+
+test('what waits, what is due and what this process holds is told at a scrape', async () => {
+  const ago = (hours: number) => new Date(world.clock.now().getTime() - hours * 3_600_000);
+  await world.database.query(sql`
+    insert into mails (kind, queued_at, outcome, outcome_at)
+    values ('set_password', ${ago(2)}, 'delayed', ${ago(1)}), ('set_password', ${ago(1)}, 'queued', ${ago(1)}),
+      ('set_password', ${ago(30)}, 'given_up', ${ago(3)}), ('set_password', ${ago(90)}, 'given_up', ${ago(80)})`);
+  await world.database.query(sql`
+    insert into throttle (key, points, updated_at, expires_at) values ('old', 1, ${ago(3)}, ${ago(2)})`);
+  const found = await status();
+  expect(found.mails).toMatchObject({ queued: 1, delayed: 1, givenUp: 1, refused: 0 });
+  expect(found.leftOver['throttle']).toBeGreaterThanOrEqual(7200);
+  expect(found.keys.map(({ alg }) => alg)).toEqual(['ES256', 'RS256']);
+  expect(found.nodes).toHaveLength(1);
+  expect(found.warnings.join('\n')).toMatch(
+    /oldest mail waits since[^]*Mails given up within a day[^]*: 1[^]*Sweeping is behind: in throttle/,
+  );
+
+  let text = '';
+  // Figures of the database are a second old at most.
+  while (valueOf(text, 'tunnus_mails_waiting', { state: 'delayed' }) !== 1) text = await metrics();
+  expect(valueOf(text, 'tunnus_mails_failed', { outcome: 'given_up' })).toBe(1);
+  expect(valueOf(text, 'tunnus_mail_oldest_seconds')).toBeGreaterThanOrEqual(7200);
+  expect(valueOf(text, 'tunnus_left_over_seconds', { table: 'throttle' })).toBeGreaterThanOrEqual(7200);
+  expect(valueOf(text, 'tunnus_signing_key_retires_timestamp_seconds', { alg: 'RS256' })).toBeGreaterThan(
+    Date.now() / 1000,
+  );
+  expect(valueOf(text, 'tunnus_database_up')).toBe(1);
+  expect(valueOf(text, 'tunnus_database_connections', { state: 'waiting' })).toBe(0);
+  expect(valueOf(text, 'tunnus_password_hashes', { state: 'limit' })).toBeGreaterThan(0);
+  expect(valueOf(text, 'tunnus_build_info')).toBe(1);
+  expect(valueOf(text, 'nodejs_eventloop_lag_p99_seconds')).toBeDefined();
+  await world.database.query(sql`delete from mails where account_id is null`);
+  await world.database.query(sql`delete from throttle where key = 'old'`);
+});
+
+test('a node that was left out of a reload, and one that went silent, are told in plain words', async () => {
+  const now = world.clock.now();
+  const [own] = await nodes(world.database);
+  const other = { ...own!, id: '00000000-0000-7000-8000-000000000001', name: 'other:3000', configuration: 'another' };
+  await beat(world.database, other, now);
+  const killed = { ...own!, id: '00000000-0000-7000-8000-000000000002', name: 'killed:3000' };
+  await beat(world.database, killed, new Date(now.getTime() - 3_600_000));
+  const { code, out } = await runTunnus(folder, ['status']);
+  expect(code).toBe(1);
+  expect(out).toMatch(/^(?:nodes)? {8,}\S+ {2}ready {2}version \S+ {2}configuration [0-9a-f]{12}/m);
+  expect(out).toMatch(/other:3000 {2}ready/);
+  expect(out).toMatch(/killed:3000 {2}silent/);
+  expect(out).toContain('! Nodes are configured differently');
+  expect(out).toContain('! Node killed:3000 went silent');
+  expect(out.split('\n').length).toBeLessThan(30);
+  // Nothing by which anybody could be found or let in.
+  expect(out).not.toMatch(/@|secret/i);
+
+  expect(await sweepNodes(world.database, new Date(now.getTime() + 23.5 * 3_600_000))).toBe(1);
+  expect((await nodes(world.database)).map(({ name }) => name).sort()).toEqual([own!.name, 'other:3000'].sort());
+  await world.database.query(sql`delete from nodes where name = 'other:3000'`);
+});
+
+test('two nodes have one hash where residents meet the same, wherever each of them stands', () => {
+  const { config } = world;
+  const hash = (other: object) => configurationHash(world.tunnus.sealer, { ...config, ...other });
+  const elsewhere = {
+    folder: '/elsewhere',
+    listen: { ...config.listen, port: 1 },
+    database: { url: 'postgres://pooler/tunnus', folder: '/' },
+    clients: config.clients.map((client) => Object.fromEntries(Object.entries({ ...client, file: '/x' }).reverse())),
+  };
+  expect(hash(elsewhere)).toBe(hash({}));
+  expect(hash({ links: { lifetime: 1 } })).not.toBe(hash({}));
+  expect(hash({ clients: config.clients.slice(1) })).not.toBe(hash({}));
+  const [first, ...rest] = config.clients;
+  expect(hash({ clients: [{ ...first!, client_secret: ['another'] }, ...rest] })).not.toBe(hash({}));
+});
+
+test('the end of the certificate that residents are shown is seen, and why it cannot be', async () => {
+  const authority = makeAuthority();
+  const until = new Date('2031-05-06T07:08:09Z');
+  const server = createServer(authority.issue({ until }), (_request, response) => response.end());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const issuer = `https://127.0.0.1:${(server.address() as { port: number }).port}`;
+  expect(await issuerCertificate(issuer, { ca: authority.ca })).toEqual({ endsAt: until });
+  expect(await issuerCertificate(issuer)).toEqual({ failed: expect.stringContaining('certificate') });
+  expect(await issuerCertificate('http://127.0.0.1')).toBeUndefined();
+  server.close();
+});
+
+test('a node that stops takes its row along', async () => {
+  const other = await startWorld();
+  const database = openDatabase({ url: other.config.database.url!, max: 1 });
+  expect(await nodes(database)).toHaveLength(1);
+  await other.tunnus.close();
+  expect(await nodes(database)).toEqual([]);
+  await database.close();
+  await other.close();
+});
