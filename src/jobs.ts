@@ -36,6 +36,8 @@ export interface JobParts {
     /** Ends the sessions of an account that have outlived its epoch. */
     endSessions(accountId: string): Promise<number>;
   };
+  /** Does what the sign-in put off until after its answer. */
+  putOff: { job: string; task(payload: unknown, now: Date): Promise<void> };
   /** Warns of and erases some dormant accounts. */
   retire: (now: Date) => Promise<{ warned: number; erased: number }>;
 }
@@ -65,7 +67,12 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
     keptRunning(parts, {
       concurrency: WORKERS,
       crontab: `${SWEEP_EVERY}\n${RETIRE_EVERY}`,
-      taskList: { [MAIL_JOB]: mailTask(parts), sweep: sweepTask(parts), retire: retireTask(parts) },
+      taskList: {
+        [MAIL_JOB]: mailTask(parts),
+        [parts.putOff.job]: (payload) => parts.putOff.task(payload, parts.clock()),
+        sweep: sweepTask(parts),
+        retire: retireTask(parts),
+      },
     }),
     keptRunning(parts, { concurrency: LOGOUT_WORKERS, taskList: logoutTasks(parts) }),
   ]);
