@@ -19,6 +19,7 @@ import { identityChanges, type IdentityChanges } from './journeys/identity-chang
 import { passwordLink } from './journeys/password-link.ts';
 import { progressMetric } from './journeys/progress.ts';
 import type { EService } from './journeys/rehearse.ts';
+import { PUT_OFF_JOB } from './journeys/put-off.ts';
 import { signIn } from './journeys/sign-in.ts';
 import { status, type Due } from './journeys/status.ts';
 import { supportRequests } from './journeys/support-request.ts';
@@ -105,6 +106,7 @@ export async function startTunnus({
       {
         config,
         database,
+        sealer,
         clock,
         log,
         cookieKeys: sealer.cookieKeys,
@@ -128,11 +130,12 @@ export async function startTunnus({
     const retire: JobParts['retire'] = (now) => dormant.retire(now);
     const audit = auditKeeping({ database, log });
     const keepAudit: JobParts['keepAudit'] = (now) => audit.keepMonths(now);
-    const kept = { sweeps, retire, keepAudit };
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, backChannel: channel, ...kept });
-    closers.push(() => jobs.stop());
-
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
+    const signingIn = signIn(parts);
+    const putOff = { job: PUT_OFF_JOB, task: (payload: unknown, now: Date) => signingIn.carryOutLater(payload, now) };
+    const work = { sweeps, backChannel: channel, retire, keepAudit, putOff };
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, ...work });
+    closers.push(() => jobs.stop());
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
     const assets = loadAssets(config.brand);
@@ -143,7 +146,7 @@ export async function startTunnus({
       session: ownSession({ ...store, cookieName: session }),
       consent: consent({ provider: () => provider.provider(), database, clock }),
       visitors: visitors({ sealer, issuer: config.issuer }),
-      signIn: signIn(parts),
+      signIn: signingIn,
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
       agreements: agreements({ database, told }),

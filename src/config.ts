@@ -55,8 +55,13 @@ export interface Settings {
   readonly limits: {
     readonly passwordPerAddress: number;
     readonly passwordPerPlace: number;
+    readonly passwordsForAll: number;
     readonly addressesPerPlace: number;
     readonly linksPerAddress: number;
+    readonly linksPerPlace: number;
+    readonly linkGuessesPerPlace: number;
+    readonly clientPerPlace: number;
+    readonly clientsPerPlace: number;
     readonly requestsPerAddress: number;
     readonly requestsPerPlace: number;
   };

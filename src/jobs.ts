@@ -38,6 +38,8 @@ export interface JobParts {
   };
   /** Makes the audit's months ahead. */
   keepAudit: (now: Date) => Promise<void>;
+  /** Does what the sign-in put off until after its answer. */
+  putOff: { job: string; task(payload: unknown, now: Date): Promise<void> };
   /** Warns of and erases some dormant accounts. */
   retire: (now: Date) => Promise<{ warned: number; erased: number }>;
 }
@@ -70,6 +72,7 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
       crontab: [SWEEP_EVERY, RETIRE_EVERY, AUDIT_EVERY].join('\n'),
       taskList: {
         [MAIL_JOB]: mailTask(parts),
+        [parts.putOff.job]: (payload) => parts.putOff.task(payload, parts.clock()),
         sweep: sweepTask(parts),
         retire: retireTask(parts),
         ...auditTasks(parts),

@@ -20,14 +20,22 @@ export interface Visitor {
 
 /** For the audit. */
 export const whereFrom = ({ place, kind }: Visitor) => ({ place, device: kind });
+/** Into how many buckets everybody's failures are spread, by address. */
+const SHARES = 16;
 
 export type Allowances = ReturnType<typeof allowances>;
 
 export function allowances({ sealer, limits }: { sealer: Sealer; limits: Config['limits'] }) {
   const digest = (value: string): string => sealer.digest(value, 'throttle').toString('base64url');
+  const own = (key: string): Allowance => ({ key, limit: limits.passwordPerPlace, growing: true });
   const passwordOfAddress = (emailKey: string): Allowance => ({
     key: `password:address:${digest(emailKey)}`,
     limit: limits.passwordPerAddress,
+  });
+  /** Everybody's failures, in a few buckets: in a single one all sign-ins of the city would wait for each other's commits. */
+  const passwordOfAll = (emailKey: string): Allowance => ({
+    key: `password:all:${digest(emailKey).charCodeAt(0) % SHARES}`,
+    limit: Math.ceil(limits.passwordsForAll / SHARES),
   });
   const linkOfAddress = (emailKey: string): Allowance => ({
     key: `link:${digest(emailKey)}`,
@@ -41,12 +49,21 @@ export function allowances({ sealer, limits }: { sealer: Sealer; limits: Config[
     owed: (emailKey: string, visitor: Visitor): string => `owed:${digest(`${visitor.network} ${emailKey}`)}`,
     password: (emailKey: string, visitor: Visitor): Allowance[] =>
       visitor.device
-        ? [{ key: `password:device:${digest(`${visitor.device} ${emailKey}`)}`, limit: limits.passwordPerPlace }]
+        ? [own(`password:device:${digest(`${visitor.device} ${emailKey}`)}`)]
         : [
+            passwordOfAll(emailKey),
             passwordOfAddress(emailKey),
-            { key: `password:place:${digest(`${visitor.network} ${emailKey}`)}`, limit: limits.passwordPerPlace },
+            own(`password:place:${digest(`${visitor.network} ${emailKey}`)}`),
           ],
     link: (emailKey: string): Allowance[] => [linkOfAddress(emailKey)],
+    /** Link mails that one place may cause: who knows the addresses of a whole list shall not mail them all. */
+    linksFrom: (visitor: Visitor): Allowance[] => [
+      { key: `links:${digest(visitor.network)}`, limit: limits.linksPerPlace },
+    ],
+    /** Links that never were, opened from one place. */
+    linkGuess: (visitor: Visitor): Allowance[] => [
+      { key: `guess:${digest(visitor.network)}`, limit: limits.linkGuessesPerPlace },
+    ],
     /** What is counted against an address wherever it is tried, for support to see. */
     ofAddress: (emailKey: string): { passwords: Allowance; links: Allowance } => ({
       passwords: passwordOfAddress(emailKey),

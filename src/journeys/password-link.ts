@@ -10,6 +10,7 @@ import { auditRow } from '../records/audit.ts';
 import { endLinks, findLink, noteOpened, spendLink, type Link } from '../records/links.ts';
 import { hashPassword, passwordFaults, type PasswordFault } from '../records/passwords.ts';
 import { whereFrom, type Visitor } from './allowances.ts';
+import { take } from '../records/throttle.ts';
 import { mailLink, type LinkMailParts } from './link-mail.ts';
 import { stateOf } from './sign-in.ts';
 import { whatHappens, type Page } from './states.ts';
@@ -20,6 +21,8 @@ export interface PasswordLinkParts extends LinkMailParts {
 
 export interface Opened {
   page: Page;
+  /** Seconds to wait, for a place that has opened too many links that never were. */
+  wait?: number;
   account?: Account;
   link?: Link;
 }
@@ -29,7 +32,19 @@ const OUTRUN = new Error('outrun');
 const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 
 export function passwordLink(parts: PasswordLinkParts) {
-  const { database, config, mails } = parts;
+  const { database, config, mails, allowances } = parts;
+  /** One that works is opened whatever was guessed from its place: whoever holds it did not guess it. */
+  async function knock(
+    at: 'link_opened' | 'link_posted',
+    { token, visitor }: { token: string; visitor: Visitor },
+    now: Date,
+  ): Promise<Opened> {
+    const opened = await open(at, token, now);
+    if (opened.page !== 'link-unknown' || !TOKEN.test(token)) return opened;
+    const wait = await take(database, allowances.linkGuess(visitor), now);
+    return wait > 0 ? { ...opened, wait } : opened;
+  }
+
   async function open(at: 'link_opened' | 'link_posted', token: string, now: Date): Promise<Opened> {
     const link = TOKEN.test(token) ? await findLink(database, token, now) : undefined;
     const account = link && (await accountById(database, link.accountId));
@@ -43,7 +58,7 @@ export function passwordLink(parts: PasswordLinkParts) {
     { token, password, visitor }: { token: string; password: string; visitor: Visitor },
     now: Date,
   ): Promise<Opened | { refused: PasswordFault; account: Account; link: Link }> {
-    const opened = await open('link_posted', token, now);
+    const opened = await knock('link_posted', { token, visitor }, now);
     const { account, link } = opened;
     if (opened.page !== 'password-set' || !account || !link) return opened;
     const [fault] = passwordFaults(password, {
@@ -80,8 +95,11 @@ export function passwordLink(parts: PasswordLinkParts) {
      * GET: says what the link is and changes nothing about it, however often a mail scanner fetches it. The first time that a
      * person's browser goes there is noted, for the figures of the move.
      */
-    async opened({ token, byPerson = false }: { token: string; byPerson?: boolean }, now: Date): Promise<Opened> {
-      const opened = await open('link_opened', token, now);
+    async opened(
+      { token, visitor, byPerson = false }: { token: string; visitor: Visitor; byPerson?: boolean },
+      now: Date,
+    ): Promise<Opened> {
+      const opened = await knock('link_opened', { token, visitor }, now);
       if (byPerson && opened.link?.state === 'live' && !opened.link.opened)
         await noteOpened(database, opened.link, now);
       return opened;

@@ -7,7 +7,7 @@ import type { Mails } from '../mail/mails.ts';
 import type { Database, Sql } from '../platform/database.ts';
 import { Problem, type Refusal } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { replaceHash, signedInRow, type Account } from '../records/accounts.ts';
+import { accountByKey, replaceHash, signedInRow, type Account } from '../records/accounts.ts';
 import type { AccountRow } from '../records/artifacts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
@@ -15,6 +15,7 @@ import { hashPassword, verifyPassword } from '../records/passwords.ts';
 import { giveBack, giveBackOwed, owe, take } from '../records/throttle.ts';
 import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
 import { mailLink, type LinkOrigin } from './link-mail.ts';
+import { putOff, putOffErrand } from './put-off.ts';
 import { lookUp, withinTry } from './look-up.ts';
 import { whatHappens, type AccountState, type Page } from './states.ts';
 
@@ -28,6 +29,13 @@ export interface SignInParts {
 
 /** Where a sign-in comes from: goes along with the link that it asks for. */
 export type Origin = LinkOrigin & { clientId: string };
+
+/** An address was given, or a link asked for: what is to be done about it. */
+export interface Errand {
+  at: 'address' | 'ask_link';
+  emailKey: string;
+  origin: Origin;
+}
 
 export interface Proof {
   accountId: string;
@@ -64,15 +72,30 @@ export function signIn(parts: SignInParts) {
     });
   }
 
-  async function carryOut(
-    at: 'address' | 'ask_link',
-    { account, emailKey, origin }: { account?: Account; emailKey: string; origin: Origin },
-    now: Date,
-  ): Promise<Page> {
+  /** What an address brings about: where the table says so, a mail. */
+  async function carryOut({ at, emailKey, origin }: Errand, account: Account | undefined, now: Date): Promise<Page> {
     const row = whatHappens({ at, account: stateOf(account), setting });
     if (row.mail === 'set_password' && account) await mailLink(parts, { account, origin }, now);
     if (row.mail === 'unknown_address') await tellStranger(emailKey, origin, now);
     return row.page;
+  }
+
+  /**
+   * The page, or the wait of a place that has caused mails enough. Under `conceal` the mail is put off until after the answer,
+   * for every address alike: what is done before it tells nothing, neither by its time nor by its faults.
+   */
+  async function answer(
+    errand: Errand,
+    { account, visitor }: { account?: Account; visitor: Visitor },
+    now: Date,
+  ): Promise<{ page: Page } | (Refusal & { refused: 'too_many_tries' })> {
+    if (setting === 'conceal') {
+      await putOff(database, { sealer, errand });
+      return { page: whatHappens({ at: errand.at, account: 'unknown', setting }).page };
+    }
+    const mails = whatHappens({ at: errand.at, account: stateOf(account), setting }).mail !== undefined;
+    const wait = mails ? await take(database, allowances.linksFrom(visitor), now) : 0;
+    return wait > 0 ? { refused: 'too_many_tries', retryAfter: wait } : { page: await carryOut(errand, account, now) };
   }
 
   return {
@@ -93,10 +116,11 @@ export function signIn(parts: SignInParts) {
       const also = [keep(displayAddress(typed)), owe(key, now)];
       const { wait, account } = await lookUp(database, { emailKey, counting: probe, also }, now);
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
-      const page = await carryOut('address', { account, emailKey, origin }, now);
+      const answered = await answer({ at: 'address', emailKey, origin }, { account, visitor }, now);
       // A known address was no probe: a link gives it back at once, a password later. (Under `conceal` a link gives nothing back.)
-      if (page === 'link-sent') await database.query(giveBackOwed({ allowances: probe, key }, now));
-      return { page };
+      if ('page' in answered && answered.page === 'link-sent')
+        await database.query(giveBackOwed({ allowances: probe, key }, now));
+      return answered;
     },
 
     /** 'Forgot your password?' and 'send again'. */
@@ -110,7 +134,13 @@ export function signIn(parts: SignInParts) {
       const { wait, account } = await lookUp(database, { emailKey, counting: probe }, now);
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
       if (account && setting === 'tell') await database.query(giveBack(probe));
-      return { page: await carryOut('ask_link', { account, emailKey, origin }, now) };
+      return answer({ at: 'ask_link', emailKey, origin }, { account, visitor }, now);
+    },
+
+    /** What was put off under `conceal`. */
+    async carryOutLater(payload: unknown, now: Date): Promise<void> {
+      const errand = putOffErrand(payload, sealer);
+      if (errand) await carryOut(errand, await accountByKey(database, errand.emailKey), now);
     },
 
     /**

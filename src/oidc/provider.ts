@@ -13,6 +13,7 @@ import Provider, {
 } from 'oidc-provider';
 import type { Config } from '../config.ts';
 import type { Queryable } from '../platform/database.ts';
+import type { Sealer } from '../platform/secrets.ts';
 import type { Log } from '../platform/telemetry.ts';
 import { auditRow } from '../records/audit.ts';
 import type { Told } from '../records/logouts.ts';
@@ -22,6 +23,7 @@ import { ACR_VALUES, CLAIMS, residents, SCOPES } from './claims.ts';
 import { onlyRegisteredClaims } from './claims-parameter.ts';
 import { CLIENT_JWA, clientAssertion, requestObject } from './client-jwts.ts';
 import { proveClients } from './client-secrets.ts';
+import { clientTries } from './client-tries.ts';
 import { browserOrigins, CLIENT_OPTIONS } from './clients.ts';
 import { fapi, requireNonce } from './fapi.ts';
 import { grantsOf } from './grants.ts';
@@ -70,6 +72,7 @@ export interface ProviderError {
 export interface ProviderParts {
   config: Config;
   database: Queryable;
+  sealer: Sealer;
   clock: () => Date;
   log: Log;
   cookieKeys: string[];
@@ -241,11 +244,13 @@ function providerWithOwnPages(pages: ProviderPages): typeof Provider {
 
 export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvider {
   const people = residents(parts);
+  const tries = clientTries(parts);
   const OwnProvider = providerWithOwnPages(parts.pages);
   const build = (keys: JWKS): { provider: Provider; middleware: Middleware } => {
     const provider = new OwnProvider(parts.config.issuer, configuration(parts, people, keys));
     provider.use(programAnswers as never);
     proveClients(provider, parts);
+    tries.watch(provider);
     alwaysNameTheSession(provider);
     queueLogouts(provider, parts);
     noteAnswered(provider);

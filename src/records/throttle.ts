@@ -5,7 +5,11 @@
  * more than the limit passes within any such period, however the tries are spread. A try that does not fit is refused, fills
  * nothing and hears when it fits; nothing locks for good. Tries are counted before anything is looked up and given back when
  * they succeed, so that only failures stay. Keys are digests: no address stands readable here.
+ *
+ * Where the delays grow, the last third of the bucket asks for pauses that double with each failure, up to the pace at which
+ * it drains: who mistypes often waits a minute, who guesses waits long.
  */
+import { isIPv6 } from 'node:net';
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 
 /** Sums of fractions are not exact in binary. */
@@ -18,7 +22,28 @@ export interface Allowance {
   limit: number;
   /** The period. Default: one hour. */
   hours?: number;
+  /** Whether a failure in the last third of the bucket asks for a pause, twice as long each time. */
+  growing?: boolean;
 }
+
+/** What counts as one place: an IPv4 address, or the /64 of an IPv6 one, since who has one address of a /64 has them all. */
+export function networkOf(ip: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1];
+  if (mapped) return mapped;
+  if (!isIPv6(ip)) return ip;
+  const [head = '', tail] = ip.split('%')[0]!.split('::');
+  const left = head ? head.split(':') : [];
+  const right = tail ? tail.split(':') : [];
+  const groups =
+    tail === undefined ? left : [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right];
+  return `${groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')}::/64`;
+}
+
+/** The share of a bucket up to which tries with growing delays follow one another freely. */
+const FREE = 2 / 3;
 
 /** The share of its bucket that a try fills, and the seconds in which a full bucket runs empty. */
 function bucketOf({ limit, hours = 1 }: Allowance): { cost: number; lasts: number } {
@@ -31,14 +56,24 @@ function buckets(allowances: readonly Allowance[]): Sql {
   const sorted = [...allowances].sort((a, b) => (a.key < b.key ? -1 : 1));
   const shapes = sorted.map(bucketOf);
   return sql`unnest(${sorted.map((a) => a.key)}::text[], ${shapes.map((s) => s.cost)}::float8[],
-    ${shapes.map((s) => s.lasts)}::float8[]) as wanted (key, cost, lasts)`;
+    ${shapes.map((s) => s.lasts)}::float8[], ${sorted.map((a) => a.growing ?? false)}::bool[]) as wanted (key, cost, lasts, growing)`;
 }
+
+/** Seconds that must lie between the last try and the next: half of what one takes to drain when one more fits, and so on down. */
+const pause = ({ points, cost, lasts }: Record<'points' | 'cost' | 'lasts', Sql>): Sql => sql`
+  (case when ${points} < ${FREE - 1e-6}::float8 then 0 else ${lasts} * ${cost} * power(2, (${points} - 1) / ${cost}) end)`;
 
 /** A statement that counts one try against each allowance and returns the `key`s it fits in; to run alone or as a CTE. */
 export function countTry(allowances: readonly Allowance[], now: Date): Sql {
   // What was inserted in vain has the try's cost as its points, and ends when a full bucket would have run empty.
-  const level = sql`greatest(0, t.points - greatest(0, extract(epoch from excluded.updated_at - t.updated_at))
-    / extract(epoch from excluded.expires_at - excluded.updated_at))`;
+  const lasts = sql`extract(epoch from excluded.expires_at - excluded.updated_at)::float8`;
+  const since = sql`greatest(0, extract(epoch from excluded.updated_at - t.updated_at))::float8`;
+  const level = sql`greatest(0, t.points - ${since} / ${lasts})`;
+  const growing = allowances.filter((allowance) => allowance.growing).map(({ key }) => key);
+  const rested = growing.length
+    ? sql`and (excluded.key <> all(${growing}::text[])
+        or ${since} >= ${pause({ points: sql`t.points`, cost: sql`excluded.points`, lasts })} - 0.001)`
+    : sql``;
   return sql`
     insert into throttle as t (key, points, updated_at, expires_at)
     select key, cost, ${now}::timestamptz, ${now}::timestamptz + lasts * interval '1 second' from ${buckets(allowances)}
@@ -46,7 +81,7 @@ export function countTry(allowances: readonly Allowance[], now: Date): Sql {
       points = ${level} + excluded.points,
       updated_at = greatest(t.updated_at, excluded.updated_at),
       expires_at = greatest(t.expires_at, excluded.expires_at)
-    where ${level} + excluded.points <= ${FULL}::float8
+    where ${level} + excluded.points <= ${FULL}::float8 ${rested}
     returning key`;
 }
 
@@ -63,9 +98,10 @@ export async function waitAfter(
   const within = new Set(fitted.map(({ key }) => key));
   const inVain = wanted.filter(({ key }) => within.has(key));
   if (inVain.length) await db.query(giveBack(inVain));
+  const shape = { points: sql`t.points`, cost: sql`wanted.cost`, lasts: sql`wanted.lasts` };
   const [longest] = await db.query<{ seconds: number | null }>(sql`
-    select max((t.points + wanted.cost - 1) * wanted.lasts - extract(epoch from ${now}::timestamptz - t.updated_at))::float8
-      as seconds
+    select max(greatest((t.points + wanted.cost - 1) * wanted.lasts, case when wanted.growing then ${pause(shape)} end)
+      - extract(epoch from ${now}::timestamptz - t.updated_at))::float8 as seconds
     from throttle t join ${buckets(wanted)} on wanted.key = t.key`);
   // Less a moment for what is not exact.
   return Math.max(1, Math.ceil((longest?.seconds ?? 0) - 0.001));

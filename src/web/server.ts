@@ -11,6 +11,7 @@ import { Problem } from '../platform/refusal.ts';
 import { randomToken } from '../platform/secrets.ts';
 import { metrics, type Log } from '../platform/telemetry.ts';
 import { changePasswordReturn, frontDoor, signedInReturn } from './account-pages.ts';
+import { evenAnswers } from './even-answers.ts';
 import type { FormGuard } from './form.ts';
 import { pageOf } from './page.ts';
 import { postedRequests } from './posted-requests.ts';
@@ -91,6 +92,7 @@ export function webApp(parts: ServerParts): Koa {
   app.use(answerFaults(parts.log));
   app.use(securityContact(config, parts.clock));
   app.use(countGrants);
+  if (config.signIn.unknownAddress === 'conceal') app.use(evenAnswers);
   app.use(parts.unitOfWork);
   // One way of writing each path: what follows from a path (its line in the log, its cookies) goes by these letters.
   const router = new Router({ sensitive: true });

@@ -1,15 +1,15 @@
 /**
- * Owns who is knocking: the network address, what counts as one place, and the device cookie.
+ * Owns who is knocking: the network address and the device cookie.
  *
  * The device cookie (OWASP, 'Slow Down Online Guessing Attacks with Device Cookies') names the addresses that signed in on
  * this browser before; each has an allowance of its own, so that an attack on an address does not lock its owner out.
  * It proves nothing else and signs nobody in.
  */
-import { isIPv6 } from 'node:net';
 import type { Context } from 'koa';
 import type { Visitor } from '../journeys/allowances.ts';
 import { randomToken, sameSecret, type Sealer } from '../platform/secrets.ts';
 import { deviceOf } from '../platform/user-agent.ts';
+import { networkOf } from '../records/throttle.ts';
 import { writeCookie } from './form.ts';
 
 const PURPOSE = 'device';
@@ -21,22 +21,6 @@ export interface Visitors {
   of(ctx: Context, emailKey?: string): Visitor;
   /** Remembers that this address signed in on this device. */
   remember(ctx: Context, emailKey: string): void;
-}
-
-/** An IPv4 address, or the /64 of an IPv6 one: who has one address of a /64 has them all. */
-export function networkOf(ip: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1];
-  if (mapped) return mapped;
-  if (!isIPv6(ip)) return ip;
-  const [head = '', tail] = ip.split('%')[0]!.split('::');
-  const left = head ? head.split(':') : [];
-  const right = tail ? tail.split(':') : [];
-  const groups =
-    tail === undefined ? left : [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right];
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
 }
 
 export function visitors({ sealer, issuer }: { sealer: Sealer; issuer: string }): Visitors {

@@ -34,8 +34,13 @@ function make() {
   const limits = {
     passwordPerAddress: FEW,
     passwordPerPlace: FEW,
+    passwordsForAll: 1000,
     addressesPerPlace: FEW,
     linksPerAddress: FEW,
+    linksPerPlace: 100,
+    linkGuessesPerPlace: FEW,
+    clientPerPlace: FEW,
+    clientsPerPlace: FEW,
     requestsPerAddress: FEW,
     requestsPerPlace: FEW,
   };

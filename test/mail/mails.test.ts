@@ -48,6 +48,7 @@ function parts(url: string | undefined): JobParts {
     backChannel: { deliver: () => Promise.resolve(), endSessions: () => Promise.resolve(0) },
     keepAudit: () => Promise.resolve(),
     retire: () => Promise.resolve({ warned: 0, erased: 0 }),
+    putOff: { job: 'put_off', task: () => Promise.resolve() },
     config: {
       issuer: 'https://id.example.fi',
       languages: ['fi', 'sv', 'en'],

@@ -450,6 +450,7 @@ test('what each grant and endpoint costs in SQL', async () => {
     revocation: 2,
     'client credentials': 0,
     'client credentials by assertion': 1,
-    'a wrong secret': 0,
+    // Only a failure is counted.
+    'a wrong secret': 1,
   });
 });

@@ -1,7 +1,7 @@
 /** Failures are counted for all nodes, drain with time, and a success gives back what its try counted. */
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { sql } from '../../src/platform/database.ts';
-import { countTry, giveBack, sweepThrottle, take, type Allowance } from '../../src/records/throttle.ts';
+import { countTry, giveBack, networkOf, sweepThrottle, take, type Allowance } from '../../src/records/throttle.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let place: TestDatabase;
@@ -119,4 +119,57 @@ test('empty buckets are swept in batches', async () => {
 
 test('nothing to count means no wait', async () => {
   expect(await take(place.database, [], noon)).toBe(0);
+});
+
+test.each([
+  ['192.0.2.7', '192.0.2.7'],
+  ['::ffff:192.0.2.7', '192.0.2.7'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['2001:db8:1:2::1', '2001:db8:1:2::/64'],
+  ['2001:0DB8:0001:0002::1', '2001:db8:1:2::/64'],
+  ['2001:db8::1', '2001:db8:0:0::/64'],
+  ['::1', '0:0:0:0::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+])('%s is of the place %s', (address, network) => {
+  expect(networkOf(address)).toBe(network);
+});
+
+describe('where the delays grow', () => {
+  const own = [{ key: 'password:place:a', limit: 15, growing: true }];
+  const size = 12;
+
+  test('two thirds of the bucket are free, then each failure asks for twice the pause', async () => {
+    let at = noon;
+    const waits: number[] = [];
+    for (let passed = 0; passed <= size;) {
+      const wait = await take(place.database, own, at);
+      if (wait === 0) passed += 1;
+      else waits.push(wait);
+      at = new Date(at.getTime() + wait * 1000);
+      if (passed === size) break;
+    }
+    expect(waits).toHaveLength(4);
+    // What drains meanwhile takes nothing off the pauses that follow one another.
+    for (const [before, wait] of waits.slice(1).map((each, i) => [waits[i]!, each] as const)) {
+      expect(wait / before).toBeGreaterThan(1.7);
+      expect(wait / before).toBeLessThan(2.1);
+    }
+    expect(waits[0]).toBe(75);
+  });
+
+  test('a try before its time is refused, and waiting as told is enough', async () => {
+    await fill(own);
+    const wait = await take(place.database, own, noon);
+    for (const early of [1, wait / 2, wait - 1]) {
+      expect(await take(place.database, own, new Date(noon.getTime() + early * 1000))).toBe(Math.ceil(wait - early));
+    }
+    expect(await take(place.database, own, new Date(noon.getTime() + wait * 1000))).toBe(0);
+  });
+
+  test('who knows the password waits for nothing', async () => {
+    for (let one = 0; one < 50; one += 1) {
+      expect(await take(place.database, own, noon)).toBe(0);
+      await place.database.query(giveBack(own));
+    }
+  });
 });

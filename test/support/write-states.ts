@@ -22,7 +22,8 @@ The journeys look up the same table, so what stands here is what residents meet.
   \`unknown\`: never given out, or gone with its account.
 - **Page**: the name of the view and of its texts. \`e-service\`: back to where the resident came from.
 - **Writes**: \`failure\`: the try stays counted. \`link\`: a link is made, within the allowance of the address; past it no mail
-  goes out and the page is the same. \`password\`: the link is spent and the password set, all other links and all sessions end.
+  goes out and the page is the same (from a place that asked for too many links, it is \`too-many\`). \`password\`: the link is
+  spent and the password set, all other links and all sessions end.
   \`session\`: the resident is signed in.
 
 ## Not in the tables
@@ -38,7 +39,8 @@ The journeys look up the same table, so what stands here is what residents meet.
 - A sign-in page that was open too long, was finished already, or belongs to another browser: the way on is in
   \`src/web/sign-in-pages.ts\`, \`offerWayOn\`.
 - Under \`conceal\` the try of an address stays counted, known or not, until a right password gives it back.
-  The mail to an unknown address goes out once an hour at most.`;
+  Link and mail are made after the answer, by a job, and answers leave on a beat: their time tells nothing. The mail to an
+  unknown address goes out once an hour at most.`;
 
 const MOMENTS: Readonly<Record<Row['at'], string>> = {
   address: 'The resident gives an address',

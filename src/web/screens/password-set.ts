@@ -9,7 +9,11 @@ export function passwordSetScreen(parts: ScreenParts): Screen {
     path: '/password-set/:token',
     get: async (ctx: Context) => {
       const token = String((ctx.params as Record<string, string>)['token']);
-      const { page: state, account, link } = await parts.passwordLink.opened({ token }, parts.clock());
+      const {
+        page: state,
+        account,
+        link,
+      } = await parts.passwordLink.opened({ token, visitor: parts.visitors.of(ctx) }, parts.clock());
       if (state !== 'link-used' || !link) return goOn(ctx, `/set-password/${encodeURIComponent(token)}`);
       const page = pageOf(ctx);
       page.preferLanguage(undefined, account?.locale);

@@ -8,7 +8,7 @@ import { metrics } from '../../platform/telemetry.ts';
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
 import { goOn, passwordError, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
-import { goToSignIn } from '../sign-in-pages.ts';
+import { goToSignIn, tooMany } from '../sign-in-pages.ts';
 
 const STATUS: Readonly<Record<string, number>> = {
   'link-unknown': 404,
@@ -34,7 +34,8 @@ function isNavigation(ctx: Context): boolean {
 }
 
 export function setPasswordScreen(parts: ScreenParts): Screen {
-  const show = async (ctx: Context, { page: view, account, link }: Opened): Promise<void> => {
+  const show = async (ctx: Context, { page: view, account, link, wait }: Opened): Promise<void> => {
+    if (wait) return tooMany(ctx, wait);
     const page = pageOf(ctx);
     page.preferLanguage(undefined, account?.locale);
     const signIn = goToSignIn(parts, { clientId: link?.clientId, uid: link?.interactionUid });
@@ -51,7 +52,7 @@ export function setPasswordScreen(parts: ScreenParts): Screen {
   return {
     path: '/set-password/:token',
     get: async (ctx) => {
-      const opening = { token: tokenOf(ctx), byPerson: isNavigation(ctx) };
+      const opening = { token: tokenOf(ctx), visitor: parts.visitors.of(ctx), byPerson: isNavigation(ctx) };
       await show(ctx, await parts.passwordLink.opened(opening, parts.clock()));
     },
     post: async (ctx) => {
