@@ -8,9 +8,17 @@ import { accountById, accountFromRow, type Account } from '../records/accounts.t
 import { makeAdapter, type AdapterDeps } from './adapter.ts';
 import { current } from './unit-of-work.ts';
 
+export interface SignedIn {
+  account: Account;
+  /** Of the session; stays when its id changes. */
+  uid: string;
+  /** When the resident last proved who they are, in seconds (`auth_time`). */
+  signedInAt: number;
+}
+
 export interface OwnSession {
-  /** The account that is signed in on this browser. */
-  current(ctx: Context): Promise<Account | undefined>;
+  /** Who is signed in on this browser. */
+  current(ctx: Context): Promise<SignedIn | undefined>;
   account(id: string): Promise<Account | undefined>;
   /**
    * Gives this browser's session a new id and the account's new epoch. The tokens that e-services got under the old one have
@@ -42,7 +50,8 @@ export function ownSession(deps: OwnSessionDeps): OwnSession {
     async current(ctx) {
       const session = await find(ctx);
       const resident = session && (await account(session.accountId!));
-      return resident?.lockedAt ? undefined : resident;
+      if (!resident || resident.lockedAt) return undefined;
+      return { account: resident, uid: session.uid!, signedInAt: Number(session['loginTs'] ?? 0) };
     },
     async carryOn(ctx, { accountId, epoch }) {
       const session = await find(ctx);

@@ -1,47 +1,102 @@
 /**
- * Owns what the resident's own pages have in common: the provider's own session opens them; without one the resident signs
- * in first, by an ordinary authorization request of the built-in client, and comes back to the page that asked.
+ * Owns what the resident's own pages have in common: the list of them, what opens them, and the way back to where the resident
+ * came from.
+ *
+ * The provider's own session opens them; without one the resident signs in first, by an ordinary authorization request of the
+ * built-in client, and comes back to the page that asked. A page that changes who holds the account also wants that sign-in to
+ * be fresh: a session cookie alone, stolen or left open on a shared device, changes nothing there.
  */
 import type { Context } from 'koa';
 import type { Account } from '../records/accounts.ts';
 import { readQuery } from './form.ts';
-import { pageOf } from './page.ts';
-import { goOn, type Screen, type ScreenParts } from './screen.ts';
+import { pageOf, type FieldError } from './page.ts';
+import { goOn, serviceOf, type Screen, type ScreenParts } from './screen.ts';
 
-const PAGES = ['/account', '/account/password', '/account/services'];
+/** In the order of the navigation; `title` is the text that heads the page, and its link. */
+const PAGES = [
+  { path: '/account', title: 'account.title' },
+  { path: '/account/password', title: 'account-password.title' },
+  { path: '/account/services', title: 'account-services.title' },
+] as const;
 
+export type AccountPath = (typeof PAGES)[number]['path'];
+
+/** For so many seconds a sign-in is fresh. */
+const FRESH = 600;
+
+/** One request of a resident to a page of theirs. */
+export interface Visit {
+  account: Account;
+  /** The session of this browser, by the uid that stays when its id changes. */
+  sessionUid: string;
+  /** The address of one of these pages, with the way back to the e-service kept along. */
+  url: (path: AccountPath, query?: Record<string, string>) => string;
+  /** The page with its navigation. */
+  render: (view: string, locals?: object) => Promise<void>;
+  /** The same again with what was wrong with the input (422). */
+  refuse: (view: string, locals: object, errors: FieldError[]) => Promise<void>;
+}
+
+/** Wraps a screen of these. `fresh`: only within ten minutes of signing in; later the resident signs in once more. */
 export function inAccount(
   parts: ScreenParts,
-  work: (ctx: Context, account: Account) => Promise<void>,
+  work: (ctx: Context, visit: Visit) => Promise<void>,
+  { fresh = false }: { fresh?: boolean } = {},
 ): (ctx: Context) => Promise<void> {
   return async (ctx) => {
-    const account = await parts.session.current(ctx);
-    if (!account) return goOn(ctx, signInUrl(parts, ctx));
-    pageOf(ctx).preferLanguage(undefined, account.locale);
-    await work(ctx, account);
+    const here = await parts.session.current(ctx);
+    const now = Math.floor(parts.clock().getTime() / 1000);
+    if (!here || (fresh && now - here.signedInAt > FRESH))
+      return goOn(ctx, signInUrl(parts, ctx, { again: here !== undefined }));
+    const { account, uid: sessionUid } = here;
+    const page = pageOf(ctx);
+    page.preferLanguage(undefined, account.locale);
+    const client = known(parts, readQuery(ctx, 'client_id', 200));
+    const url: Visit['url'] = (path, query = {}) => withQuery(path, { ...client, ...query });
+    const frame = {
+      url,
+      pages: PAGES.map(({ path, title }) => ({ url: url(path), title: page.t(title), current: path === ctx.path })),
+      back: serviceOf(parts, client.client_id, page.language),
+    };
+    await work(ctx, {
+      account,
+      sessionUid,
+      url,
+      render: (view, locals) => page.render(view, { ...locals, account: frame }),
+      refuse: (view, locals, errors) => page.refuse(view, { ...locals, account: frame }, errors),
+    });
   };
 }
 
-function signInUrl({ config }: ScreenParts, ctx: Context): string {
-  const query = new URLSearchParams({
+/** The e-service that the resident came from, where it is registered: nothing else becomes a link. */
+const known = (parts: ScreenParts, id: string | null | undefined): { client_id?: string } =>
+  id && parts.client(id) ? { client_id: id } : {};
+
+const withQuery = (path: string, query: Record<string, string>): string =>
+  Object.keys(query).length ? `${path}?${new URLSearchParams(query).toString()}` : path;
+
+function signInUrl(parts: ScreenParts, ctx: Context, { again }: { again: boolean }): string {
+  const uiLocales = readQuery(ctx, 'ui_locales', 200);
+  return withQuery('/auth', {
     client_id: 'account',
     response_type: 'none',
     scope: 'openid',
-    redirect_uri: `${config.issuer}/account/signed-in`,
-    state: PAGES.includes(ctx.path) ? ctx.path : '/account',
+    redirect_uri: `${parts.config.issuer}/account/signed-in`,
+    state: withQuery(ctx.path, known(parts, readQuery(ctx, 'client_id', 200))),
+    ...(uiLocales && { ui_locales: uiLocales }),
+    // Not max_age: whether it is fresh enough is decided here alone, by one clock.
+    ...(again && { prompt: 'login' }),
   });
-  const uiLocales = readQuery(ctx, 'ui_locales', 200);
-  if (uiLocales) query.set('ui_locales', uiLocales);
-  return `/auth?${query.toString()}`;
 }
 
 /** Where that sign-in ends. `state` names the page that asked: one of ours, or the first. */
-export function signedInReturn(): Screen {
+export function signedInReturn(parts: ScreenParts): Screen {
   return {
     path: '/account/signed-in',
     get: (ctx) => {
-      const wanted = readQuery(ctx, 'state', 100);
-      goOn(ctx, wanted && PAGES.includes(wanted) ? wanted : '/account');
+      const [path, query] = (readQuery(ctx, 'state', 500) ?? '').split('?');
+      const wanted = PAGES.find((page) => page.path === path)?.path ?? '/account';
+      goOn(ctx, withQuery(wanted, known(parts, new URLSearchParams(query).get('client_id'))));
       return Promise.resolve();
     },
   };

@@ -51,6 +51,51 @@ describe('/account', () => {
     expect(browser.page.text).toContain('Maija');
   });
 
+  test('keeps the way back to the e-service that the resident came from, through the sign-in and all pages', async () => {
+    const { email } = await resident();
+    const browser = world.browser();
+    await browser.get(`${world.issuer}/account/password?client_id=asiointi`);
+    await fill(browser, email);
+    expect(browser.page.url.pathname).toBe('/account/password');
+    await browser.follow('Käyttämäsi palvelut');
+    const back = browser.page.link('Takaisin palveluun: Asiointi');
+    expect(`${back.origin}${back.pathname}`).toBe('https://asiointi.example/login');
+    for (const id of ['no-such-service', 'account', 'https://evil.example', '"><script>'])
+      expect((await browser.get(`${world.issuer}/account?client_id=${encodeURIComponent(id)}`)).text).not.toContain(
+        'Takaisin palveluun',
+      );
+  });
+
+  test('comes back from a sign-in to pages of its own only', async () => {
+    const back = async (state: string) => {
+      const url = `${world.issuer}/account/signed-in?${new URLSearchParams({ state }).toString()}`;
+      return (await fetch(url, { redirect: 'manual' })).headers.get('location');
+    };
+    expect(await back('/account/services?client_id=asiointi')).toBe('/account/services?client_id=asiointi');
+    expect(await back('/account/services?client_id=nobody&next=https://evil.example')).toBe('/account/services');
+    for (const state of ['https://evil.example/', '//evil.example', '/\\evil.example', '/account/nothing', '', '?'])
+      expect(await back(state)).toBe('/account');
+  });
+
+  test('asks who is there once more before a page that changes who holds the account, and comes back to it', async () => {
+    const { email } = await resident();
+    const browser = world.browser();
+    await browser.get(`${world.issuer}/account`);
+    await fill(browser, email);
+    expect((await browser.get(`${world.issuer}/account/password`)).h1).toBe('Vaihda salasana');
+    world.clock.advance(11 * 60_000);
+    expect((await browser.get(`${world.issuer}/account`)).h1).toBe('Omat asetukset');
+    const stolen = browser.jar.headerFor(new URL(world.issuer), { withLax: true });
+    await browser.get(`${world.issuer}/account/password?client_id=asiointi`);
+    expect(browser.page.h1).toBe('Kirjaudu sisään');
+    await fill(browser, email);
+    expect(browser.page.url.href).toBe(`${world.issuer}/account/password?client_id=asiointi`);
+    expect(browser.page.h1).toBe('Vaihda salasana');
+    // What somebody else had of the session did not become fresh along with it.
+    const thief = await fetch(`${world.issuer}/account`, { headers: { cookie: stolen }, redirect: 'manual' });
+    expect(thief.headers.get('location')).toMatch(/^\/auth\?/);
+  });
+
   test('is found through discovery, and password managers find the password page', async () => {
     const discovery = (await (await fetch(`${world.issuer}/.well-known/openid-configuration`)).json()) as Record<
       string,

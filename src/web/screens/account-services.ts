@@ -8,7 +8,7 @@ import { goOn, type Screen, type ScreenParts } from '../screen.ts';
 export function accountServicesScreen(parts: ScreenParts): Screen {
   return {
     path: '/account/services',
-    get: inAccount(parts, async (ctx, account) => {
+    get: inAccount(parts, async (ctx, { account, render }) => {
       const page = pageOf(ctx);
       const services = (await parts.agreements.services(account)).flatMap((used) => {
         const client = parts.client(used.clientId);
@@ -18,13 +18,13 @@ export function accountServicesScreen(parts: ScreenParts): Screen {
         return [{ ...used, details, name: client.client_name[page.language], asks: client.consent === 'ask' }];
       });
       services.sort((a, b) => a.name.localeCompare(b.name, page.language));
-      await page.render('account-services', { services, withdrawn: readQuery(ctx, 'withdrawn', 5) === 'yes' });
+      await render('account-services', { services, withdrawn: readQuery(ctx, 'withdrawn', 5) === 'yes' });
     }),
     /** Withdraws the agreement with one. */
-    post: inAccount(parts, async (ctx, account) => {
+    post: inAccount(parts, async (ctx, { account, url }) => {
       const { client } = await readForm(ctx, { client: { max: 128, required: true } });
       const done = await parts.agreements.withdraw({ account, clientId: client, place: ctx.ip }, parts.clock());
-      goOn(ctx, 'refused' in done ? '/account/services' : '/account/services?withdrawn=yes');
+      goOn(ctx, url('/account/services', 'refused' in done ? {} : { withdrawn: 'yes' }));
     }),
   };
 }
