@@ -11,6 +11,7 @@ import type Provider from 'oidc-provider';
 export interface RegisteredClients {
   /** What pages and mails need to know of one. */
   client: (id: string | undefined) => ClientConfig | undefined;
+  all: () => readonly ClientConfig[];
   /** For the adapter. */
   metadata: (id: string) => Payload | undefined;
   /** Those that have a back channel. */
@@ -56,6 +57,7 @@ export function registeredClients(config: Config): RegisteredClients {
       const client = present.get(id);
       return client && copyFor(client);
     },
+    all: () => [...present.values()],
     told: () => told,
     browserOrigins: () => origins,
     faults: (provider) => validateClients([...present.values()], config, provider),
