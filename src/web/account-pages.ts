@@ -7,6 +7,7 @@
  * be fresh: a session cookie alone, stolen or left open on a shared device, changes nothing there.
  */
 import type { Context } from 'koa';
+import { whereFrom, type Whence } from '../journeys/allowances.ts';
 import type { Account } from '../records/accounts.ts';
 import { readQuery } from './form.ts';
 import { pageOf, type FieldError } from './page.ts';
@@ -15,8 +16,14 @@ import { goOn, serviceOf, type Screen, type ScreenParts } from './screen.ts';
 /** In the order of the navigation; `title` is the text that heads the page, and its link. */
 const PAGES = [
   { path: '/account', title: 'account.title' },
+  { path: '/account/details', title: 'account-details.title' },
+  { path: '/account/email', title: 'account-email.title' },
   { path: '/account/password', title: 'account-password.title' },
+  { path: '/account/sessions', title: 'account-sessions.title' },
+  { path: '/account/sign-ins', title: 'account-sign-ins.title' },
   { path: '/account/services', title: 'account-services.title' },
+  { path: '/account/data', title: 'account-data.title' },
+  { path: '/account/leave', title: 'account-leave.title' },
 ] as const;
 
 export type AccountPath = (typeof PAGES)[number]['path'];
@@ -29,6 +36,8 @@ export interface Visit {
   account: Account;
   /** The session of this browser, by the uid that stays when its id changes. */
   sessionUid: string;
+  /** For the audit. */
+  from: Whence;
   /** The address of one of these pages, with the way back to the e-service kept along. */
   url: (path: AccountPath, query?: Record<string, string>) => string;
   /** The page with its navigation. */
@@ -61,6 +70,7 @@ export function inAccount(
     await work(ctx, {
       account,
       sessionUid,
+      from: whereFrom(parts.visitors.of(ctx)),
       url,
       render: (view, locals) => page.render(view, { ...locals, account: frame }),
       refuse: (view, locals, errors) => page.refuse(view, { ...locals, account: frame }, errors),
