@@ -122,10 +122,9 @@ export async function startTunnus({
     const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
     const dormant = dormantJourney({ database, sealer, mails, config, told: toldOf(config.clients) });
     const retire: JobParts['retire'] = (now) => dormant.retire(now);
-    const audit = auditKeeping({ database, log });
-    const keepAudit: JobParts['keepAudit'] = (now) => audit.keepMonths(now);
-    const kept = { sweeps, retire, keepAudit };
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, backChannel: channel, ...kept });
+    const audit = auditKeeping({ database, sealer, log, retention: config.retention.audit });
+    const work = { sweeps, backChannel: channel, retire, audit };
+    const jobs = await startJobs({ database, sealer, config, texts, log, clock, ...work });
     closers.push(() => jobs.stop());
 
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
