@@ -82,13 +82,16 @@ export async function makeLink(tx: Queryable, link: NewLink, now: Date): Promise
 /** A token in the shape that `makeLink` gives it. */
 const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 
+/** Whether it may be one: anything else was mangled, not guessed. */
+export const isLinkToken = (token: string): boolean => TOKEN.test(token);
+
 /** A link of one purpose: of another it is as unknown as any. */
 export async function findLink(
   db: Queryable,
   { token, purpose }: { token: string; purpose: LinkPurpose },
   now: Date,
 ): Promise<Link | undefined> {
-  if (!TOKEN.test(token)) return undefined;
+  if (!isLinkToken(token)) return undefined;
   const [row] = await db.query<LinkRow>(sql`
     select id, account_id, client_id, interaction_uid, email, epoch, created_at, expires_at, spent_at, ended_at, opened_at
     from links where token_hash = ${sha256(token)} and purpose = ${purpose}`);

@@ -73,6 +73,7 @@ const EVENTS: Readonly<Record<AuditKind, string>> = {
   support_requested: 'event.support_requested',
   list_imported: 'event.list_imported',
   keys_replaced: 'event.keys_replaced',
+  audit_dropped: 'event.audit_dropped',
   agreement_given: 'event.agreement_given',
   agreement_withdrawn: 'event.agreement_withdrawn',
   token_reused: 'event.token_reused',
