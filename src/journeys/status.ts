@@ -157,7 +157,8 @@ function warningsOf(
       seconds > LONG_OVERDUE ? [`Sweeping is behind: in ${table} by ${Math.round(seconds / 60)} minutes.`] : [],
     ),
     ...logouts.map(
-      ({ clientId, count, reason }) => `E-service ${clientId} did not take sign-outs within a week: ${count}, the latest since ${reason}.`,
+      ({ clientId, count, reason }) =>
+        `E-service ${clientId} did not take sign-outs within a week: ${count}, the latest since ${reason}.`,
     ),
   ];
 }
