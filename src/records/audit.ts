@@ -40,6 +40,7 @@ export const AUDIT_KINDS = [
   'agreement_withdrawn',
   'token_reused',
   'audit_dropped',
+  'database_restored',
 ] as const;
 
 export type AuditKind = (typeof AUDIT_KINDS)[number];

@@ -77,4 +77,5 @@ const EVENTS: Readonly<Record<AuditKind, string>> = {
   agreement_given: 'event.agreement_given',
   agreement_withdrawn: 'event.agreement_withdrawn',
   token_reused: 'event.token_reused',
+  database_restored: 'event.database_restored',
 };
