@@ -21,6 +21,7 @@ import { supportRequests } from './journeys/support-request.ts';
 import { support, type Support } from './journeys/support.ts';
 import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
+import { openPost, type Post } from './mail/post.ts';
 import { makeAdapter } from './oidc/adapter.ts';
 import { backChannel } from './oidc/back-channel.ts';
 import { relationOfFile, sectorOf, toldOf } from './oidc/clients.ts';
@@ -41,6 +42,7 @@ import { sweepArtifacts } from './records/artifacts.ts';
 import { sweepInteractions } from './records/interactions.ts';
 import { sweepLinks } from './records/links.ts';
 import { sweepMails } from './records/mail-outcomes.ts';
+import { sweepMailPace } from './records/mail-pace.ts';
 import { sweepLogouts } from './records/logouts.ts';
 import { reseal, seals } from './records/seals.ts';
 import { sweepThrottle } from './records/throttle.ts';
@@ -121,7 +123,10 @@ export async function startTunnus({
     const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
     const dormant = dormantJourney({ database, sealer, mails, config, told: toldOf(config.clients) });
     const retire: JobParts['retire'] = (now) => dormant.retire(now);
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, sweeps, backChannel: channel, retire });
+    const post = openPost(config);
+    closers.push(() => Promise.resolve(post.close()));
+    const carried = { database, sealer, config, texts, post, log, clock };
+    const jobs = await startJobs({ ...carried, sweeps, backChannel: channel, retire });
     closers.push(() => jobs.stop());
 
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
@@ -218,6 +223,9 @@ export function supportFor(
   return { ...support(parts), ...identityChanges(parts) };
 }
 
+/** The way to the mail server, for the commands. */
+export const postFor = (config: Config): Post => openPost(config);
+
 /** By what each e-service knows residents, for the rehearsal. */
 export function eServices({ clients }: Pick<Config, 'clients'>): EService[] {
   return clients
@@ -240,7 +248,15 @@ const ago = (now: Date, milliseconds: number): Date => new Date(now.getTime() - 
 /** What has expired is kept as long as something may still ask for it: the longest interaction, the cookie of a late page. */
 const sweepOldArtifacts = (db: Queryable, now: Date) => sweepArtifacts(db, ago(now, 2 * HOUR));
 const sweepOldInteractions = (db: Queryable, now: Date) => sweepInteractions(db, ago(now, DAY));
-const SWEEPS = [sweepOldArtifacts, sweepOldInteractions, sweepThrottle, sweepLinks, sweepMails, sweepLogouts];
+const SWEEPS = [
+  sweepOldArtifacts,
+  sweepOldInteractions,
+  sweepThrottle,
+  sweepLinks,
+  sweepMails,
+  sweepMailPace,
+  sweepLogouts,
+];
 
 function listen(handler: RequestListener, { host, port }: { host: string; port: number }): Promise<Server> {
   // A request line and headers beyond this are answered 431 by Node itself.

@@ -11,6 +11,7 @@ import { replaceHash, signedInRow, type Account } from '../records/accounts.ts';
 import type { AccountRow } from '../records/artifacts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
+import { lastLinkMail, type MailOutcome } from '../records/mail-outcomes.ts';
 import { hashPassword, verifyPassword } from '../records/passwords.ts';
 import { giveBack, giveBackOwed, owe, take } from '../records/throttle.ts';
 import type { Allowances, Visitor } from './allowances.ts';
@@ -41,6 +42,15 @@ export type Identified = (Refusal & { refused: 'email_invalid' | 'too_many_tries
 
 export type Tried =
   (Refusal & { refused: 'wrong_password' | 'too_many_tries' }) | { page: Page; proof?: Proof; writes?: Sql[] };
+
+export type LinkTrouble = 'returned' | 'late' | 'undelivered';
+
+const TROUBLES: Partial<Record<MailOutcome, LinkTrouble>> = {
+  refused: 'returned',
+  bounced: 'returned',
+  delayed: 'late',
+  given_up: 'undelivered',
+};
 
 export function stateOf(account: Account | undefined): AccountState {
   if (!account) return 'unknown';
@@ -111,6 +121,17 @@ export function signIn(parts: SignInParts) {
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
       if (account && setting === 'tell') await database.query(giveBack(probe));
       return { page: await carryOut('ask_link', { account, emailKey, origin }, now) };
+    },
+
+    /**
+     * What the page of a mailed link tells of the mails before: `returned`, one came back; `late`, one is still being tried;
+     * `undelivered`, one was given up. Nothing where that would tell who has an account.
+     */
+    async linkTrouble(email: string, now: Date): Promise<LinkTrouble | undefined> {
+      const emailKey = canonicalAddress(email);
+      if (!emailKey || setting === 'conceal') return undefined;
+      const outcome = await lastLinkMail(database, emailKey, now);
+      return outcome && TROUBLES[outcome];
     },
 
     /**
