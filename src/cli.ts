@@ -9,6 +9,7 @@ import { clientsCommands } from './commands/clients.ts';
 import { complain, DONE, FAILED, WRONG, Wrong } from './commands/house.ts';
 import { importCommand } from './commands/import.ts';
 import { keysCommands } from './commands/keys.ts';
+import { mailCommands } from './commands/mail.ts';
 import { moveCommands } from './commands/move.ts';
 import { restoredCommands } from './commands/restored.ts';
 import { serveCommands } from './commands/serve.ts';
@@ -39,6 +40,7 @@ function program(): Command {
   clientsCommands(tunnus);
   keysCommands(tunnus);
   auditCommands(tunnus);
+  mailCommands(tunnus);
   return tunnus;
 }
 
