@@ -17,12 +17,15 @@ create table accounts (
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
   signed_in_at timestamp with time zone,
+  leaves_at timestamp with time zone,
+  leave_reminded_at timestamp with time zone,
   constraint accounts_pkey PRIMARY KEY (id),
   constraint accounts_email_key_key UNIQUE (email_key),
   constraint accounts_check CHECK (((password_hash IS NULL) = (password_state = 'none'::text))),
   constraint accounts_check1 CHECK (((password_list IS NOT NULL) = (password_state = 'list'::text))),
   constraint accounts_password_state_check CHECK ((password_state = ANY (ARRAY['none'::text, 'list'::text, 'own'::text])))
 );
+CREATE INDEX accounts_leaving ON public.accounts USING btree (leaves_at) WHERE (leaves_at IS NOT NULL);
 CREATE INDEX accounts_to_wrap ON public.accounts USING btree (id) WHERE (password_hash ~~ 'sealed:%'::text);
 
 create table artifacts (
@@ -174,10 +177,13 @@ create table links (
   spent_at timestamp with time zone,
   ended_at timestamp with time zone,
   opened_at timestamp with time zone,
+  email text,
+  epoch integer,
   constraint links_pkey PRIMARY KEY (id),
   constraint links_token_hash_key UNIQUE (token_hash),
   constraint links_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
-  constraint links_purpose_check CHECK ((purpose = 'set_password'::text))
+  constraint links_email_check CHECK (((email IS NOT NULL) = (purpose <> 'set_password'::text))),
+  constraint links_purpose_check CHECK ((purpose = ANY (ARRAY['set_password'::text, 'confirm_email'::text, 'undo_email'::text])))
 );
 CREATE INDEX links_account ON public.links USING btree (account_id, created_at DESC);
 CREATE INDEX links_expiry ON public.links USING btree (expires_at);

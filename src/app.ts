@@ -13,13 +13,18 @@ import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
 import { auditKeeping } from './journeys/audit-keeping.ts';
 import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
+import { emailChanges } from './journeys/email-change.ts';
 import { configurationHash, startHeartbeat } from './journeys/heartbeat.ts';
 import { houseMetric } from './journeys/house-metric.ts';
 import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
+import { leaving } from './journeys/leave.ts';
+import { ownData } from './journeys/own-data.ts';
 import { passwordLink } from './journeys/password-link.ts';
 import { progressMetric } from './journeys/progress.ts';
 import type { EService } from './journeys/rehearse.ts';
 import { PUT_OFF_JOB } from './journeys/put-off.ts';
+import { residentSessions } from './journeys/sessions.ts';
+import { signInHistory } from './journeys/sign-in-history.ts';
 import { signIn } from './journeys/sign-in.ts';
 import { status, type Due } from './journeys/status.ts';
 import { supportRequests } from './journeys/support-request.ts';
@@ -127,7 +132,11 @@ export async function startTunnus({
     const wrapLeftHashes = (db: Queryable, now: Date) => wrapSomeHashes({ database: db, sealer }, now);
     const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
     const dormant = dormantJourney({ database, sealer, mails, config, told: toldOf(config.clients) });
-    const retire: JobParts['retire'] = (now) => dormant.retire(now);
+    const leave = leaving({ database, sealer, mails, config, told });
+    const retire: JobParts['retire'] = async (now) => {
+      const [unused, asked] = [await dormant.retire(now), await leave.carryOut(now)];
+      return { warned: unused.warned + asked.reminded, erased: unused.erased + asked.erased };
+    };
     const audit = auditKeeping({ database, log });
     const keepAudit: JobParts['keepAudit'] = (now) => audit.keepMonths(now);
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
@@ -139,6 +148,7 @@ export async function startTunnus({
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
     const assets = loadAssets(config.brand);
+    const sessions = residentSessions({ database, sealer, told });
     screens = {
       config,
       clock,
@@ -150,6 +160,11 @@ export async function startTunnus({
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
       agreements: agreements({ database, told }),
+      emailChanges: emailChanges(parts),
+      sessions,
+      signInHistory: signInHistory({ database }),
+      ownData: ownData({ database, config, sessions, clients: registered.all, sectorOf }),
+      leaving: leave,
       supportRequests: supportRequests(parts),
       client: registered.client,
     } satisfies ScreenParts;

@@ -40,7 +40,7 @@ export interface JobParts {
   keepAudit: (now: Date) => Promise<void>;
   /** Does what the sign-in put off until after its answer. */
   putOff: { job: string; task(payload: unknown, now: Date): Promise<void> };
-  /** Warns of and erases some dormant accounts. */
+  /** Warns of and erases some accounts that are dormant, or whose residents have asked for it. */
   retire: (now: Date) => Promise<{ warned: number; erased: number }>;
 }
 
@@ -169,7 +169,7 @@ function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
 function retireTask({ log, clock, retire }: JobParts): Task {
   return async () => {
     const done = await retire(clock());
-    if (done.warned + done.erased > 0) log.info(done, 'dormant accounts were retired');
+    if (done.warned + done.erased > 0) log.info(done, 'accounts were retired');
   };
 }
 

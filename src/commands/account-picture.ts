@@ -27,6 +27,9 @@ export function tellPicture(picture: AccountPicture): string[] {
     ...(name ? [line('name', name)] : []),
     line('account', account.id),
     line('state', account.lockedAt ? `locked since ${time(account.lockedAt)}` : 'open'),
+    ...(account.leavesAt
+      ? [line('leaves', `${time(account.leavesAt)}: the resident has asked for it, and stays by signing in before`)]
+      : []),
     line('password', PASSWORDS[account.passwordState]),
     line('language', account.locale ?? 'not chosen'),
     line('created', time(account.createdAt)),

@@ -1,19 +1,20 @@
 /**
- * Owns what residents change of their own account: password and language. Each change is one transaction with its audit row
- * and its mail.
+ * Owns what residents change of their own account: password, name, phone number and language. Each change is one transaction
+ * with its audit row and its mail. Their address is email-change.ts's.
  */
 import type { Config } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
-import type { Sealer } from '../platform/secrets.ts';
-import { setLocale, setOwnPassword, type Account } from '../records/accounts.ts';
+import { sha256, type Sealer } from '../platform/secrets.ts';
+import { setDetails, setOwnPassword, type Account, type Details } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import { endLinks } from '../records/links.ts';
 import { hashPassword, passwordFaults, verifyPassword, type PasswordFault } from '../records/passwords.ts';
 import { giveBack } from '../records/throttle.ts';
 import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
 import { lookUp, withinTry } from './look-up.ts';
+import { oneLine } from './support-request.ts';
 
 export interface AccountChangeParts {
   database: Database;
@@ -62,14 +63,49 @@ export function accountChanges({ database, sealer, config, mails, allowances }: 
       return epoch === undefined ? { refused: 'wrong_password' } : { epoch };
     },
 
-    async chooseLanguage(account: Account, language: string, now: Date): Promise<void> {
-      if (account.locale === language) return;
-      await database.transaction(async (tx) => {
-        await setLocale(tx, { accountId: account.id, locale: language }, now);
-        await tx.query(auditRow({ kind: 'language_changed', accountId: account.id, detail: { language } }, now));
+    /** @returns refused where the account is no longer as the resident was shown it: another tab may have changed it */
+    async changeDetails(
+      { account, shown, wanted, place }: { account: Account; shown: string; wanted: Details; place: string },
+      now: Date,
+    ): Promise<(Refusal & { refused: 'changed_meanwhile' }) | { changed: boolean }> {
+      const changed = DETAILS.filter((name) => (account[name] ?? '') !== (wanted[name] ?? ''));
+      if (changed.length === 0) return { changed: false };
+      if (shown !== markOf(account)) return { refused: 'changed_meanwhile' };
+      const { id: accountId, email } = account;
+      return database.transaction(async (tx) => {
+        const change = { accountId, before: account, after: wanted };
+        if (!(await setDetails(tx, change, now))) return { refused: 'changed_meanwhile' };
+        const personal = changed.some((name) => name !== 'locale');
+        const kind = personal ? 'details_changed' : 'language_changed';
+        // Which of them, never what they are.
+        await tx.query(auditRow({ kind, accountId, place, detail: { changed: changed.join(' ') } }, now));
+        if (personal) await mails.detailsChanged(tx, { accountId, email, locale: wanted.locale }, now);
+        return { changed: true };
       });
     },
   };
+}
+
+const DETAILS = ['givenName', 'familyName', 'phoneNumber', 'locale'] as const;
+
+/** What a form showed, in short: by it a form of another tab is told from one that is up to date. */
+export const markOf = (details: Details): string =>
+  sha256(JSON.stringify(DETAILS.map((name) => details[name] ?? ''))).toString('base64url');
+
+const LONGEST_NAME = 100;
+
+/** A name or nothing; undefined where it is too long. */
+export function nameFrom(typed: string): { name: string | undefined } | undefined {
+  const name = oneLine(typed);
+  return name.length <= LONGEST_NAME ? { name: name || undefined } : undefined;
+}
+
+/** A phone number in digits, as people write it in their own country or abroad; or nothing. Undefined where it is none. */
+export function phoneFrom(typed: string): { phone: string | undefined } | undefined {
+  const phone = oneLine(typed)
+    .replace(/[\s().\-\u2010-\u2015]/g, '')
+    .replace(/^00/, '+');
+  return /^(?:|\+?[0-9]{5,15})$/.test(phone) ? { phone: phone || undefined } : undefined;
 }
 
 export type AccountChanges = ReturnType<typeof accountChanges>;

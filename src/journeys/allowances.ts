@@ -74,6 +74,11 @@ export function allowances({ sealer, limits }: { sealer: Sealer; limits: Config[
       { key: `request:address:${digest(emailKey)}`, limit: limits.requestsPerAddress },
       { key: `request:place:${digest(visitor.network)}`, limit: limits.requestsPerPlace },
     ],
+    /** Mails to an address that a resident wants for their account: it may be anybody's. */
+    newEmail: ({ accountId, emailKey }: { accountId: string; emailKey: string }): Allowance[] => [
+      { key: `new-email:account:${digest(accountId)}`, limit: limits.linksPerAddress },
+      { key: `new-email:address:${digest(emailKey)}`, limit: 3, hours: 24 },
+    ],
     /** Under `conceal`: the mails to an unknown address, few a day. */
     stranger: (emailKey: string): Allowance[] => [{ key: `stranger:${digest(emailKey)}`, limit: 3, hours: 24 }],
   };

@@ -2,9 +2,8 @@
  * Owns what becomes of dormant accounts: the report, erasing them on somebody's word, and, where `retention.dormant` asks for
  * it, the warning by mail and the erasing after it. Every erasing is the one of erasing.ts, in a transaction of its own.
  */
-import type { Config, TextByLanguage } from '../config.ts';
+import type { Config } from '../config.ts';
 import type { Database, Queryable } from '../platform/database.ts';
-import { LANGUAGES } from '../platform/i18n.ts';
 import { holdIdentities, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import {
@@ -17,6 +16,7 @@ import {
   type Dormancy,
   type DormantAccount,
 } from '../records/dormant.ts';
+import { daysInWords } from './days.ts';
 import { eraseResident, type ErasingParts } from './erasing.ts';
 
 export type { DormantAccount } from '../records/dormant.ts';
@@ -69,24 +69,10 @@ export function dormantJourney(parts: DormantParts) {
   async function warnOne(tx: Queryable, account: Account, now: Date): Promise<boolean> {
     const { id: accountId, email, locale } = account;
     if (!(await noteWarning(tx, accountId, now))) return false;
-    await mails.dormant(
-      tx,
-      { accountId, email, locale, link: `${config.issuer}/account`, day: inWords(new Date(now.getTime() + NOTICE)) },
-      now,
-    );
+    const day = daysInWords(new Date(now.getTime() + NOTICE), config.timeZone);
+    await mails.dormant(tx, { accountId, email, locale, link: `${config.issuer}/account`, day }, now);
     await tx.query(auditRow({ kind: 'dormancy_warned', accountId, actor: 'system' }, now));
     return true;
-  }
-
-  function inWords(date: Date): TextByLanguage {
-    const days = LANGUAGES.map((language) => {
-      const format = new Intl.DateTimeFormat(language === 'en' ? 'en-GB' : language, {
-        dateStyle: 'long',
-        timeZone: config.timeZone,
-      });
-      return [language, format.format(date)];
-    });
-    return Object.fromEntries(days) as TextByLanguage;
   }
 
   return {

@@ -111,6 +111,8 @@ const SHAPES: Readonly<Record<string, Shape>> = {
     created_at: isTime,
     updated_at: isTime,
     signed_in_at: isTimeOrNone,
+    // Exports of before residents could ask for it have none.
+    leaves_at: (given) => given === undefined || isTimeOrNone(given),
     ids: (given) => isListOf(given, TIE),
     subjects: (given) => isListOf(given, SUBJECT),
     progress: (given) => given === null || (fits(given, {}) && Object.values(given as object).every(isTimeOrNone)),

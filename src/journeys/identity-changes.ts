@@ -12,6 +12,7 @@ import {
   dropListPassword,
   erasedAt,
   erasureDigests,
+  forgetPassword,
   holdIdentities,
   type Account,
 } from '../records/accounts.ts';
@@ -121,12 +122,14 @@ export function identityChanges(parts: SupportParts) {
       if (!canonicalAddress(to)) return Promise.resolve<ChangeRefused>({ refused: 'new_is_no_address' });
       return changing(from, async (tx, account) => {
         const { id: accountId, locale = config.languages[0] } = account;
-        const came = await changeEmail(tx, { accountId, email: to }, now);
+        const came = await changeEmail(tx, { accountId, email: to, verified: false }, now);
         if (came === 'taken') return { refused: 'address_taken' };
         if (came === 'unchanged') return { changed: false };
         const detail = { reason: why, respelt: came === 'respelt' };
         await tx.query(auditRow({ kind: 'email_changed', accountId, actor, detail }, now));
         if (came === 'respelt') return { changed: true };
+        // Whoever could read the old mailbox could have set the password.
+        await forgetPassword(tx, accountId, now);
         // A link that the old mailbox holds would open the account; an expired one would tell the new address.
         await forgetLinks(tx, accountId);
         await mails.takeBack(tx, accountId, now);

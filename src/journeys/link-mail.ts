@@ -39,7 +39,11 @@ export async function mailLink(
     if ((await take(tx, allowances.link(account.emailKey), now)) > 0) return false;
     const { clientId, interactionUid, place, actor } = origin;
     const lifetime = config.links.lifetime;
-    const token = await makeLink(tx, { accountId: account.id, clientId, interactionUid, lifetime }, now);
+    const token = await makeLink(
+      tx,
+      { accountId: account.id, purpose: 'set_password', clientId, interactionUid, lifetime },
+      now,
+    );
     await mails.setPassword(
       tx,
       {

@@ -29,7 +29,6 @@ export interface Opened {
 
 /** Takes back the whole transaction: the link or the account is no longer what was seen. */
 const OUTRUN = new Error('outrun');
-const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 
 export function passwordLink(parts: PasswordLinkParts) {
   const { database, config, mails, allowances } = parts;
@@ -46,7 +45,7 @@ export function passwordLink(parts: PasswordLinkParts) {
   }
 
   async function open(at: 'link_opened' | 'link_posted', token: string, now: Date): Promise<Opened> {
-    const link = TOKEN.test(token) ? await findLink(database, token, now) : undefined;
+    const link = await findLink(database, { token, purpose: 'set_password' }, now);
     const account = link && (await accountById(database, link.accountId));
     const state = account ? stateOf(account) : 'unknown';
     const row = whatHappens({ at, account: state, link: account && link ? link.state : 'unknown' });

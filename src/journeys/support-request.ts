@@ -43,7 +43,7 @@ export function servicesFrom(typed: string): Answer<{ services: string }, 'too_l
 export const LONGEST_TEXT = 1000;
 
 /** Without what nobody sees and what turns letters round: it would make a mail say something else than it seems to. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text
     .normalize('NFC')
     .replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ')

@@ -39,7 +39,7 @@ export interface LinkData {
   lifetime: number;
 }
 
-export interface DormantData {
+export interface ErasureData {
   /** Leads to signing in. */
   link: string;
   /** The day on which the account is erased, in words. */
@@ -63,7 +63,21 @@ export interface Mails {
   setPassword(tx: Queryable, to: Recipient & LinkData, now: Date): Promise<void>;
   passwordChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
   /** Before an account that nobody ever used is erased. */
-  dormant(tx: Queryable, to: Recipient & DormantData, now: Date): Promise<void>;
+  dormant(tx: Queryable, to: Recipient & ErasureData, now: Date): Promise<void>;
+  /** To an address that a resident wants for their account. It does not say whose: it may be mistyped. */
+  confirmEmail(tx: Queryable, to: Recipient & Timed, now: Date): Promise<void>;
+  /** To an address that somebody wants for their account, and that is another's already. */
+  emailTaken(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  /** To the address that the account had, with the link that undoes the change. */
+  emailChanged(tx: Queryable, to: Recipient & Timed, now: Date): Promise<void>;
+  /** The change is undone: to the address that the account has again, and to the one that it had meanwhile. */
+  emailRestored(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  emailUndone(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  detailsChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  /** The resident has asked for the account to be erased; the reminder before; it stays after all. */
+  leaving(tx: Queryable, to: Recipient & ErasureData, now: Date): Promise<void>;
+  leavingReminder(tx: Queryable, to: Recipient & ErasureData, now: Date): Promise<void>;
+  leavingUndone(tx: Queryable, to: Recipient, now: Date): Promise<void>;
   /** The one mail that goes to an address without an account (under `conceal`). */
   unknownAddress(tx: Queryable, to: Stranger, now: Date): Promise<void>;
   /** To the address that the account had. It does not say which one it has now: somebody else may read it. */
@@ -81,12 +95,26 @@ export interface Mails {
 /** No account has the address, or no longer. */
 type Stranger = Omit<Recipient, 'accountId'>;
 
-type Notice = 'password_changed' | 'unknown_address' | 'address_changed' | 'address_given' | 'account_erased';
+/** A link and how long it works, in milliseconds. */
+type Timed = Omit<LinkData, 'service'>;
+
+type Notice =
+  | 'password_changed'
+  | 'unknown_address'
+  | 'address_changed'
+  | 'address_given'
+  | 'account_erased'
+  | 'email_taken'
+  | 'email_restored'
+  | 'email_undone'
+  | 'details_changed'
+  | 'leaving_undone';
 
 type Order = Stranger &
   (
     | ({ mail: 'set_password' } & LinkData)
-    | ({ mail: 'dormant' } & DormantData)
+    | ({ mail: 'confirm_email' | 'email_changed' } & Timed)
+    | ({ mail: 'dormant' | 'leaving' | 'leaving_reminder' } & ErasureData)
     | ({ mail: 'support_request' } & SupportRequest)
     | { mail: Notice }
   );
@@ -94,10 +122,19 @@ type Order = Stranger &
 /** Lower goes first: who waits for a link waits in front of a page. */
 const PRIORITY: Readonly<Record<Order['mail'], number>> = {
   set_password: 0,
+  confirm_email: 0,
   password_changed: 5,
   address_changed: 5,
   address_given: 5,
   account_erased: 5,
+  email_taken: 5,
+  email_changed: 5,
+  email_restored: 5,
+  email_undone: 5,
+  details_changed: 5,
+  leaving: 5,
+  leaving_reminder: 5,
+  leaving_undone: 5,
   support_request: 5,
   unknown_address: 10,
   dormant: 20,
@@ -115,12 +152,28 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
     (mail: Notice) =>
     (tx: Queryable, { accountId, email, locale }: Recipient, now: Date): Promise<void> =>
       enqueue(tx, { mail, accountId, email, locale }, now);
+  const timed =
+    (mail: 'confirm_email' | 'email_changed') =>
+    (tx: Queryable, { accountId, email, locale, link, lifetime }: Recipient & Timed, now: Date): Promise<void> =>
+      enqueue(tx, { mail, accountId, email, locale, link, lifetime }, now);
+  const erasure =
+    (mail: 'dormant' | 'leaving' | 'leaving_reminder') =>
+    (tx: Queryable, { accountId, email, locale, link, day }: Recipient & ErasureData, now: Date): Promise<void> =>
+      enqueue(tx, { mail, accountId, email, locale, link, day }, now);
   return {
     setPassword: (tx, { accountId, email, locale, link, service, lifetime }, now) =>
       enqueue(tx, { mail: 'set_password', accountId, email, locale, link, service, lifetime }, now),
     passwordChanged: notice('password_changed'),
-    dormant: (tx, { accountId, email, locale, link, day }, now) =>
-      enqueue(tx, { mail: 'dormant', accountId, email, locale, link, day }, now),
+    dormant: erasure('dormant'),
+    confirmEmail: timed('confirm_email'),
+    emailTaken: notice('email_taken'),
+    emailChanged: timed('email_changed'),
+    emailRestored: notice('email_restored'),
+    emailUndone: notice('email_undone'),
+    detailsChanged: notice('details_changed'),
+    leaving: erasure('leaving'),
+    leavingReminder: erasure('leaving_reminder'),
+    leavingUndone: notice('leaving_undone'),
     unknownAddress: notice('unknown_address'),
     addressChanged: notice('address_changed'),
     addressGiven: notice('address_given'),
@@ -194,6 +247,31 @@ function plainAddress(address: string): string | undefined {
   return key && /^[\x21-\x7e]+$/.test(key) ? key : undefined;
 }
 
+/** Subject and paragraphs of mails that only tell. */
+const NOTICES: Readonly<Record<Notice, readonly string[]>> = {
+  password_changed: ['mail.password_changed_subject', 'mail.password_changed_notice', 'mail.password_changed_not_you'],
+  unknown_address: ['mail.unknown_address_subject', 'mail.unknown_address_notice', 'mail.unknown_address_not_you'],
+  address_changed: ['mail.address_changed_subject', 'mail.address_changed_notice', 'mail.address_changed_not_you'],
+  address_given: [
+    'mail.address_given_subject',
+    'mail.address_given_notice',
+    'mail.address_given_password',
+    'common.history',
+    'mail.address_given_not_you',
+  ],
+  account_erased: ['mail.account_erased_subject', 'mail.account_erased_notice', 'mail.account_erased_not_you'],
+  email_taken: ['mail.email_taken_subject', 'mail.email_taken_notice', 'mail.email_taken_not_you'],
+  email_restored: [
+    'mail.email_restored_subject',
+    'mail.email_restored_notice',
+    'mail.email_restored_password',
+    'mail.email_restored_check',
+  ],
+  email_undone: ['mail.email_undone_subject', 'mail.email_undone_notice', 'mail.email_undone_not_you'],
+  details_changed: ['mail.details_changed_subject', 'mail.details_changed_notice', 'mail.details_changed_not_you'],
+  leaving_undone: ['mail.leaving_undone_subject', 'mail.leaving_undone_notice', 'mail.leaving_undone_not_you'],
+};
+
 function words(
   order: Order,
   { t, language, time }: { t: Translate; language: Language; time: (milliseconds: number) => string },
@@ -213,11 +291,6 @@ function words(
           { text: t('mail.set_password_not_you') },
         ],
       };
-    case 'password_changed':
-      return {
-        subject: t('mail.password_changed_subject'),
-        blocks: [{ text: t('mail.password_changed_notice', { email }) }, { text: t('mail.password_changed_not_you') }],
-      };
     case 'dormant': {
       const day = order.day[language];
       return {
@@ -231,31 +304,52 @@ function words(
         ],
       };
     }
-    case 'unknown_address':
+    case 'confirm_email':
       return {
-        subject: t('mail.unknown_address_subject'),
-        blocks: [{ text: t('mail.unknown_address_notice', { email }) }, { text: t('mail.unknown_address_not_you') }],
-      };
-    case 'address_changed':
-      return {
-        subject: t('mail.address_changed_subject'),
-        blocks: [{ text: t('mail.address_changed_notice', { email }) }, { text: t('mail.address_changed_not_you') }],
-      };
-    case 'address_given':
-      return {
-        subject: t('mail.address_given_subject'),
+        subject: t('mail.confirm_email_subject'),
         blocks: [
-          { text: t('mail.address_given_notice', { email }) },
-          { text: t('mail.address_given_password') },
-          { text: t('common.history') },
-          { text: t('mail.address_given_not_you') },
+          { text: t('mail.confirm_email_why', { email }) },
+          { text: t('mail.confirm_email_open') },
+          { link: order.link },
+          { text: t('common.lifetime', { time: time(order.lifetime) }) },
+          { text: t('mail.confirm_email_not_you') },
         ],
       };
-    case 'account_erased':
+    case 'email_changed':
       return {
-        subject: t('mail.account_erased_subject'),
-        blocks: [{ text: t('mail.account_erased_notice', { email }) }, { text: t('mail.account_erased_not_you') }],
+        subject: t('mail.email_changed_subject'),
+        blocks: [
+          { text: t('mail.email_changed_notice', { email }) },
+          { text: t('mail.email_changed_undo') },
+          { link: order.link },
+          { text: t('common.lifetime', { time: time(order.lifetime) }) },
+          { text: t('mail.email_changed_keep') },
+        ],
       };
+    case 'leaving': {
+      const day = order.day[language];
+      return {
+        subject: t('mail.leaving_subject', { day }),
+        blocks: [
+          { text: t('mail.leaving_notice', { email, day }) },
+          { text: t('mail.leaving_undo') },
+          { link: order.link },
+          { text: t('mail.leaving_not_you') },
+        ],
+      };
+    }
+    case 'leaving_reminder': {
+      const day = order.day[language];
+      return {
+        subject: t('mail.leaving_reminder_subject', { day }),
+        blocks: [
+          { text: t('mail.leaving_reminder_notice', { email, day }) },
+          { text: t('mail.leaving_undo') },
+          { link: order.link },
+          { text: t('mail.leaving_reminder_ignore') },
+        ],
+      };
+    }
     case 'support_request':
       return {
         subject: t('mail.support_request_subject'),
@@ -273,6 +367,10 @@ function words(
           { text: t('mail.support_request_check') },
         ],
       };
+    default: {
+      const [subject, ...lines] = NOTICES[order.mail].map((key) => t(key, { email }));
+      return { subject: subject!, blocks: lines.map((text) => ({ text })) };
+    }
   }
 }
 

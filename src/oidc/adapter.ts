@@ -147,7 +147,9 @@ function artifactAdapter(deps: AdapterDeps, model: string): Adapter {
       // A stranger's session is worth no row, also when a cookie of a former one came along.
       if (model === 'Session' && !payload.accountId) return current()?.remember(name(id), JSON.stringify(payload));
       await write(deps, (change, unit) => {
-        const artifact = toArtifact({ model, id, payload, expiresIn }, unit, deps.clock());
+        const visitor =
+          model === 'Session' && unit ? { visitor: visitorOf(unit, payload.uid!, deps.clock()) } : undefined;
+        const artifact = toArtifact({ model, id, payload: { ...payload, ...visitor }, expiresIn }, unit, deps.clock());
         unit?.remember(name(id), artifact.payload);
         if (model === 'ReplayDetection') return change.saveOnce(keptLonger(artifact), shownIn(change));
         if (model !== 'Session' || !unit) return change.save(artifact);
@@ -207,11 +209,18 @@ async function findToken(db: Database, id: Buffer): Promise<artifacts.FoundArtif
 }
 
 function rememberSession(id: string, payload: string): void {
-  const { uid, authorizations } = JSON.parse(payload) as Payload;
+  const { uid, authorizations, visitor } = JSON.parse(payload) as Payload;
   current()?.sessions.set(uid!, {
     id: artifacts.artifactId('Session', id),
     authorizations: authorizations ? JSON.stringify(authorizations) : null,
+    since: (visitor as { since?: number } | undefined)?.since,
   });
+}
+
+/** What residents are shown of their sessions (journeys/sessions.ts). The library drops it, so each write notes it anew. */
+function visitorOf({ ctx, sessions }: UnitOfWork, uid: string, now: Date): object {
+  const seen = seconds(now);
+  return { since: sessions.get(uid)?.since ?? seen, seen, agent: ctx.get('User-Agent').slice(0, 300), place: ctx.ip };
 }
 
 function saveSession(unit: UnitOfWork, artifact: artifacts.Artifact, uid: string): void {

@@ -26,6 +26,8 @@ export interface Texts {
   duration(language: Language, milliseconds: number, form: SpanForm): string;
   /** A day as people write it there, by the city's own clock. */
   day(language: Language, date: Date): string;
+  /** The same with the time of day. */
+  moment(language: Language, date: Date): string;
   /** Every key of a language, the plural forms of one text counting as one key. */
   keys(language: Language): string[];
 }
@@ -35,11 +37,19 @@ const SPANS = {
   lasting: { minutes: 'duration.lasting.minutes', hours: 'duration.lasting.hours', days: 'duration.lasting.days' },
   after: { minutes: 'duration.after.minutes', hours: 'duration.after.hours', days: 'duration.after.days' },
 } as const;
-const dayIn = (locale: string) => new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeZone: 'Europe/Helsinki' });
+const timeZone = 'Europe/Helsinki';
+const dayIn = (locale: string) => new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeZone });
+const momentIn = (locale: string) =>
+  new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone });
 const DAYS: Readonly<Record<Language, Intl.DateTimeFormat>> = {
   fi: dayIn('fi'),
   sv: dayIn('sv-FI'),
   en: dayIn('en-GB'),
+};
+const MOMENTS: Readonly<Record<Language, Intl.DateTimeFormat>> = {
+  fi: momentIn('fi'),
+  sv: momentIn('sv-FI'),
+  en: momentIn('en-GB'),
 };
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -85,6 +95,7 @@ export function loadTexts(folder = TEXT_FOLDER): Texts {
       return translate(language, SPANS[form][unit], { count });
     },
     day: (language, date) => DAYS[language].format(date),
+    moment: (language, date) => MOMENTS[language].format(date),
     keys: (language) => keys.get(language) ?? [],
   };
 }

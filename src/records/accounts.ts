@@ -28,6 +28,8 @@ export interface Account {
   createdAt: Date;
   updatedAt: Date;
   signedInAt?: Date;
+  /** When it is erased, as the resident has asked. */
+  leavesAt?: Date;
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value ? value : undefined);
@@ -51,6 +53,7 @@ export function accountFromRow(row: Record<string, unknown>): Account {
     createdAt: time(row['created_at'])!,
     updatedAt: time(row['updated_at'])!,
     signedInAt: time(row['signed_in_at']),
+    leavesAt: time(row['leaves_at']),
   };
 }
 
@@ -65,7 +68,7 @@ export function heldAccount(id: string): Sql {
 }
 
 const COLUMNS = sql`id, email, email_key, email_verified, given_name, family_name, phone_number, locale, password_state,
-  locked_at, epoch, created_at, updated_at, signed_in_at`;
+  locked_at, epoch, created_at, updated_at, signed_in_at, leaves_at`;
 
 async function one(db: Queryable, statement: Sql): Promise<Account | undefined> {
   const [row] = await db.query(statement);
@@ -112,12 +115,23 @@ export async function replaceHash(
     where id = ${accountId} and password_hash = ${from}`);
 }
 
-export async function setLocale(
+/** What residents tell of themselves. */
+export type Details = Pick<Account, 'givenName' | 'familyName' | 'phoneNumber' | 'locale'>;
+
+/** False, with nothing written, where they are no longer what they were `before`. */
+export async function setDetails(
   tx: Queryable,
-  { accountId, locale }: { accountId: string; locale: string },
+  { accountId, before, after }: { accountId: string; before: Details; after: Details },
   now: Date,
-): Promise<void> {
-  await tx.query(sql`update accounts set locale = ${locale}, updated_at = ${now} where id = ${accountId}`);
+): Promise<boolean> {
+  const row = (details: Details): Sql => sql`(${details.givenName ?? ''}, ${details.familyName ?? ''},
+    ${details.phoneNumber ?? ''}, ${details.locale ?? ''})`;
+  const rows = await tx.query(sql`
+    update accounts set (given_name, family_name, phone_number, locale) = (select nullif(g, ''), nullif(f, ''),
+      nullif(p, ''), nullif(l, '') from (values ${row(after)}) as v (g, f, p, l)), updated_at = ${now}
+    where id = ${accountId} and (coalesce(given_name, ''), coalesce(family_name, ''), coalesce(phone_number, ''),
+      coalesce(locale, '')) = ${row(before)} returning 1`);
+  return rows.length === 1;
 }
 
 /** The next accounts, by id, whose hash is `sealed:…`: a fast one that waits to be wrapped. */
@@ -137,14 +151,71 @@ export async function countSealedHashes(db: Queryable): Promise<number> {
   return row!.count;
 }
 
-/** A statement for composing: the resident signed in. */
+/** A statement for composing: the resident signed in. Who was about to leave stays. */
 export function signedInRow(accountId: string, now: Date): Sql {
-  return sql`update accounts set signed_in_at = ${now} where id = ${accountId}`;
+  return sql`update accounts set signed_in_at = ${now}, leaves_at = null, leave_reminded_at = null where id = ${accountId}`;
+}
+
+/**
+ * The account is to be erased at `leavesAt`. Raises the epoch: nobody stays signed in. False, with nothing written, where it is
+ * no longer at the epoch under which that was asked.
+ */
+export async function startLeaving(
+  tx: Queryable,
+  { accountId, epoch, leavesAt }: { accountId: string; epoch: number; leavesAt: Date },
+  now: Date,
+): Promise<boolean> {
+  const rows = await tx.query(sql`
+    update accounts set leaves_at = ${leavesAt}, leave_reminded_at = null, epoch = epoch + 1, updated_at = ${now}
+    where id = ${accountId} and epoch = ${epoch} and leaves_at is null returning 1`);
+  return rows.length === 1;
+}
+
+/** False: it was not about to leave. */
+export async function stopLeaving(tx: Queryable, accountId: string, now: Date): Promise<boolean> {
+  const rows = await tx.query(sql`
+    update accounts set leaves_at = null, leave_reminded_at = null, updated_at = ${now}
+    where id = ${accountId} and leaves_at is not null returning 1`);
+  return rows.length === 1;
+}
+
+/** Some of those who leave before a time; without those who were reminded of it. */
+export async function leavingBefore(
+  db: Queryable,
+  { before, reminded, limit }: { before: Date; reminded: boolean; limit: number },
+): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(sql`
+    select id from accounts where leaves_at <= ${before} and (${reminded}::boolean or leave_reminded_at is null)
+    order by leaves_at limit ${limit}`);
+  return rows.map(({ id }) => id);
+}
+
+/** The account, held, if it still leaves before that time. */
+export function holdLeaving(tx: Queryable, { id, before }: { id: string; before: Date }): Promise<Account | undefined> {
+  return one(tx, sql`select ${COLUMNS} from accounts where id = ${id} and leaves_at <= ${before} for update`);
+}
+
+/** False: the resident was reminded already. */
+export async function noteReminder(tx: Queryable, accountId: string, now: Date): Promise<boolean> {
+  const rows = await tx.query(sql`
+    update accounts set leave_reminded_at = ${now} where id = ${accountId} and leave_reminded_at is null returning 1`);
+  return rows.length === 1;
 }
 
 /** Ends every session and grant of the account. */
 export async function raiseEpoch(tx: Queryable, accountId: string, now: Date): Promise<void> {
   await tx.query(sql`update accounts set epoch = epoch + 1, updated_at = ${now} where id = ${accountId}`);
+}
+
+/** The same where the account is at this epoch; returns the new one. */
+export async function raiseEpochFrom(
+  tx: Queryable,
+  { id, epoch }: Pick<Account, 'id' | 'epoch'>,
+  now: Date,
+): Promise<number | undefined> {
+  const [row] = await tx.query<{ epoch: number }>(sql`
+    update accounts set epoch = epoch + 1, updated_at = ${now} where id = ${id} and epoch = ${epoch} returning epoch`);
+  return row?.epoch;
 }
 
 /** A password that one old list vouched for proves nothing on another list (`source`): it goes when the account joins that. */
@@ -174,13 +245,20 @@ export async function unlockAccount(tx: Queryable, accountId: string, now: Date)
   return rows.length === 1;
 }
 
+/** No password opens the account any more, and nothing that was proved before holds. */
+export async function forgetPassword(tx: Queryable, accountId: string, now: Date): Promise<void> {
+  await tx.query(sql`
+    update accounts set password_state = 'none', password_hash = null, password_list = null, epoch = epoch + 1,
+      updated_at = ${now} where id = ${accountId}`);
+}
+
 /**
- * Gives the account another address. Nobody has proved that one yet: it is not verified, and no earlier password opens it, for
- * whoever could read the old mailbox could have set that. 'respelt': the same address written otherwise, which ends nothing.
+ * Gives the account another address, under `holdIdentities`, and raises the epoch. `verified`: a link to that address was used.
+ * 'respelt': the same address written otherwise, which ends nothing.
  */
 export async function changeEmail(
   tx: Queryable,
-  { accountId, email }: { accountId: string; email: string },
+  { accountId, email, verified }: { accountId: string; email: string; verified: boolean },
   now: Date,
 ): Promise<'changed' | 'respelt' | 'unchanged' | 'taken'> {
   const [emailKey, written] = [canonicalAddress(email), displayAddress(email)];
@@ -190,13 +268,14 @@ export async function changeEmail(
   if (known && known.id !== accountId) return 'taken';
   if (known?.email === written) return 'unchanged';
   if (known) {
-    await tx.query(sql`update accounts set email = ${written}, updated_at = ${now} where id = ${accountId}`);
+    await tx.query(sql`
+      update accounts set email = ${written}, email_verified = email_verified or ${verified}, updated_at = ${now}
+      where id = ${accountId}`);
     return 'respelt';
   }
   await tx.query(sql`
-    update accounts set email = ${written}, email_key = ${emailKey}, email_verified = false,
-      password_state = 'none', password_hash = null, password_list = null, epoch = epoch + 1, updated_at = ${now}
-    where id = ${accountId}`);
+    update accounts set email = ${written}, email_key = ${emailKey}, email_verified = ${verified}, epoch = epoch + 1,
+      updated_at = ${now} where id = ${accountId}`);
   return 'changed';
 }
 

@@ -133,6 +133,8 @@ export function firstArtifact(artifact: Artifact, now: Date): Sql {
 export interface ReadSession {
   id: Buffer;
   authorizations: string | null;
+  /** When it began, in seconds. */
+  since?: number;
 }
 
 /**
@@ -185,6 +187,26 @@ export async function liveSessions(
     left join lateral jsonb_object_keys(coalesce(a.payload::jsonb -> 'authorizations', '{}')) as client on true
     where a.account_id = ${id} and a.model = 'Session' and a.epoch = ${epoch} and a.expires_at > ${now}`);
   return { sessions: row?.sessions ?? 0, clients: row?.clients ?? [] };
+}
+
+/** A session as its resident is shown it. */
+export interface KnownSession {
+  uidHash: Buffer;
+  id: Buffer;
+  /** As the library and the adapter wrote it. */
+  payload: string;
+  expiresAt: Date;
+}
+
+/** The account's sessions that live. */
+export function sessionsOf(
+  db: Queryable,
+  { id, epoch }: { id: string; epoch: number },
+  now: Date,
+): Promise<KnownSession[]> {
+  return db.query<KnownSession>(sql`
+    select uid_hash as "uidHash", id, payload, expires_at as "expiresAt" from artifacts
+    where account_id = ${id} and model = 'Session' and epoch = ${epoch} and expires_at > ${now}`);
 }
 
 /** Deletes the account's sessions and grants, and all that was issued under a grant. */

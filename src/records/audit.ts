@@ -16,11 +16,20 @@ export type AuditKind =
   | 'password_set'
   | 'password_changed'
   | 'language_changed'
+  | 'details_changed'
+  | 'session_ended'
+  | 'other_sessions_ended'
   | 'account_locked'
   | 'account_unlocked'
   | 'account_erased'
   | 'dormancy_warned'
+  | 'email_change_asked'
   | 'email_changed'
+  | 'email_change_undone'
+  | 'data_downloaded'
+  | 'leaving_asked'
+  | 'leaving_reminded'
+  | 'leaving_undone'
   | 'legacy_id_linked'
   | 'legacy_id_unlinked'
   | 'account_viewed'
@@ -68,6 +77,32 @@ export async function recentEvents(db: Queryable, accountId: string, limit: numb
   return db.query<AuditRow>(sql`
     select at, kind, client_id, place, device, actor, detail from audit
     where account_id = ${accountId} and kind <> 'account_viewed' order by at desc, id desc limit ${limit}`);
+}
+
+export interface SignInEvent {
+  at: Date;
+  good: boolean;
+  clientId: string | null;
+  place: string | null;
+  detail: Record<string, unknown>;
+}
+
+/** Sign-ins to the account since a time, good and failed, newest first. */
+export async function signInEvents(
+  db: Queryable,
+  { accountId, since }: { accountId: string; since: Date },
+  { limit, offset }: { limit: number; offset: number },
+): Promise<SignInEvent[]> {
+  return db.query<SignInEvent>(sql`
+    select at, kind = 'signed_in' as good, client_id as "clientId", place, detail from audit
+    where account_id = ${accountId} and at >= ${since} and kind in ('signed_in', 'sign_in_refused')
+    order by at desc, id desc limit ${limit} offset ${offset}`);
+}
+
+/** Every event of an account, oldest first. */
+export async function allEvents(db: Queryable, accountId: string): Promise<AuditRow[]> {
+  return db.query<AuditRow>(sql`
+    select at, kind, client_id, place, actor, detail from audit where account_id = ${accountId} order by at, id`);
 }
 
 /** What is personal in the account's events goes; that they happened stays. */

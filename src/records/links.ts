@@ -1,13 +1,16 @@
 /**
  * Owns the table `links`: mailed one-time links. Only the hash of a token rests here.
  *
- * A link works once and on any device. Asking for a new one ends no older one (else a flood would lock out); setting the
- * password ends them all. Opening a link changes nothing about it: mail scanners fetch. When a person first did is noted.
+ * A link works once, on any device, and for its own purpose. Asking for a new one ends no older one (else a flood would lock
+ * out); setting the password ends them all, but for those that undo a change of address: whoever took an account over would
+ * begin with the password. Opening a link changes nothing about it: mail scanners fetch. When a person first did is noted.
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 import { randomToken, sha256 } from '../platform/secrets.ts';
 import { heldAccount } from './accounts.ts';
 
+/** Whose mailbox a link proves, and what for. */
+export type LinkPurpose = 'set_password' | 'confirm_email' | 'undo_email';
 export type LinkState = 'live' | 'used' | 'expired' | 'ended';
 
 export interface Link {
@@ -17,7 +20,12 @@ export interface Link {
   clientId?: string;
   /** The sign-in that it came from. */
   interactionUid?: string;
+  /** The address that it gives the account. */
+  email?: string;
+  /** Of the account when an address was to be confirmed: what ended proofs since has ended the link. */
+  epoch?: number;
   state: LinkState;
+  createdAt: Date;
   /** A person has opened it before. */
   opened: boolean;
 }
@@ -27,6 +35,9 @@ interface LinkRow {
   account_id: string;
   client_id: string | null;
   interaction_uid: string | null;
+  email: string | null;
+  epoch: number | null;
+  created_at: Date;
   expires_at: Date;
   spent_at: Date | null;
   ended_at: Date | null;
@@ -39,6 +50,9 @@ function fromRow(row: LinkRow, now: Date): Link {
     accountId: row.account_id,
     clientId: row.client_id ?? undefined,
     interactionUid: row.interaction_uid ?? undefined,
+    email: row.email ?? undefined,
+    epoch: row.epoch ?? undefined,
+    createdAt: row.created_at,
     state: row.spent_at ? 'used' : row.ended_at ? 'ended' : row.expires_at <= now ? 'expired' : 'live',
     opened: row.opened_at !== null,
   };
@@ -46,6 +60,9 @@ function fromRow(row: LinkRow, now: Date): Link {
 
 export interface NewLink {
   accountId: string;
+  purpose: LinkPurpose;
+  email?: string;
+  epoch?: number;
   clientId?: string;
   interactionUid?: string;
   /** Milliseconds. */
@@ -56,16 +73,25 @@ export interface NewLink {
 export async function makeLink(tx: Queryable, link: NewLink, now: Date): Promise<string> {
   const token = randomToken();
   await tx.query(sql`
-    insert into links (token_hash, account_id, purpose, client_id, interaction_uid, created_at, expires_at)
-    values (${sha256(token)}, ${link.accountId}, 'set_password', ${link.clientId ?? null}, ${link.interactionUid ?? null},
-      ${now}, ${new Date(now.getTime() + link.lifetime)})`);
+    insert into links (token_hash, account_id, purpose, email, epoch, client_id, interaction_uid, created_at, expires_at)
+    values (${sha256(token)}, ${link.accountId}, ${link.purpose}, ${link.email ?? null}, ${link.epoch ?? null},
+      ${link.clientId ?? null}, ${link.interactionUid ?? null}, ${now}, ${new Date(now.getTime() + link.lifetime)})`);
   return token;
 }
 
-export async function findLink(db: Queryable, token: string, now: Date): Promise<Link | undefined> {
+/** A token in the shape that `makeLink` gives it. */
+const TOKEN = /^[A-Za-z0-9_-]{43}$/;
+
+/** A link of one purpose: of another it is as unknown as any. */
+export async function findLink(
+  db: Queryable,
+  { token, purpose }: { token: string; purpose: LinkPurpose },
+  now: Date,
+): Promise<Link | undefined> {
+  if (!TOKEN.test(token)) return undefined;
   const [row] = await db.query<LinkRow>(sql`
-    select id, account_id, client_id, interaction_uid, expires_at, spent_at, ended_at, opened_at
-    from links where token_hash = ${sha256(token)}`);
+    select id, account_id, client_id, interaction_uid, email, epoch, created_at, expires_at, spent_at, ended_at, opened_at
+    from links where token_hash = ${sha256(token)} and purpose = ${purpose}`);
   return row && fromRow(row, now);
 }
 
@@ -84,10 +110,25 @@ export async function spendLink(tx: Queryable, id: string, now: Date): Promise<b
   return rows.length === 1;
 }
 
-/** Ends every other link of the account that still stands. */
+/** Ends every other link of the account that still stands, but for those that undo a change of address. */
 export async function endLinks(tx: Queryable, accountId: string, now: Date): Promise<void> {
   await tx.query(sql`
-    update links set ended_at = ${now} where account_id = ${accountId} and spent_at is null and ended_at is null`);
+    update links set ended_at = ${now}
+    where account_id = ${accountId} and purpose <> 'undo_email' and spent_at is null and ended_at is null`);
+}
+
+/**
+ * Ends the links that would undo what came after a change that is undone itself. Those of earlier changes stay: whoever took
+ * the account over and changed the address twice must not void the first undo by the second.
+ */
+export async function endLaterUndos(
+  tx: Queryable,
+  { accountId, after }: { accountId: string; after: Date },
+  now: Date,
+): Promise<void> {
+  await tx.query(sql`
+    update links set ended_at = ${now} where account_id = ${accountId} and purpose = 'undo_email'
+      and created_at > ${after} and spent_at is null and ended_at is null`);
 }
 
 /** Forgets every link of the account: none says any more whose it was, or mails a new one. */
@@ -95,7 +136,7 @@ export async function forgetLinks(tx: Queryable, accountId: string): Promise<voi
   await tx.query(sql`delete from links where account_id = ${accountId}`);
 }
 
-/** The links of the account that still work, newest first. */
+/** The links of the account that still set a password, newest first. */
 export async function liveLinks(
   db: Queryable,
   accountId: string,
@@ -103,7 +144,8 @@ export async function liveLinks(
 ): Promise<{ createdAt: Date; expiresAt: Date }[]> {
   return db.query(sql`
     select created_at as "createdAt", expires_at as "expiresAt" from links
-    where account_id = ${accountId} and spent_at is null and ended_at is null and expires_at > ${now}
+    where account_id = ${accountId} and purpose = 'set_password' and spent_at is null and ended_at is null
+      and expires_at > ${now}
     order by created_at desc limit 20`);
 }
 

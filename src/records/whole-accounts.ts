@@ -19,6 +19,8 @@ export interface WholeAccount {
   created_at: string;
   updated_at: string;
   signed_in_at: string | null;
+  /** When it is erased, as its resident has asked. */
+  leaves_at?: string | null;
   ids: { source: string; id: string; doubt: string | null; created_at: string }[];
   /** `retired_at`: an admin gave the account another one. */
   subjects: { sector: string; sub: string; created_at: string; retired_at: string | null }[];
@@ -43,21 +45,28 @@ export interface Erasure {
 
 const FIRST = '00000000-0000-0000-0000-000000000000';
 
-export async function accountsPage(db: Queryable, after = FIRST, limit = 1000): Promise<WholeAccount[]> {
-  const rows = await db.query<{ account: WholeAccount }>(sql`
-    select jsonb_build_object('id', a.id, 'email', a.email, 'email_key', a.email_key, 'email_verified', a.email_verified,
+const whole = sql`jsonb_build_object('id', a.id, 'email', a.email, 'email_key', a.email_key, 'email_verified', a.email_verified,
       'given_name', a.given_name, 'family_name', a.family_name, 'phone_number', a.phone_number, 'locale', a.locale,
       'password', jsonb_build_object('state', a.password_state, 'hash', a.password_hash, 'list', a.password_list),
       'locked_at', a.locked_at, 'created_at', a.created_at, 'updated_at', a.updated_at, 'signed_in_at', a.signed_in_at,
+      'leaves_at', a.leaves_at,
       'ids', coalesce((select jsonb_agg(jsonb_build_object('source', l.source, 'id', l.legacy_id, 'doubt', l.doubt,
           'created_at', l.created_at) order by l.source, l.legacy_id)
         from legacy_ids l where l.account_id = a.id), '[]'),
       'subjects', coalesce((select jsonb_agg(jsonb_build_object('sector', s.sector, 'sub', s.sub,
           'created_at', s.created_at, 'retired_at', s.retired_at) order by s.sector, s.sub)
         from subjects s where s.account_id = a.id), '[]'),
-      'progress', (select to_jsonb(p) - 'account_id' from progress p where p.account_id = a.id)) as account
-    from accounts a where a.id > ${after} order by a.id limit ${limit}`);
+      'progress', (select to_jsonb(p) - 'account_id' from progress p where p.account_id = a.id)) as account`;
+
+export async function accountsPage(db: Queryable, after = FIRST, limit = 1000): Promise<WholeAccount[]> {
+  const rows = await db.query<{ account: WholeAccount }>(sql`
+    select ${whole} from accounts a where a.id > ${after} order by a.id limit ${limit}`);
   return rows.map(({ account }) => account);
+}
+
+export async function wholeAccount(db: Queryable, id: string): Promise<WholeAccount | undefined> {
+  const [row] = await db.query<{ account: WholeAccount }>(sql`select ${whole} from accounts a where a.id = ${id}`);
+  return row?.account;
 }
 
 /** The subs that were given to accounts which are gone: they are never given to another. */
@@ -135,13 +144,13 @@ export async function makeWhole(tx: Queryable, accounts: readonly WholeAccount[]
   const rows = JSON.stringify(accounts);
   await tx.query(sql`
     insert into accounts (id, email, email_key, email_verified, given_name, family_name, phone_number, locale,
-      password_state, password_hash, password_list, locked_at, created_at, updated_at, signed_in_at)
+      password_state, password_hash, password_list, locked_at, created_at, updated_at, signed_in_at, leaves_at)
     select a.id, a.email, a.email_key, a.email_verified, a.given_name, a.family_name, a.phone_number, a.locale,
       a.password ->> 'state', a.password ->> 'hash', a.password ->> 'list', a.locked_at, a.created_at, a.updated_at,
-      a.signed_in_at
+      a.signed_in_at, a.leaves_at
     from jsonb_to_recordset(${rows}::jsonb) as a (id uuid, email text, email_key text, email_verified boolean,
       given_name text, family_name text, phone_number text, locale text, password jsonb, locked_at timestamptz,
-      created_at timestamptz, updated_at timestamptz, signed_in_at timestamptz)`);
+      created_at timestamptz, updated_at timestamptz, signed_in_at timestamptz, leaves_at timestamptz)`);
   await tx.query(sql`
     insert into legacy_ids (source, legacy_id, account_id, doubt, created_at)
     select l.source, l.id, a.id, l.doubt, l.created_at from jsonb_to_recordset(${rows}::jsonb) as a (id uuid, ids jsonb)

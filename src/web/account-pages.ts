@@ -15,8 +15,14 @@ import { goOn, serviceOf, type Screen, type ScreenParts } from './screen.ts';
 /** In the order of the navigation; `title` is the text that heads the page, and its link. */
 const PAGES = [
   { path: '/account', title: 'account.title' },
+  { path: '/account/details', title: 'account-details.title' },
+  { path: '/account/email', title: 'account-email.title' },
   { path: '/account/password', title: 'account-password.title' },
+  { path: '/account/sessions', title: 'account-sessions.title' },
+  { path: '/account/sign-ins', title: 'account-sign-ins.title' },
   { path: '/account/services', title: 'account-services.title' },
+  { path: '/account/data', title: 'account-data.title' },
+  { path: '/account/leave', title: 'account-leave.title' },
 ] as const;
 
 export type AccountPath = (typeof PAGES)[number]['path'];

@@ -123,6 +123,7 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
         hours: config.support.hours?.[language],
       },
       day: (date: Date) => texts.day(language, date),
+      moment: (date: Date) => texts.moment(language, date),
       asset: (name: string) => assets.url(name),
       form: { field: FORM_TOKEN_FIELD, token: () => guard.token(ctx) },
       errors: messages,

@@ -6,8 +6,13 @@ import type { Context } from 'koa';
 import type { ClientConfig, Config, Language, TextByLanguage } from '../config.ts';
 import type { AccountChanges } from '../journeys/account-changes.ts';
 import type { Agreements } from '../journeys/agreements.ts';
+import type { EmailChanges } from '../journeys/email-change.ts';
+import type { Leaving } from '../journeys/leave.ts';
+import type { OwnDataJourney } from '../journeys/own-data.ts';
 import type { PasswordLink } from '../journeys/password-link.ts';
+import type { ResidentSessions } from '../journeys/sessions.ts';
 import type { SignIn } from '../journeys/sign-in.ts';
+import type { SignInHistory } from '../journeys/sign-in-history.ts';
 import type { SupportRequests } from '../journeys/support-request.ts';
 import type { Consent } from '../oidc/consent.ts';
 import type { SignInGate } from '../oidc/interaction.ts';
@@ -33,6 +38,11 @@ export interface ScreenParts {
   passwordLink: PasswordLink;
   accountChanges: AccountChanges;
   agreements: Agreements;
+  emailChanges: EmailChanges;
+  sessions: ResidentSessions;
+  signInHistory: SignInHistory;
+  ownData: OwnDataJourney;
+  leaving: Leaving;
   supportRequests: SupportRequests;
   /** The e-services as they are now: a reload changes them. */
   client: (id: string | undefined) => ClientConfig | undefined;

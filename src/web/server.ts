@@ -16,10 +16,17 @@ import type { FormGuard } from './form.ts';
 import { pageOf } from './page.ts';
 import { postedRequests } from './posted-requests.ts';
 import type { ScreenParts } from './screen.ts';
+import { accountDataScreen } from './screens/account-data.ts';
+import { accountDetailsScreen } from './screens/account-details.ts';
+import { accountEmailScreen } from './screens/account-email.ts';
+import { accountLeaveScreen } from './screens/account-leave.ts';
 import { accountPasswordScreen } from './screens/account-password.ts';
 import { accountServicesScreen } from './screens/account-services.ts';
+import { accountSessionsScreen } from './screens/account-sessions.ts';
+import { accountSignInsScreen } from './screens/account-sign-ins.ts';
 import { accountScreen } from './screens/account.ts';
 import { addressLostScreen } from './screens/address-lost.ts';
+import { confirmEmailScreen } from './screens/confirm-email.ts';
 import { consentScreen } from './screens/consent.ts';
 import { inDoubtScreen } from './screens/in-doubt.ts';
 import { linkExpiredScreen } from './screens/link-expired.ts';
@@ -32,6 +39,7 @@ import { requestSentScreen } from './screens/request-sent.ts';
 import { setPasswordScreen } from './screens/set-password.ts';
 import { signInScreen } from './screens/sign-in.ts';
 import { signedOutScreen } from './screens/signed-out.ts';
+import { undoEmailScreen } from './screens/undo-email.ts';
 import { unknownAddressScreen } from './screens/unknown-address.ts';
 import { yourNameScreen } from './screens/your-name.ts';
 import { yourServicesScreen } from './screens/your-services.ts';
@@ -67,8 +75,16 @@ const SCREENS = [
   linkExpiredScreen,
   passwordSetScreen,
   accountScreen,
+  accountDetailsScreen,
+  accountEmailScreen,
   accountPasswordScreen,
+  accountSessionsScreen,
+  accountSignInsScreen,
   accountServicesScreen,
+  accountDataScreen,
+  accountLeaveScreen,
+  confirmEmailScreen,
+  undoEmailScreen,
   signedOutScreen,
   signedInReturn,
   changePasswordReturn,
@@ -145,7 +161,7 @@ const nothingThere: Middleware = async (ctx, next) => {
 function loggablePath(path: string): string {
   return path
     .slice(0, 200)
-    .replace(/((?:set-password|password-set)\/).+/i, '$1…')
+    .replace(/((?:set-password|password-set|confirm-email|undo-email)\/).+/i, '$1…')
     .replace(/^(\/+(?:sign-in|auth)\/+)[^/]+/i, '$1…');
 }
 

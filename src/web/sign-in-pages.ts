@@ -129,6 +129,7 @@ export async function finishSignIn(
     ts: Math.floor(now.getTime() / 1000),
   };
   parts.visitors.remember(ctx, proof.emailKey);
+  if (proof.account['leaves_at']) await parts.leaving.undo({ accountId: proof.accountId, place: ctx.ip }, now);
   const unit = current()!;
   unit.rememberAccount(proof.account);
   for (const write of writes) unit.also(write);

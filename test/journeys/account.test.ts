@@ -110,7 +110,7 @@ describe('/account', () => {
   test('keeps the language that the resident chooses, for pages and for mails', async () => {
     const { email } = await resident();
     const browser = world.browser();
-    await browser.get(`${world.issuer}/account`);
+    await browser.get(`${world.issuer}/account/details`);
     await fill(browser, email);
     await browser.submit({ language: 'sv' });
     expect(browser.page.lang).toBe('sv');

@@ -164,7 +164,7 @@ test('it outlives another list, another address, new keys and a new secret', asy
   const before = [await told('asiointi', email, browser), await told('kartta', email, browser)].map(({ sub }) => sub);
   const now = world.clock.now();
   await world.database.query(sql`update legacy_ids set legacy_id = legacy_id || '-later' where account_id = ${id}`);
-  await changeEmail(world.database, { accountId: id, email: `muuttunut-${email}` }, now);
+  await changeEmail(world.database, { accountId: id, email: `muuttunut-${email}`, verified: false }, now);
   const { epoch } = (await accountByKey(world.database, `muuttunut-${email}`))!;
   await setOwnPassword(world.database, { accountId: id, epoch, hash: await hashPassword(PASSWORD) }, now);
   await signingKeys({ ...world.tunnus, config: world.config }).replace({ actor: 'system', withdraw: false }, now);

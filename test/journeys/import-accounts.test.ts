@@ -262,7 +262,7 @@ describe('what is in doubt is tied to nobody', () => {
   test('a resident who has another address since keeps the id; who has the old one on another list is somebody new', async () => {
     await list('a', '1,x@example.com,,');
     const { id: accountId } = (await accountByKey(db.database, 'x@example.com'))!;
-    await changeEmail(db.database, { accountId, email: 'new@example.com' }, NOW);
+    await changeEmail(db.database, { accountId, email: 'new@example.com', verified: false }, NOW);
     expect(await list('a', '1,x@example.com,,')).toMatchObject({ created: 0, byProblem: { email_conflict: 1 } });
     expect(await tied('new@example.com')).toEqual({ id: '1' });
     expect(await list('b', '7,x@example.com,,')).toMatchObject({ created: 1, byProblem: {} });

@@ -142,7 +142,11 @@ test('of a change by session and one by link at once, one wins and the other cha
   for (const _round of Array(5)) {
     const account = await resident();
     const { id: accountId } = account;
-    const token = await makeLink(db.database, { accountId, clientId: 'asiointi', lifetime: HOUR }, NOW);
+    const token = await makeLink(
+      db.database,
+      { accountId, purpose: 'set_password', clientId: 'asiointi', lifetime: HOUR },
+      NOW,
+    );
     const [changed, set] = await Promise.all([
       journeys.changes.changePassword({ account, current: PASSWORD, next: NEXT, visitor }, NOW),
       journeys.link.setPassword({ token, password: `${NEXT} 2`, visitor }, NOW),
@@ -161,7 +165,7 @@ test('of a change by session and one by link at once, one wins and the other cha
 
 test('a change of the account that leaves the link alive does not keep the link from setting the password', async () => {
   const { id: accountId } = await resident();
-  const token = await makeLink(db.database, { accountId, lifetime: HOUR }, NOW);
+  const token = await makeLink(db.database, { accountId, purpose: 'set_password', lifetime: HOUR }, NOW);
   const set = journeys.link.setPassword({ token, password: NEXT, visitor }, NOW);
   const raised = db.database.query(sql`update accounts set epoch = epoch + 1 where id = ${accountId}`);
   await expect(set).resolves.toMatchObject({ page: 'password-set' });

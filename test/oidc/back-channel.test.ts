@@ -227,7 +227,8 @@ describe('a session that is ended otherwise', () => {
     ['a lock', (id: string) => lockAccount(world.database, id, now())],
     [
       'another address',
-      (id: string) => changeEmail(world.database, { accountId: id, email: `${id}@example.com` }, now()),
+      (id: string) =>
+        changeEmail(world.database, { accountId: id, email: `${id}@example.com`, verified: false }, now()),
     ],
     ['the joining of another list', (id: string) => raiseEpoch(world.database, id, now())],
     [

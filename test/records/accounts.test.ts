@@ -11,7 +11,7 @@ import {
   lockAccount,
   raiseEpoch,
   replaceHash,
-  setLocale,
+  setDetails,
   setOwnPassword,
   signedInRow,
   unlockAccount,
@@ -59,14 +59,18 @@ test('what must end proofs raises the epoch; what need not, does not', async () 
   const own = { accountId, epoch, hash: 'a', emailVerified: true };
   expect(await raised(() => setOwnPassword(database, own, NOW))).toBe(1);
   expect(await raised(() => replaceHash(database, { accountId, from: 'a', to: 'b' }, NOW))).toBe(0);
-  expect(await raised(() => setLocale(database, { accountId, locale: 'sv' }, NOW))).toBe(0);
+  const details = { givenName: account.givenName, familyName: account.familyName, phoneNumber: account.phoneNumber };
+  const change = { accountId, before: { ...details, locale: account.locale }, after: { ...details, locale: 'sv' } };
+  expect(await raised(() => setDetails(database, change, NOW))).toBe(0);
   expect(await raised(() => database.query(signedInRow(accountId, NOW)))).toBe(0);
   expect(await raised(() => raiseEpoch(database, accountId, NOW))).toBe(1);
   expect(await raised(() => lockAccount(database, accountId, NOW))).toBe(1);
   expect(await raised(() => lockAccount(database, accountId, new Date()))).toBe(0);
   expect(await again(account)).toMatchObject({ lockedAt: NOW, emailVerified: true, locale: 'sv', signedInAt: NOW });
   expect(await raised(() => unlockAccount(database, accountId, NOW))).toBe(0);
-  expect(await raised(() => changeEmail(database, { accountId, email: `Uusi${count}@example.com` }, NOW))).toBe(1);
+  expect(
+    await raised(() => changeEmail(database, { accountId, email: `Uusi${count}@example.com`, verified: false }, NOW)),
+  ).toBe(1);
   expect(await again(account)).toMatchObject({ emailKey: `uusi${count}@example.com`, emailVerified: false });
 });
 
@@ -90,9 +94,9 @@ test('a password is set only where the account is still as it was when that was 
 
 test('nobody gets an address that is taken, in whatever form it is written', async () => {
   const [one, other] = [await resident(), await resident()];
-  expect(await changeEmail(db.database, { accountId: one.id, email: ` ${other.email.toUpperCase()}` }, NOW)).toBe(
-    'taken',
-  );
+  expect(
+    await changeEmail(db.database, { accountId: one.id, email: ` ${other.email.toUpperCase()}`, verified: false }, NOW),
+  ).toBe('taken');
 });
 
 test('erasing leaves keyed hashes alone: neither address nor old id can be read from them', async () => {

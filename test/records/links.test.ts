@@ -19,36 +19,42 @@ beforeAll(async () => {
 });
 afterAll(() => place.drop());
 
-const make = () => makeLink(place.database, { accountId, clientId: 'asiointi', lifetime: 24 * HOUR }, noon);
+const make = () =>
+  makeLink(place.database, { accountId, purpose: 'set_password', clientId: 'asiointi', lifetime: 24 * HOUR }, noon);
 
 test('is live until its time is up, then expired', async () => {
   const token = await make();
-  expect(await findLink(place.database, token, later(23))).toMatchObject({ state: 'live', clientId: 'asiointi' });
-  expect(await findLink(place.database, token, later(24))).toMatchObject({ state: 'expired' });
+  expect(await findLink(place.database, { token, purpose: 'set_password' }, later(23))).toMatchObject({
+    state: 'live',
+    clientId: 'asiointi',
+  });
+  expect(await findLink(place.database, { token, purpose: 'set_password' }, later(24))).toMatchObject({
+    state: 'expired',
+  });
 });
 
 test('is spent once, also by twenty at the same time', async () => {
   const token = await make();
-  const { id } = (await findLink(place.database, token, noon))!;
+  const { id } = (await findLink(place.database, { token, purpose: 'set_password' }, noon))!;
   const spent = await Promise.all(Array.from({ length: 20 }, () => spendLink(place.database, id, noon)));
   expect(spent.filter(Boolean)).toHaveLength(1);
-  expect(await findLink(place.database, token, noon)).toMatchObject({ state: 'used' });
+  expect(await findLink(place.database, { token, purpose: 'set_password' }, noon)).toMatchObject({ state: 'used' });
 });
 
 test('is not spent when it has expired', async () => {
   const token = await make();
-  const { id } = (await findLink(place.database, token, noon))!;
+  const { id } = (await findLink(place.database, { token, purpose: 'set_password' }, noon))!;
   expect(await spendLink(place.database, id, later(25))).toBe(false);
 });
 
 test('a new one ends no older one; setting the password ends them all', async () => {
   const [first, second] = [await make(), await make()];
   for (const token of [first, second])
-    expect(await findLink(place.database, token, noon)).toMatchObject({ state: 'live' });
+    expect(await findLink(place.database, { token, purpose: 'set_password' }, noon)).toMatchObject({ state: 'live' });
   expect((await liveLinks(place.database, accountId, noon)).length).toBeGreaterThanOrEqual(2);
   await endLinks(place.database, accountId, noon);
   for (const token of [first, second])
-    expect(await findLink(place.database, token, noon)).toMatchObject({ state: 'ended' });
+    expect(await findLink(place.database, { token, purpose: 'set_password' }, noon)).toMatchObject({ state: 'ended' });
   expect(await liveLinks(place.database, accountId, noon)).toEqual([]);
 });
 
@@ -62,7 +68,7 @@ test('its token does not stand in the database', async () => {
 test('stays known for a while after its end, so that its page can say what became of it', async () => {
   const token = await make();
   expect(await sweepLinks(place.database, later(24 * 60))).toBe(0);
-  expect(await findLink(place.database, token, later(24 * 60))).toBeDefined();
+  expect(await findLink(place.database, { token, purpose: 'set_password' }, later(24 * 60))).toBeDefined();
   expect(await sweepLinks(place.database, later(24 * 100))).toBeGreaterThan(0);
-  expect(await findLink(place.database, token, later(24 * 100))).toBeUndefined();
+  expect(await findLink(place.database, { token, purpose: 'set_password' }, later(24 * 100))).toBeUndefined();
 });

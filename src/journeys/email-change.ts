@@ -1,0 +1,166 @@
+/**
+ * Owns how residents change the address of their account: a link to the new address confirms it, one to the old address undoes
+ * it for seven days. Ids, history and every `sub` stay as they are.
+ *
+ * Who has taken an account over may change its address too, so undoing is made for its owner: it outlives a change of password
+ * and further changes of address, gives the old address back, ends every session, link and password, and takes back an
+ * order to erase the account. Whether somebody else has the new address is told to its mailbox alone.
+ */
+import type { Config } from '../config.ts';
+import type { Mails } from '../mail/mails.ts';
+import type { Database, Transaction } from '../platform/database.ts';
+import type { Refusal } from '../platform/refusal.ts';
+import {
+  accountById,
+  accountByKey,
+  changeEmail,
+  forgetPassword,
+  holdIdentities,
+  stopLeaving,
+  type Account,
+} from '../records/accounts.ts';
+import { canonicalAddress, displayAddress } from '../records/addresses.ts';
+import { auditRow } from '../records/audit.ts';
+import { endLaterUndos, endLinks, findLink, makeLink, spendLink, type Link } from '../records/links.ts';
+import { take } from '../records/throttle.ts';
+import type { Allowances } from './allowances.ts';
+
+export interface EmailChangeParts {
+  database: Database;
+  config: Pick<Config, 'links' | 'issuer'>;
+  mails: Mails;
+  allowances: Allowances;
+}
+
+/** How long the old address can undo, in milliseconds. */
+export const UNDO_LIFETIME = 7 * 86_400_000;
+
+type Purpose = 'confirm_email' | 'undo_email';
+
+/** What a link of these is worth. `ended`: another change came between. `taken`: somebody else has the address by now. */
+export type EmailLink =
+  | { step: 'ask'; email: string; account: Account; link: Link }
+  | { step: 'done'; email: string; account: Account; epoch?: number }
+  | { step: 'over'; why: 'unknown' | 'used' | 'expired' | 'ended' | 'taken' | 'locked'; account?: Account };
+
+/** Takes back the whole transaction: the link is no longer what was seen. */
+const OUTRUN = new Error('outrun');
+
+export function emailChanges({ database, config, mails, allowances }: EmailChangeParts) {
+  async function open(
+    db: Database | Transaction,
+    { token, purpose }: { token: string; purpose: Purpose },
+    now: Date,
+  ): Promise<EmailLink> {
+    const link = await findLink(db, { token, purpose }, now);
+    const account = link && (await accountById(db, link.accountId));
+    if (!link || !account) return { step: 'over', why: 'unknown' };
+    if (account.lockedAt) return { step: 'over', why: 'locked', account };
+    const email = link.email!;
+    if (link.state === 'used' && account.email === email) return { step: 'done', email, account };
+    if (link.state !== 'live') return { step: 'over', why: link.state, account };
+    // A link that somebody else asked for must not outlive what ended their session.
+    if (link.epoch !== undefined && link.epoch !== account.epoch) return { step: 'over', why: 'ended', account };
+    return { step: 'ask', email, account, link };
+  }
+
+  /** Spends a link in the transaction of what it does. Alone of its kind: of two at once the second sees what the first did. */
+  async function spend(
+    which: { token: string; purpose: Purpose },
+    work: (tx: Transaction, asked: { email: string; account: Account; link: Link }) => Promise<EmailLink>,
+    now: Date,
+  ): Promise<EmailLink> {
+    return database
+      .transaction(async (tx) => {
+        await holdIdentities(tx);
+        const asked = await open(tx, which, now);
+        return asked.step === 'ask' ? work(tx, asked) : asked;
+      })
+      .catch((error: unknown) => {
+        if (error !== OUTRUN) throw error;
+        return open(database, which, now);
+      });
+  }
+
+  return {
+    /** Mails a link to the address that the resident wants; where somebody else has it, that mailbox is told so instead. */
+    async ask(
+      { account, typed, language, place }: { account: Account; typed: string; language: string; place: string },
+      now: Date,
+    ): Promise<(Refusal & { refused: 'email_invalid' | 'same_email' | 'too_many_tries' }) | { email: string }> {
+      const emailKey = canonicalAddress(typed);
+      if (!emailKey) return { refused: 'email_invalid' };
+      const email = displayAddress(typed);
+      if (email === account.email) return { refused: 'same_email' };
+      const { id: accountId, epoch, locale = language } = account;
+      return database.transaction(async (tx) => {
+        const wait = await take(tx, allowances.newEmail({ accountId, emailKey }), now);
+        if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
+        const owner = await accountByKey(tx, emailKey);
+        if (owner && owner.id !== accountId) {
+          const to = { accountId: owner.id, email: owner.email, locale: owner.locale ?? language };
+          await mails.emailTaken(tx, to, now);
+        } else {
+          const { lifetime } = config.links;
+          const token = await makeLink(tx, { accountId, purpose: 'confirm_email', email, epoch, lifetime }, now);
+          const link = `${config.issuer}/confirm-email/${token}`;
+          await mails.confirmEmail(tx, { accountId, email, locale, link, lifetime }, now);
+        }
+        await tx.query(auditRow({ kind: 'email_change_asked', accountId, place }, now));
+        return { email };
+      });
+    },
+
+    /** GET: says what the link is worth and changes nothing, however often a mail scanner fetches it. */
+    opened: (which: { token: string; purpose: Purpose }, now: Date): Promise<EmailLink> => open(database, which, now),
+
+    /** POST: the account has the new address. Ends all its sessions; the caller carries its own on. */
+    confirm: ({ token, place }: { token: string; place: string }, now: Date): Promise<EmailLink> =>
+      spend(
+        { token, purpose: 'confirm_email' },
+        async (tx, { email, account, link }) => {
+          const { id: accountId, locale } = account;
+          const came = await changeEmail(tx, { accountId, email, verified: true }, now);
+          if (came === 'taken') return { step: 'over', why: 'taken', account };
+          if (!(await spendLink(tx, link.id, now))) throw OUTRUN;
+          await endLinks(tx, accountId, now);
+          if (came === 'changed') {
+            const undo = { purpose: 'undo_email', email: account.email, lifetime: UNDO_LIFETIME } as const;
+            const way = `${config.issuer}/undo-email/${await makeLink(tx, { accountId, ...undo }, now)}`;
+            const old = { accountId, email: account.email, locale, link: way, lifetime: UNDO_LIFETIME };
+            await mails.emailChanged(tx, old, now);
+          }
+          const detail = { respelt: came === 'respelt' };
+          await tx.query(auditRow({ kind: 'email_changed', accountId, place, detail }, now));
+          const { epoch } = (await accountById(tx, accountId))!;
+          return { step: 'done', email, account, epoch };
+        },
+        now,
+      ),
+
+    /** POST: all is as before the change, but for the password, which whoever made the change may know. */
+    undo: ({ token, place }: { token: string; place: string }, now: Date): Promise<EmailLink> =>
+      spend(
+        { token, purpose: 'undo_email' },
+        async (tx, { email, account, link }) => {
+          const { id: accountId, locale } = account;
+          const came = await changeEmail(tx, { accountId, email, verified: true }, now);
+          if (came === 'taken') return { step: 'over', why: 'taken', account };
+          await forgetPassword(tx, accountId, now);
+          await stopLeaving(tx, accountId, now);
+          if (!(await spendLink(tx, link.id, now))) throw OUTRUN;
+          await endLinks(tx, accountId, now);
+          await endLaterUndos(tx, { accountId, after: link.createdAt }, now);
+          // What has not gone out yet would go to the address that is no longer the account's.
+          await mails.takeBack(tx, accountId, now);
+          await mails.emailRestored(tx, { accountId, email, locale }, now);
+          if (came === 'changed') await mails.emailUndone(tx, { accountId, email: account.email, locale }, now);
+          await tx.query(auditRow({ kind: 'email_change_undone', accountId, place }, now));
+          return { step: 'done', email, account };
+        },
+        now,
+      ),
+  };
+}
+
+export type EmailChanges = ReturnType<typeof emailChanges>;

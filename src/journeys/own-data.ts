@@ -1,0 +1,113 @@
+/**
+ * Owns the copy of everything that is known of a resident, for themselves (GDPR, articles 15 and 20). No secret is in it: no
+ * hash, no link, no id of a session; nothing that would let whoever finds the file in.
+ */
+import type { ClientConfig, Config } from '../config.ts';
+import type { Database } from '../platform/database.ts';
+import type { Account } from '../records/accounts.ts';
+import { allEvents, auditRow, type AuditKind } from '../records/audit.ts';
+import { recentMails } from '../records/mail-outcomes.ts';
+import { servicesOf, type Given } from '../records/services.ts';
+import { wholeAccount, type WholeAccount } from '../records/whole-accounts.ts';
+import type { ResidentSessions } from './sessions.ts';
+
+export interface OwnDataParts {
+  database: Database;
+  config: Pick<Config, 'issuer'>;
+  sessions: ResidentSessions;
+  /** The e-services as they are now. */
+  clients: () => readonly ClientConfig[];
+  /** Which e-services share a `sub`. */
+  sectorOf: (client: ClientConfig) => string;
+}
+
+/** Times are ISO 8601. E-services go by their `client_id`. */
+export interface OwnData {
+  issuer: string;
+  made_at: string;
+  account: Omit<WholeAccount, 'password' | 'ids' | 'subjects' | 'email_key' | 'progress'> & {
+    password: WholeAccount['password']['state'];
+  };
+  /** Ids on old lists; none where it is in doubt whose the id is. */
+  old_ids: { list: string; id: string | null; in_doubt: string | null }[];
+  /** What groups of e-services know the resident by. */
+  known_as: { e_services: string[]; id: string; since: string; until: string | null }[];
+  e_services: { e_service: string; given: Given; first_at: string; last_at: string; agreed_at: string | null }[];
+  sessions: { since: string; seen: string; browser: string | null; place: string | null; e_services: string[] }[];
+  mails: { mail: string; queued_at: string; outcome: string; outcome_at: string }[];
+  events: {
+    at: string;
+    event: AuditKind;
+    e_service: string | null;
+    place: string | null;
+    by: string;
+    detail: Record<string, unknown>;
+  }[];
+}
+
+const MOST_MAILS = 1000;
+
+export function ownData({ database, config, sessions, clients, sectorOf }: OwnDataParts) {
+  return {
+    /** @returns undefined where the account is gone */
+    async copy(
+      { account, sessionUid, place }: { account: Account; sessionUid: string; place: string },
+      now: Date,
+    ): Promise<OwnData | undefined> {
+      const live = await sessions.list({ account, sessionUid }, now);
+      return database.transaction(async (tx) => {
+        const whole = await wholeAccount(tx, account.id);
+        if (!whole) return undefined;
+        await tx.query(auditRow({ kind: 'data_downloaded', accountId: account.id, place }, now));
+        const { password, ids, subjects, email_key: _key, progress: _progress, ...rest } = whole;
+        return {
+          issuer: config.issuer,
+          made_at: now.toISOString(),
+          account: { ...rest, password: password.state },
+          old_ids: ids.map(({ source, id, doubt }) => ({ list: source, id: doubt ? null : id, in_doubt: doubt })),
+          known_as: subjects.map(({ sector, sub, created_at: since, retired_at: until }) => ({
+            e_services: clients()
+              .filter((client) => sectorOf(client) === sector)
+              .map((client) => client.client_id),
+            id: sub,
+            since,
+            until,
+          })),
+          e_services: (await servicesOf(tx, account.id)).map(({ clientId, given, firstAt, lastAt, agreedAt }) => ({
+            e_service: clientId,
+            given,
+            first_at: firstAt.toISOString(),
+            last_at: lastAt.toISOString(),
+            agreed_at: agreedAt?.toISOString() ?? null,
+          })),
+          sessions: live.map(({ since, seen, agent, place: from, clientIds }) => ({
+            since: since.toISOString(),
+            seen: seen.toISOString(),
+            browser: agent ?? null,
+            place: from ?? null,
+            e_services: clientIds,
+          })),
+          mails: (await recentMails(tx, account.id, MOST_MAILS)).map(({ kind, queuedAt, outcome, outcomeAt }) => ({
+            mail: kind,
+            queued_at: queuedAt.toISOString(),
+            outcome,
+            outcome_at: outcomeAt.toISOString(),
+          })),
+          events: (await allEvents(tx, account.id)).map(
+            ({ at, kind, client_id: client, place: from, actor, detail }) => ({
+              at: at.toISOString(),
+              event: kind,
+              e_service: client,
+              place: from,
+              // Who of support it was is support's.
+              by: actor.split(':')[0]!,
+              detail,
+            }),
+          ),
+        };
+      });
+    },
+  };
+}
+
+export type OwnDataJourney = ReturnType<typeof ownData>;
