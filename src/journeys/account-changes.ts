@@ -12,7 +12,7 @@ import { auditRow } from '../records/audit.ts';
 import { endLinks } from '../records/links.ts';
 import { hashPassword, passwordFaults, verifyPassword, type PasswordFault } from '../records/passwords.ts';
 import { giveBack } from '../records/throttle.ts';
-import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
+import { whereFrom, type Allowances, type Visitor, type Whence } from './allowances.ts';
 import { lookUp, withinTry } from './look-up.ts';
 import { oneLine } from './support-request.ts';
 
@@ -65,7 +65,7 @@ export function accountChanges({ database, sealer, config, mails, allowances }: 
 
     /** @returns refused where the account is no longer as the resident was shown it: another tab may have changed it */
     async changeDetails(
-      { account, shown, wanted, place }: { account: Account; shown: string; wanted: Details; place: string },
+      { account, shown, wanted, from }: { account: Account; shown: string; wanted: Details; from: Whence },
       now: Date,
     ): Promise<(Refusal & { refused: 'changed_meanwhile' }) | { changed: boolean }> {
       const changed = DETAILS.filter((name) => (account[name] ?? '') !== (wanted[name] ?? ''));
@@ -78,7 +78,7 @@ export function accountChanges({ database, sealer, config, mails, allowances }: 
         const personal = changed.some((name) => name !== 'locale');
         const kind = personal ? 'details_changed' : 'language_changed';
         // Which of them, never what they are.
-        await tx.query(auditRow({ kind, accountId, place, detail: { changed: changed.join(' ') } }, now));
+        await tx.query(auditRow({ kind, accountId, ...from, detail: { changed: changed.join(' ') } }, now));
         if (personal) await mails.detailsChanged(tx, { accountId, email, locale: wanted.locale }, now);
         return { changed: true };
       });

@@ -23,7 +23,7 @@ import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
 import { endLaterUndos, endLinks, findLink, makeLink, spendLink, type Link } from '../records/links.ts';
 import { take } from '../records/throttle.ts';
-import type { Allowances } from './allowances.ts';
+import type { Allowances, Whence } from './allowances.ts';
 
 export interface EmailChangeParts {
   database: Database;
@@ -85,7 +85,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
   return {
     /** Mails a link to the address that the resident wants; where somebody else has it, that mailbox is told so instead. */
     async ask(
-      { account, typed, language, place }: { account: Account; typed: string; language: string; place: string },
+      { account, typed, language, from }: { account: Account; typed: string; language: string; from: Whence },
       now: Date,
     ): Promise<(Refusal & { refused: 'email_invalid' | 'same_email' | 'too_many_tries' }) | { email: string }> {
       const emailKey = canonicalAddress(typed);
@@ -106,7 +106,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
           const link = `${config.issuer}/confirm-email/${token}`;
           await mails.confirmEmail(tx, { accountId, email, locale, link, lifetime }, now);
         }
-        await tx.query(auditRow({ kind: 'email_change_asked', accountId, place }, now));
+        await tx.query(auditRow({ kind: 'email_change_asked', accountId, ...from }, now));
         return { email };
       });
     },
@@ -115,7 +115,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
     opened: (which: { token: string; purpose: Purpose }, now: Date): Promise<EmailLink> => open(database, which, now),
 
     /** POST: the account has the new address. Ends all its sessions; the caller carries its own on. */
-    confirm: ({ token, place }: { token: string; place: string }, now: Date): Promise<EmailLink> =>
+    confirm: ({ token, from }: { token: string; from: Whence }, now: Date): Promise<EmailLink> =>
       spend(
         { token, purpose: 'confirm_email' },
         async (tx, { email, account, link }) => {
@@ -131,7 +131,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
             await mails.emailChanged(tx, old, now);
           }
           const detail = { respelt: came === 'respelt' };
-          await tx.query(auditRow({ kind: 'email_changed', accountId, place, detail }, now));
+          await tx.query(auditRow({ kind: 'email_changed', accountId, ...from, detail }, now));
           const { epoch } = (await accountById(tx, accountId))!;
           return { step: 'done', email, account, epoch };
         },
@@ -139,7 +139,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
       ),
 
     /** POST: all is as before the change, but for the password, which whoever made the change may know. */
-    undo: ({ token, place }: { token: string; place: string }, now: Date): Promise<EmailLink> =>
+    undo: ({ token, from }: { token: string; from: Whence }, now: Date): Promise<EmailLink> =>
       spend(
         { token, purpose: 'undo_email' },
         async (tx, { email, account, link }) => {
@@ -155,7 +155,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
           await mails.takeBack(tx, accountId, now);
           await mails.emailRestored(tx, { accountId, email, locale }, now);
           if (came === 'changed') await mails.emailUndone(tx, { accountId, email: account.email, locale }, now);
-          await tx.query(auditRow({ kind: 'email_change_undone', accountId, place }, now));
+          await tx.query(auditRow({ kind: 'email_change_undone', accountId, ...from }, now));
           return { step: 'done', email, account };
         },
         now,

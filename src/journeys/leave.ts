@@ -17,6 +17,7 @@ import {
 } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import { endLinks } from '../records/links.ts';
+import type { Whence } from './allowances.ts';
 import { daysInWords } from './days.ts';
 import { eraseResident, type ErasingParts } from './erasing.ts';
 
@@ -48,7 +49,7 @@ export function leaving(parts: LeaveParts) {
   return {
     /** @returns when the account is erased; refused where it has changed since the resident was asked */
     ask: (
-      { account, place }: { account: Account; place: string },
+      { account, from }: { account: Account; from: Whence },
       now: Date,
     ): Promise<{ leavesAt: Date } | (Refusal & { refused: 'outrun' })> =>
       database.transaction(async (tx) => {
@@ -56,16 +57,16 @@ export function leaving(parts: LeaveParts) {
         const { id: accountId, epoch } = account;
         if (!(await startLeaving(tx, { accountId, epoch, leavesAt }, now))) return { refused: 'outrun' };
         await endLinks(tx, accountId, now);
-        await tx.query(auditRow({ kind: 'leaving_asked', accountId, place }, now));
+        await tx.query(auditRow({ kind: 'leaving_asked', accountId, ...from }, now));
         await mails.leaving(tx, mailOf(account, leavesAt), now);
         return { leavesAt };
       }),
 
     /** The resident has signed in. */
-    undo: ({ accountId, place }: { accountId: string; place: string }, now: Date): Promise<void> =>
+    undo: ({ accountId, from }: { accountId: string; from: Whence }, now: Date): Promise<void> =>
       database.transaction(async (tx) => {
         if (!(await stopLeaving(tx, accountId, now))) return;
-        await tx.query(auditRow({ kind: 'leaving_undone', accountId, place }, now));
+        await tx.query(auditRow({ kind: 'leaving_undone', accountId, ...from }, now));
         await mails.leavingUndone(tx, { accountId, ...(await accountById(tx, accountId))! }, now);
       }),
 

@@ -4,11 +4,13 @@
  */
 import type { ClientConfig, Config } from '../config.ts';
 import type { Database } from '../platform/database.ts';
+import type { DeviceKind } from '../platform/user-agent.ts';
 import type { Account } from '../records/accounts.ts';
 import { allEvents, auditRow, type AuditKind } from '../records/audit.ts';
 import { recentMails } from '../records/mail-outcomes.ts';
 import { servicesOf, type Given } from '../records/services.ts';
 import { wholeAccount, type WholeAccount } from '../records/whole-accounts.ts';
+import type { Whence } from './allowances.ts';
 import type { ResidentSessions } from './sessions.ts';
 
 export interface OwnDataParts {
@@ -33,13 +35,20 @@ export interface OwnData {
   /** What groups of e-services know the resident by. */
   known_as: { e_services: string[]; id: string; since: string; until: string | null }[];
   e_services: { e_service: string; given: Given; first_at: string; last_at: string; agreed_at: string | null }[];
-  sessions: { since: string; seen: string; browser: string | null; place: string | null; e_services: string[] }[];
+  sessions: {
+    since: string;
+    seen: string;
+    device: DeviceKind | null;
+    place: string | null;
+    e_services: string[];
+  }[];
   mails: { mail: string; queued_at: string; outcome: string; outcome_at: string }[];
   events: {
     at: string;
     event: AuditKind;
     e_service: string | null;
     place: string | null;
+    device: DeviceKind | null;
     by: string;
     detail: Record<string, unknown>;
   }[];
@@ -51,14 +60,14 @@ export function ownData({ database, config, sessions, clients, sectorOf }: OwnDa
   return {
     /** @returns undefined where the account is gone */
     async copy(
-      { account, sessionUid, place }: { account: Account; sessionUid: string; place: string },
+      { account, sessionUid, from }: { account: Account; sessionUid: string; from: Whence },
       now: Date,
     ): Promise<OwnData | undefined> {
       const live = await sessions.list({ account, sessionUid }, now);
       return database.transaction(async (tx) => {
         const whole = await wholeAccount(tx, account.id);
         if (!whole) return undefined;
-        await tx.query(auditRow({ kind: 'data_downloaded', accountId: account.id, place }, now));
+        await tx.query(auditRow({ kind: 'data_downloaded', accountId: account.id, ...from }, now));
         const { password, ids, subjects, email_key: _key, progress: _progress, ...rest } = whole;
         return {
           issuer: config.issuer,
@@ -80,11 +89,11 @@ export function ownData({ database, config, sessions, clients, sectorOf }: OwnDa
             last_at: lastAt.toISOString(),
             agreed_at: agreedAt?.toISOString() ?? null,
           })),
-          sessions: live.map(({ since, seen, agent, place: from, clientIds }) => ({
+          sessions: live.map(({ since, seen, device, place, clientIds }) => ({
             since: since.toISOString(),
             seen: seen.toISOString(),
-            browser: agent ?? null,
-            place: from ?? null,
+            device: device ?? null,
+            place: place ?? null,
             e_services: clientIds,
           })),
           mails: (await recentMails(tx, account.id, MOST_MAILS)).map(({ kind, queuedAt, outcome, outcomeAt }) => ({
@@ -94,11 +103,12 @@ export function ownData({ database, config, sessions, clients, sectorOf }: OwnDa
             outcome_at: outcomeAt.toISOString(),
           })),
           events: (await allEvents(tx, account.id)).map(
-            ({ at, kind, client_id: client, place: from, actor, detail }) => ({
+            ({ at, kind, client_id: client, place, device, actor, detail }) => ({
               at: at.toISOString(),
               event: kind,
               e_service: client,
-              place: from,
+              place,
+              device,
               // Who of support it was is support's.
               by: actor.split(':')[0]!,
               detail,

@@ -4,11 +4,13 @@
  */
 import type { Database } from '../platform/database.ts';
 import { sameSecret, type Sealer } from '../platform/secrets.ts';
+import type { DeviceKind } from '../platform/user-agent.ts';
 import { raiseEpochFrom, type Account } from '../records/accounts.ts';
 import { endedSessions, sessionsOf, sessionUidHash, type KnownSession } from '../records/artifacts.ts';
 import { auditRow } from '../records/audit.ts';
 import { endLinks } from '../records/links.ts';
 import { endWithLogouts, type Told } from '../records/logouts.ts';
+import type { Whence } from './allowances.ts';
 
 export interface SessionParts {
   database: Database;
@@ -23,8 +25,7 @@ export interface ResidentSession {
   own: boolean;
   since: Date;
   seen: Date;
-  /** As the browser called itself. */
-  agent?: string;
+  device?: DeviceKind;
   place?: string;
   /** The e-services that it reached. */
   clientIds: string[];
@@ -33,7 +34,7 @@ export interface ResidentSession {
 /** What a session's row holds beside what the library needs (oidc/adapter.ts). */
 interface Payload {
   iat?: number;
-  visitor?: { since: number; seen: number; agent: string; place: string };
+  visitor?: { since: number; seen: number; device: DeviceKind; place: string };
   authorizations?: Record<string, unknown>;
 }
 
@@ -55,7 +56,7 @@ export function residentSessions({ database, sealer, told }: SessionParts) {
           own: session.uidHash.equals(own),
           since: new Date((visitor?.since ?? iat) * 1000),
           seen: new Date((visitor?.seen ?? iat) * 1000),
-          agent: visitor?.agent || undefined,
+          device: visitor?.device,
           place: visitor?.place,
           clientIds: Object.keys(authorizations),
         };
@@ -65,7 +66,7 @@ export function residentSessions({ database, sealer, told }: SessionParts) {
 
     /** Ends one; false where the account has none by that handle, or no longer. */
     async end(
-      { account, handle, place }: { account: Account; handle: string; place: string },
+      { account, handle, from }: { account: Account; handle: string; from: Whence },
       now: Date,
     ): Promise<boolean> {
       return database.transaction(async (tx) => {
@@ -74,7 +75,7 @@ export function residentSessions({ database, sealer, told }: SessionParts) {
         );
         if (!session) return false;
         const ended = await endWithLogouts(tx, { ending: endedSessions([session.id]), told: told() }, now);
-        if (ended > 0) await tx.query(auditRow({ kind: 'session_ended', accountId: account.id, place }, now));
+        if (ended > 0) await tx.query(auditRow({ kind: 'session_ended', accountId: account.id, ...from }, now));
         return ended > 0;
       });
     },
@@ -84,12 +85,12 @@ export function residentSessions({ database, sealer, told }: SessionParts) {
      * carries its own session on.
      * @returns the account's new epoch; none, with nothing ended, where the session that asks was ended meanwhile
      */
-    async endOthers({ account, place }: { account: Account; place: string }, now: Date): Promise<number | undefined> {
+    async endOthers({ account, from }: { account: Account; from: Whence }, now: Date): Promise<number | undefined> {
       return database.transaction(async (tx) => {
         const epoch = await raiseEpochFrom(tx, account, now);
         if (epoch === undefined) return undefined;
         await endLinks(tx, account.id, now);
-        await tx.query(auditRow({ kind: 'other_sessions_ended', accountId: account.id, place }, now));
+        await tx.query(auditRow({ kind: 'other_sessions_ended', accountId: account.id, ...from }, now));
         return epoch;
       });
     },

@@ -8,6 +8,7 @@
  */
 import { DatabaseUnavailable, type Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
+import { deviceOf } from '../platform/user-agent.ts';
 import * as artifacts from '../records/artifacts.ts';
 import { findInteraction, interactionHash } from '../records/interactions.ts';
 import type { Told } from '../records/logouts.ts';
@@ -220,7 +221,7 @@ function rememberSession(id: string, payload: string): void {
 /** What residents are shown of their sessions (journeys/sessions.ts). The library drops it, so each write notes it anew. */
 function visitorOf({ ctx, sessions }: UnitOfWork, uid: string, now: Date): object {
   const seen = seconds(now);
-  return { since: sessions.get(uid)?.since ?? seen, seen, agent: ctx.get('User-Agent').slice(0, 300), place: ctx.ip };
+  return { since: sessions.get(uid)?.since ?? seen, seen, device: deviceOf(ctx.get('User-Agent')), place: ctx.ip };
 }
 
 function saveSession(unit: UnitOfWork, artifact: artifacts.Artifact, uid: string): void {

@@ -84,7 +84,7 @@ export interface SignInEvent {
   good: boolean;
   clientId: string | null;
   place: string | null;
-  detail: Record<string, unknown>;
+  device: DeviceKind | null;
 }
 
 /** Sign-ins to the account since a time, good and failed, newest first. */
@@ -94,7 +94,7 @@ export async function signInEvents(
   { limit, offset }: { limit: number; offset: number },
 ): Promise<SignInEvent[]> {
   return db.query<SignInEvent>(sql`
-    select at, kind = 'signed_in' as good, client_id as "clientId", place, detail from audit
+    select at, kind = 'signed_in' as good, client_id as "clientId", place, device from audit
     where account_id = ${accountId} and at >= ${since} and kind in ('signed_in', 'sign_in_refused')
     order by at desc, id desc limit ${limit} offset ${offset}`);
 }
@@ -102,7 +102,7 @@ export async function signInEvents(
 /** Every event of an account, oldest first. */
 export async function allEvents(db: Queryable, accountId: string): Promise<AuditRow[]> {
   return db.query<AuditRow>(sql`
-    select at, kind, client_id, place, actor, detail from audit where account_id = ${accountId} order by at, id`);
+    select at, kind, client_id, place, device, actor, detail from audit where account_id = ${accountId} order by at, id`);
 }
 
 /** What is personal in the account's events goes; that they happened stays. */

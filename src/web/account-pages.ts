@@ -7,6 +7,7 @@
  * be fresh: a session cookie alone, stolen or left open on a shared device, changes nothing there.
  */
 import type { Context } from 'koa';
+import { whereFrom, type Whence } from '../journeys/allowances.ts';
 import type { Account } from '../records/accounts.ts';
 import { readQuery } from './form.ts';
 import { pageOf, type FieldError } from './page.ts';
@@ -35,6 +36,8 @@ export interface Visit {
   account: Account;
   /** The session of this browser, by the uid that stays when its id changes. */
   sessionUid: string;
+  /** For the audit. */
+  from: Whence;
   /** The address of one of these pages, with the way back to the e-service kept along. */
   url: (path: AccountPath, query?: Record<string, string>) => string;
   /** The page with its navigation. */
@@ -67,6 +70,7 @@ export function inAccount(
     await work(ctx, {
       account,
       sessionUid,
+      from: whereFrom(parts.visitors.of(ctx)),
       url,
       render: (view, locals) => page.render(view, { ...locals, account: frame }),
       refuse: (view, locals, errors) => page.refuse(view, { ...locals, account: frame }, errors),

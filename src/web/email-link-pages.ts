@@ -3,6 +3,7 @@
  * often a mail scanner fetches it; POST spends the link, on any device, and the page then says what came of it.
  */
 import type { Context } from 'koa';
+import { whereFrom, type Whence } from '../journeys/allowances.ts';
 import type { EmailLink } from '../journeys/email-change.ts';
 import { readForm } from './form.ts';
 import { pageOf } from './page.ts';
@@ -22,7 +23,7 @@ const OVER: Readonly<Record<Over, { status: number; text: string }>> = {
 export interface EmailLinkPage {
   name: 'confirm-email' | 'undo-email';
   purpose: 'confirm_email' | 'undo_email';
-  spend: (ctx: Context, token: string) => Promise<EmailLink>;
+  spend: (ctx: Context, posted: { token: string; from: Whence }) => Promise<EmailLink>;
 }
 
 export function emailLinkScreen(parts: ScreenParts, { name, purpose, spend }: EmailLinkPage): Screen {
@@ -42,7 +43,7 @@ export function emailLinkScreen(parts: ScreenParts, { name, purpose, spend }: Em
     post: async (ctx) => {
       await readForm(ctx, {});
       const token = tokenOf(ctx);
-      const spent = await spend(ctx, token);
+      const spent = await spend(ctx, { token, from: whereFrom(parts.visitors.of(ctx)) });
       if (spent.step !== 'done') return show(ctx, spent);
       goOn(ctx, `/${name}/${token}`);
     },

@@ -4,6 +4,7 @@
  */
 import type { Context } from 'koa';
 import type { Language } from '../config.ts';
+import { whereFrom } from '../journeys/allowances.ts';
 import type { Origin, Proof } from '../journeys/sign-in.ts';
 import type { SignInPast, SignInUnderWay } from '../oidc/interaction.ts';
 import { PASSWORD_ACR } from '../oidc/claims.ts';
@@ -129,7 +130,8 @@ export async function finishSignIn(
     ts: Math.floor(now.getTime() / 1000),
   };
   parts.visitors.remember(ctx, proof.emailKey);
-  if (proof.account['leaves_at']) await parts.leaving.undo({ accountId: proof.accountId, place: ctx.ip }, now);
+  const from = whereFrom(parts.visitors.of(ctx));
+  if (proof.account['leaves_at']) await parts.leaving.undo({ accountId: proof.accountId, from }, now);
   const unit = current()!;
   unit.rememberAccount(proof.account);
   for (const write of writes) unit.also(write);

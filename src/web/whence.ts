@@ -1,7 +1,11 @@
 /** Owns how pages say in coarse words where somebody came from: by which device, and from which network. */
 import type { Context } from 'koa';
+import { deviceName, type DeviceKind } from '../platform/user-agent.ts';
 import { pageOf } from './page.ts';
 import { coarsePlace } from './visitor.ts';
+
+export const deviceWords = (ctx: Context, device: DeviceKind | null | undefined): string =>
+  device ? deviceName(pageOf(ctx).t, device) : pageOf(ctx).t('whence.unknown');
 
 /** No more than a network can be told without asking somebody else where it is. */
 export function networkWords(ctx: Context, place: string | null | undefined): string {

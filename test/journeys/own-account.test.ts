@@ -7,6 +7,7 @@ import { residentSessions } from '../../src/journeys/sessions.ts';
 import { makeMails } from '../../src/mail/mails.ts';
 import { supportFor } from '../../src/app.ts';
 import { sql } from '../../src/platform/database.ts';
+import { deviceOf } from '../../src/platform/user-agent.ts';
 import { accountById } from '../../src/records/accounts.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
 import { tellPicture } from '../../src/commands/account-picture.ts';
@@ -407,7 +408,12 @@ describe('where I am signed in', () => {
     const account = (await accountById(world.database, id))!;
     const journey = residentSessions({ ...world.tunnus, told: () => [] });
     await world.database.query(sql`update accounts set epoch = epoch + 1 where id = ${id}`);
-    expect(await journey.endOthers({ account, place: '127.0.0.1' }, world.clock.now())).toBeUndefined();
+    expect(
+      await journey.endOthers(
+        { account, from: { place: '127.0.0.1', device: deviceOf(undefined) } },
+        world.clock.now(),
+      ),
+    ).toBeUndefined();
     expect(await row(id)).toMatchObject({ epoch: 1 });
     expect(await events(id)).toEqual([]);
   });

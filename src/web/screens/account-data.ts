@@ -1,10 +1,12 @@
 /** A copy of everything that is known of the resident: as JSON for programs, as a page for people. */
+import type { DeviceKind } from '../../platform/user-agent.ts';
 import type { AuditKind } from '../../records/audit.ts';
 import { inAccount } from '../account-pages.ts';
 import { detailsOf } from '../details.ts';
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
 import { goOn, type Screen, type ScreenParts } from '../screen.ts';
+import { deviceWords } from '../whence.ts';
 
 export function accountDataScreen(parts: ScreenParts): Screen {
   return {
@@ -12,9 +14,9 @@ export function accountDataScreen(parts: ScreenParts): Screen {
     get: inAccount(parts, (_ctx, { render }) => render('account-data'), { fresh: true }),
     post: inAccount(
       parts,
-      async (ctx, { account, sessionUid, url }) => {
+      async (ctx, { account, sessionUid, from, url }) => {
         const { form } = await readForm(ctx, { form: { max: 10, required: true } });
-        const data = await parts.ownData.copy({ account, sessionUid, place: ctx.ip }, parts.clock());
+        const data = await parts.ownData.copy({ account, sessionUid, from }, parts.clock());
         // Gone meanwhile: the way on is the sign-in, which says so.
         if (!data) return goOn(ctx, url('/account'));
         const day = data.made_at.slice(0, 10);
@@ -34,6 +36,7 @@ export function accountDataScreen(parts: ScreenParts): Screen {
           details: (given: Parameters<typeof detailsOf>[0]) => detailsOf(given, page, parts.config.resources),
           // Of the mails that there are; what they were about is what they said at the top.
           mail: (kind: string) => t(`mail.${kind}_subject`, { day: '' }).trim(),
+          device: (kind: DeviceKind | null) => deviceWords(ctx, kind),
           event: (kind: AuditKind) => t(EVENTS[kind]),
         });
       },

@@ -23,7 +23,7 @@ export function accountDetailsScreen(parts: ScreenParts): Screen {
     ),
     post: inAccount(
       parts,
-      async (ctx, { account, url, refuse }) => {
+      async (ctx, { account, from, url, refuse }) => {
         const typed = await readForm(ctx, {
           given: { max: 1000, required: true },
           family: { max: 1000, required: true },
@@ -43,7 +43,7 @@ export function accountDetailsScreen(parts: ScreenParts): Screen {
           return refuse('account-details', again, errors);
         }
         const wanted = { givenName: given.name, familyName: family.name, phoneNumber: phone.phone, locale };
-        const changing = { account, shown: typed.mark, wanted, place: ctx.ip };
+        const changing = { account, shown: typed.mark, wanted, from };
         const done = await parts.accountChanges.changeDetails(changing, parts.clock());
         if ('refused' in done) {
           const { givenName, familyName, phoneNumber } = account;

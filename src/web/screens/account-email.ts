@@ -13,10 +13,10 @@ export function accountEmailScreen(parts: ScreenParts): Screen {
     }),
     post: inAccount(
       parts,
-      async (ctx, { account, render, refuse }) => {
+      async (ctx, { account, from, render, refuse }) => {
         const { email: typed } = await readForm(ctx, { email: { max: 1000, required: true } });
         const { language } = pageOf(ctx);
-        const asked = await parts.emailChanges.ask({ account, typed, language, place: ctx.ip }, parts.clock());
+        const asked = await parts.emailChanges.ask({ account, typed, language, from }, parts.clock());
         if (!('refused' in asked)) return render('account-email', { email: account.email, sent: asked.email });
         if (asked.refused === 'too_many_tries') return tooMany(ctx, asked.retryAfter);
         const key = asked.refused === 'same_email' ? 'account-email.same' : 'sign-in.email_invalid';

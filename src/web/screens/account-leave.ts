@@ -14,13 +14,13 @@ export function accountLeaveScreen(parts: ScreenParts): Screen {
     }),
     post: inAccount(
       parts,
-      async (ctx, { account, url, refuse }) => {
+      async (ctx, { account, from, url, refuse }) => {
         const { sure } = await readForm(ctx, { sure: { max: 10 } });
         if (sure !== 'yes') {
           const error = { field: 'sure', key: 'account-leave.not_sure' };
           return refuse('account-leave', locals(account.email), [error]);
         }
-        const asked = await parts.leaving.ask({ account, place: ctx.ip }, parts.clock());
+        const asked = await parts.leaving.ask({ account, from }, parts.clock());
         if ('refused' in asked) return goOn(ctx, url('/account'));
         // Nobody is signed in any more, so there is no other page to lead to.
         await pageOf(ctx).render('left', { email: account.email, leavesAt: asked.leavesAt });

@@ -4,7 +4,7 @@ import { inAccount } from '../account-pages.ts';
 import { readQuery } from '../form.ts';
 import { pageOf } from '../page.ts';
 import type { Screen, ScreenParts } from '../screen.ts';
-import { networkWords } from '../whence.ts';
+import { deviceWords, networkWords } from '../whence.ts';
 
 export function accountSignInsScreen(parts: ScreenParts): Screen {
   return {
@@ -14,10 +14,11 @@ export function accountSignInsScreen(parts: ScreenParts): Screen {
       const asked = readQuery(ctx, 'page', 4) ?? '1';
       const page = /^\d+$/.test(asked) ? Math.min(Math.max(1, Number(asked)), MOST_PAGES) : 1;
       const { events, more } = await parts.signInHistory.page(account, page, parts.clock());
-      const signIns = events.map(({ at, good, clientId, place }) => ({
+      const signIns = events.map(({ at, good, clientId, place, device }) => ({
         at,
         good,
         service: parts.client(clientId ?? undefined)?.client_name[language],
+        device: device && deviceWords(ctx, device),
         network: networkWords(ctx, place),
       }));
       const to = (number: number): string => url('/account/sign-ins', { page: String(number) });
