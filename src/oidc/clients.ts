@@ -40,7 +40,7 @@ export function accountClient(issuer: string): ClientConfig {
   return {
     file: '',
     client_id: OWN_CLIENT_ID,
-    client_name: { fi: 'Omat tiedot', sv: 'Mina uppgifter', en: 'My account' },
+    client_name: { fi: 'Omat asetukset', sv: 'Mina inställningar', en: 'Account settings' },
     application_type: 'web',
     redirect_uris: [`${issuer}/account/signed-in`],
     post_logout_redirect_uris: [],

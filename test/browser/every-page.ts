@@ -1,6 +1,6 @@
 /**
  * Each page in a language, light and dark, wide and narrow: whole, readable by everybody, never wider than its window.
- * The first language is walked by pages.test.ts, the others by pages.long.test.ts.
+ * The first language is walked by pages.test.ts, and only in light; the others by pages.long.test.ts.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { accessibilityFaults, newVisitor, overflow, picture, startChromium } from '../support/browser.ts';
@@ -57,7 +57,9 @@ async function signIn(page: Page, { email, ...parameters }: Record<string, strin
   await goOn(page);
 }
 
-export function everyPageIn(languages: readonly Language[]): void {
+type Scheme = 'light' | 'dark';
+
+export function everyPageIn(languages: readonly Language[], schemes: readonly Scheme[]): void {
   describe.each(languages)('in %s', (language) => {
     let page: Page;
     const mine = (name: string) => `${name}.${language}@example.com`;
@@ -75,7 +77,7 @@ export function everyPageIn(languages: readonly Language[]): void {
     });
     afterAll(() => page.context().close());
 
-    const expectWhole = (name: string, title?: string) => expectWholePage(page, { name, language, title });
+    const expectWhole = (name: string, title?: string) => expectWholePage(page, { name, language, title, schemes });
 
     test('sign-in, empty and with a fault', async () => {
       await begin(page);
@@ -221,7 +223,86 @@ export function everyPageIn(languages: readonly Language[]): void {
       await expectWhole('account-password-fault', 'account-password.title');
     });
 
+    test('account-details, account-sessions, account-sign-ins and account-data, and what a resident does there', async () => {
+      await page.context().clearCookies();
+      await account('settings', { password: PASSWORD });
+      const elsewhere = world.browser();
+      await elsewhere.get(`${world.issuer}/account?client_id=asiointi`);
+      await elsewhere.submit({ username: mine('settings') });
+      await elsewhere.submit({ 'current-password': PASSWORD });
+      await page.goto(`${world.issuer}/account?client_id=asiointi`);
+      await giveAddress(page, mine('settings'));
+      await field(page, 'current-password').fill(PASSWORD);
+      await goOn(page);
+      await expectWhole('account-attention', 'account.title');
+      await page.locator('main a[href^="/account/details"]').click();
+      await expectWhole('account-details');
+      await field(page, 'tel').fill('soita illalla');
+      await goOn(page);
+      await expectWhole('account-details-fault', 'account-details.title');
+      await field(page, 'given-name').fill('Aino');
+      await field(page, 'tel').fill('+358 40 123 4567');
+      await goOn(page);
+      await expectWhole('account-changed', 'account.title');
+      await page.goto(`${world.issuer}/account/sessions`);
+      await expectWhole('account-sessions');
+      await goOn(page);
+      await page.locator('[role=status]').waitFor();
+      expect((await elsewhere.get(`${world.issuer}/account`)).field('username')).toBeDefined();
+      await page.goto(`${world.issuer}/account/sign-ins`);
+      await expectWhole('account-sign-ins');
+      await page.goto(`${world.issuer}/account/data`);
+      await expectWhole('account-data');
+      const [download] = await Promise.all([page.waitForEvent('download'), goOn(page)]);
+      expect(download.suggestedFilename()).toMatch(/^tunnus-.*\.html$/);
+    });
+
+    test('account-email, confirm-email, undo-email and email-link-over, all the way', async () => {
+      const next = mine('settings-next');
+      await page.goto(`${world.issuer}/account/email`);
+      await expectWhole('account-email');
+      await field(page, 'email').fill('no address');
+      await goOn(page);
+      await expectWhole('account-email-fault', 'account-email.title');
+      await field(page, 'email').fill(next);
+      await goOn(page);
+      await expectWhole('account-email-sent', 'link-sent.title');
+      await page.goto(await world.mailbox.nextLink(next));
+      await expectWhole('confirm-email');
+      await goOn(page);
+      await expectWhole('confirm-email-done', 'confirm-email.done_title');
+      const mails = [
+        await world.mailbox.next({ to: mine('settings') }),
+        await world.mailbox.next({ to: mine('settings') }),
+      ];
+      await page.goto(mails.flatMap(({ links }) => links)[0]!);
+      await expectWhole('undo-email');
+      await goOn(page);
+      await expectWhole('undo-email-done', 'undo-email.done_title');
+      await page.goto(`${world.issuer}/undo-email/no-such-link`);
+      await expectWhole('email-link-over');
+    });
+
+    test('account-leave, its fault, and left', async () => {
+      await account('leaver', { password: PASSWORD });
+      await page.goto(`${world.issuer}/account/leave`);
+      await giveAddress(page, mine('leaver'));
+      await field(page, 'current-password').fill(PASSWORD);
+      await goOn(page);
+      await expectWhole('account-leave');
+      await goOn(page);
+      await expectWhole('account-leave-fault', 'account-leave.title');
+      await page.locator('#sure').check();
+      await goOn(page);
+      await expectWhole('left');
+    });
+
     test('sign-out and signed-out', async () => {
+      await page.context().clearCookies();
+      await page.goto(`${world.issuer}/account`);
+      await giveAddress(page, mine('own'));
+      await field(page, 'current-password').fill(PASSWORD);
+      await goOn(page);
       await page.goto(`${world.issuer}/session/end`);
       await expectWhole('sign-out', 'common.sign_out');
       await goOn(page);
@@ -279,9 +360,9 @@ export function everyPageIn(languages: readonly Language[]): void {
     world.clock.advance(2 * DAY);
     for (const { language, page, signIn: url, link } of late) {
       await page.goto(url);
-      await expectWholePage(page, { name: 'stale', language });
+      await expectWholePage(page, { name: 'stale', language, schemes });
       await page.goto(link);
-      await expectWholePage(page, { name: 'link-expired', language });
+      await expectWholePage(page, { name: 'link-expired', language, schemes });
     }
   }, 60_000);
 }
@@ -289,7 +370,12 @@ export function everyPageIn(languages: readonly Language[]): void {
 /** What holds for every page. */
 async function expectWholePage(
   page: Page,
-  { name, language, title = `${name}.title` }: { name: string; language: Language; title?: string },
+  {
+    name,
+    language,
+    title = `${name}.title`,
+    schemes,
+  }: { name: string; language: Language; title?: string; schemes: readonly Scheme[] },
 ): Promise<void> {
   const heading = texts.for(language)(title);
   // A click may be answered a moment later.
@@ -299,7 +385,7 @@ async function expectWholePage(
   expect(await page.locator('main').count()).toBe(1);
   expect(await page.locator('h1').count()).toBe(1);
   const faults: Record<string, string[]> = {};
-  for (const colorScheme of ['light', 'dark'] as const) {
+  for (const colorScheme of schemes) {
     await page.emulateMedia({ colorScheme });
     faults[colorScheme] = await accessibilityFaults(page);
     await picture(page, `${name}-${language}-${colorScheme}`);
@@ -309,5 +395,8 @@ async function expectWholePage(
   const sideways = await overflow(page);
   await picture(page, `${name}-${language}-320`);
   await page.setViewportSize({ width: 1280, height: 900 });
-  expect({ ...faults, sideways }).toEqual({ light: [], dark: [], sideways: 0 });
+  expect({ ...faults, sideways }).toEqual({
+    ...Object.fromEntries(schemes.map((scheme) => [scheme, []])),
+    sideways: 0,
+  });
 }

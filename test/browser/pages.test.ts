@@ -1,4 +1,4 @@
-/** Each page in the first language; the others are walked by `npm run test:long`. */
+/** Each page in the first language, in light; the others, and the dark, are walked by `npm run test:long`. */
 import { everyPageIn } from './every-page.ts';
 
-everyPageIn(['fi']);
+everyPageIn(['fi'], ['light']);

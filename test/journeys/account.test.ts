@@ -88,6 +88,8 @@ describe('/account', () => {
     const stolen = browser.jar.headerFor(new URL(world.issuer), { withLax: true });
     await browser.get(`${world.issuer}/account/password?client_id=asiointi`);
     expect(browser.page.h1).toBe('Kirjaudu sisään');
+    expect(browser.page.text).toContain('Varmistamme, että se olet sinä.');
+    expect(browser.page.field('username')?.getAttribute('value')).toBe(email);
     await fill(browser, email);
     expect(browser.page.url.href).toBe(`${world.issuer}/account/password?client_id=asiointi`);
     expect(browser.page.h1).toBe('Vaihda salasana');

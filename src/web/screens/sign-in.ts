@@ -14,7 +14,8 @@ export function signInScreen(parts: ScreenParts): Screen {
       const { session, params } = underWay;
       const known = session && (await parts.session.account(session.accountId));
       const email = emailOf(underWay) ?? known?.email ?? textOf(params['login_hint']) ?? '';
-      await pageOf(ctx).render('sign-in', { service, email: email.slice(0, 320) });
+      // Who is signed in already was asked once more (prompt=login, max_age): the page says why.
+      await pageOf(ctx).render('sign-in', { service, email: email.slice(0, 320), again: known !== undefined });
     }),
     post: inFirstSteps(parts, async (ctx, { underWay, service }) => {
       const page = pageOf(ctx);
