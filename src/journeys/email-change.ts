@@ -21,9 +21,9 @@ import {
 } from '../records/accounts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
-import { endLaterUndos, endLinks, findLink, makeLink, spendLink, type Link } from '../records/links.ts';
+import { endLaterUndos, endLinks, findLink, isToken, makeLink, spendLink, type Link } from '../records/links.ts';
 import { take } from '../records/throttle.ts';
-import type { Allowances, Whence } from './allowances.ts';
+import { whereFrom, type Allowances, type Visitor, type Whence } from './allowances.ts';
 
 export interface EmailChangeParts {
   database: Database;
@@ -41,7 +41,18 @@ type Purpose = 'confirm_email' | 'undo_email';
 export type EmailLink =
   | { step: 'ask'; email: string; account: Account; link: Link }
   | { step: 'done'; email: string; account: Account; epoch?: number }
-  | { step: 'over'; why: 'unknown' | 'used' | 'expired' | 'ended' | 'taken' | 'locked'; account?: Account };
+  | {
+      step: 'over';
+      why: 'unknown' | 'used' | 'expired' | 'ended' | 'taken' | 'locked';
+      account?: Account;
+      /** Seconds to wait, for a place that has opened too many links that never were. */
+      wait?: number;
+    };
+
+export interface Knock {
+  token: string;
+  visitor: Visitor;
+}
 
 /** Takes back the whole transaction: the link is no longer what was seen. */
 const OUTRUN = new Error('outrun');
@@ -64,13 +75,20 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
     return { step: 'ask', email, account, link };
   }
 
+  /** Whoever holds a link did not guess it. */
+  async function counted(opened: EmailLink, { token, visitor }: Knock, now: Date): Promise<EmailLink> {
+    if (opened.step !== 'over' || opened.why !== 'unknown' || !isToken(token)) return opened;
+    const wait = await take(database, allowances.linkGuess(visitor), now);
+    return wait > 0 ? { ...opened, wait } : opened;
+  }
+
   /** Spends a link in the transaction of what it does. Alone of its kind: of two at once the second sees what the first did. */
   async function spend(
-    which: { token: string; purpose: Purpose },
+    which: Knock & { purpose: Purpose },
     work: (tx: Transaction, asked: { email: string; account: Account; link: Link }) => Promise<EmailLink>,
     now: Date,
   ): Promise<EmailLink> {
-    return database
+    const spent = await database
       .transaction(async (tx) => {
         await holdIdentities(tx);
         const asked = await open(tx, which, now);
@@ -80,6 +98,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
         if (error !== OUTRUN) throw error;
         return open(database, which, now);
       });
+    return counted(spent, which, now);
   }
 
   return {
@@ -112,12 +131,13 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
     },
 
     /** GET: says what the link is worth and changes nothing, however often a mail scanner fetches it. */
-    opened: (which: { token: string; purpose: Purpose }, now: Date): Promise<EmailLink> => open(database, which, now),
+    opened: async (which: Knock & { purpose: Purpose }, now: Date): Promise<EmailLink> =>
+      counted(await open(database, which, now), which, now),
 
     /** POST: the account has the new address. Ends all its sessions; the caller carries its own on. */
-    confirm: ({ token, from }: { token: string; from: Whence }, now: Date): Promise<EmailLink> =>
+    confirm: ({ token, visitor }: Knock, now: Date): Promise<EmailLink> =>
       spend(
-        { token, purpose: 'confirm_email' },
+        { token, visitor, purpose: 'confirm_email' },
         async (tx, { email, account, link }) => {
           const { id: accountId, locale } = account;
           const came = await changeEmail(tx, { accountId, email, verified: true }, now);
@@ -131,7 +151,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
             await mails.emailChanged(tx, old, now);
           }
           const detail = { respelt: came === 'respelt' };
-          await tx.query(auditRow({ kind: 'email_changed', accountId, ...from, detail }, now));
+          await tx.query(auditRow({ kind: 'email_changed', accountId, ...whereFrom(visitor), detail }, now));
           const { epoch } = (await accountById(tx, accountId))!;
           return { step: 'done', email, account, epoch };
         },
@@ -139,9 +159,9 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
       ),
 
     /** POST: all is as before the change, but for the password, which whoever made the change may know. */
-    undo: ({ token, from }: { token: string; from: Whence }, now: Date): Promise<EmailLink> =>
+    undo: ({ token, visitor }: Knock, now: Date): Promise<EmailLink> =>
       spend(
-        { token, purpose: 'undo_email' },
+        { token, visitor, purpose: 'undo_email' },
         async (tx, { email, account, link }) => {
           const { id: accountId, locale } = account;
           const came = await changeEmail(tx, { accountId, email, verified: true }, now);
@@ -155,7 +175,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
           await mails.takeBack(tx, accountId, now);
           await mails.emailRestored(tx, { accountId, email, locale }, now);
           if (came === 'changed') await mails.emailUndone(tx, { accountId, email: account.email, locale }, now);
-          await tx.query(auditRow({ kind: 'email_change_undone', accountId, ...from }, now));
+          await tx.query(auditRow({ kind: 'email_change_undone', accountId, ...whereFrom(visitor) }, now));
           return { step: 'done', email, account };
         },
         now,

@@ -7,7 +7,7 @@ import type { Config, TextByLanguage } from '../config.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import { accountById, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
-import { endLinks, findLink, noteOpened, spendLink, type Link } from '../records/links.ts';
+import { endLinks, findLink, isToken, noteOpened, spendLink, type Link } from '../records/links.ts';
 import { hashPassword, passwordFaults, type PasswordFault } from '../records/passwords.ts';
 import { whereFrom, type Visitor } from './allowances.ts';
 import { take } from '../records/throttle.ts';
@@ -39,7 +39,7 @@ export function passwordLink(parts: PasswordLinkParts) {
     now: Date,
   ): Promise<Opened> {
     const opened = await open(at, token, now);
-    if (opened.page !== 'link-unknown' || !TOKEN.test(token)) return opened;
+    if (opened.page !== 'link-unknown' || !isToken(token)) return opened;
     const wait = await take(database, allowances.linkGuess(visitor), now);
     return wait > 0 ? { ...opened, wait } : opened;
   }

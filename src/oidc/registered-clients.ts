@@ -13,7 +13,6 @@ export interface RegisteredClients {
   all: () => readonly ClientConfig[];
   /** What pages and mails need to know of one. */
   client: (id: string | undefined) => ClientConfig | undefined;
-  all: () => readonly ClientConfig[];
   /** For the adapter. */
   metadata: (id: string) => Payload | undefined;
   /** Those that have a back channel. */
@@ -62,7 +61,6 @@ export function registeredClients(config: Config): RegisteredClients {
       const client = present.get(id);
       return client && copyFor(client);
     },
-    all: () => [...present.values()],
     told: () => told,
     browserOrigins: () => origins,
     faults: (provider) => validateClients([...present.values()], config, provider),

@@ -79,8 +79,8 @@ export async function makeLink(tx: Queryable, link: NewLink, now: Date): Promise
   return token;
 }
 
-/** A token in the shape that `makeLink` gives it. */
-const TOKEN = /^[A-Za-z0-9_-]{43}$/;
+/** In the shape that `makeLink` gives it. */
+export const isToken = (token: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(token);
 
 /** A link of one purpose: of another it is as unknown as any. */
 export async function findLink(
@@ -88,7 +88,7 @@ export async function findLink(
   { token, purpose }: { token: string; purpose: LinkPurpose },
   now: Date,
 ): Promise<Link | undefined> {
-  if (!TOKEN.test(token)) return undefined;
+  if (!isToken(token)) return undefined;
   const [row] = await db.query<LinkRow>(sql`
     select id, account_id, client_id, interaction_uid, email, epoch, created_at, expires_at, spent_at, ended_at, opened_at
     from links where token_hash = ${sha256(token)} and purpose = ${purpose}`);

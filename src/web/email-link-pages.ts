@@ -3,11 +3,11 @@
  * often a mail scanner fetches it; POST spends the link, on any device, and the page then says what came of it.
  */
 import type { Context } from 'koa';
-import { whereFrom, type Whence } from '../journeys/allowances.ts';
-import type { EmailLink } from '../journeys/email-change.ts';
+import type { EmailLink, Knock } from '../journeys/email-change.ts';
 import { readForm } from './form.ts';
 import { pageOf } from './page.ts';
 import { goOn, type Screen, type ScreenParts } from './screen.ts';
+import { tooMany } from './sign-in-pages.ts';
 
 type Over = Extract<EmailLink, { step: 'over' }>['why'];
 
@@ -23,29 +23,33 @@ const OVER: Readonly<Record<Over, { status: number; text: string }>> = {
 export interface EmailLinkPage {
   name: 'confirm-email' | 'undo-email';
   purpose: 'confirm_email' | 'undo_email';
-  spend: (ctx: Context, posted: { token: string; from: Whence }) => Promise<EmailLink>;
+  spend: (ctx: Context, knock: Knock) => Promise<EmailLink>;
 }
 
 export function emailLinkScreen(parts: ScreenParts, { name, purpose, spend }: EmailLinkPage): Screen {
-  const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
+  const knockOf = (ctx: Context): Knock => ({
+    token: String((ctx.params as Record<string, string>)['token']),
+    visitor: parts.visitors.of(ctx),
+  });
 
   const show = async (ctx: Context, opened: EmailLink): Promise<void> => {
     const page = pageOf(ctx);
     page.preferLanguage(undefined, opened.account?.locale);
     if (opened.step !== 'over') return page.render(name, { email: opened.email, done: opened.step === 'done' });
+    if (opened.wait) return tooMany(ctx, opened.wait);
     const { status, text } = OVER[opened.why];
     await page.render('email-link-over', { text: page.t(text) }, { status });
   };
 
   return {
     path: `/${name}/:token`,
-    get: async (ctx) => show(ctx, await parts.emailChanges.opened({ token: tokenOf(ctx), purpose }, parts.clock())),
+    get: async (ctx) => show(ctx, await parts.emailChanges.opened({ ...knockOf(ctx), purpose }, parts.clock())),
     post: async (ctx) => {
       await readForm(ctx, {});
-      const token = tokenOf(ctx);
-      const spent = await spend(ctx, { token, from: whereFrom(parts.visitors.of(ctx)) });
+      const knock = knockOf(ctx);
+      const spent = await spend(ctx, knock);
       if (spent.step !== 'done') return show(ctx, spent);
-      goOn(ctx, `/${name}/${token}`);
+      goOn(ctx, `/${name}/${knock.token}`);
     },
   };
 }

@@ -353,7 +353,7 @@ describe('the link that undoes a change of address', () => {
     const token = (await undoLink(email)).split('/').pop()!;
     const journey = emailChanges({ ...world, mails: makeMails(world.tunnus), allowances: undefined as never });
     const at = (days: number) => new Date(world.clock.now().getTime() + days * DAY);
-    const which = { token, purpose: 'undo_email' } as const;
+    const which = { token, visitor: undefined as never, purpose: 'undo_email' } as const;
     expect(await journey.opened(which, at(6.9))).toMatchObject({ step: 'ask' });
     expect(await journey.opened(which, at(7.1))).toMatchObject({ step: 'over', why: 'expired' });
   });

@@ -6,9 +6,9 @@ export function confirmEmailScreen(parts: ScreenParts): Screen {
   return emailLinkScreen(parts, {
     name: 'confirm-email',
     purpose: 'confirm_email',
-    async spend(ctx, { token, from }) {
+    async spend(ctx, knock) {
       const here = await parts.session.current(ctx);
-      const done = await parts.emailChanges.confirm({ token, from }, parts.clock());
+      const done = await parts.emailChanges.confirm(knock, parts.clock());
       if (done.step !== 'done' || done.epoch === undefined) return done;
       // The resident's own browser stays signed in, if its session held until now.
       const { id: accountId, epoch } = done.account;

@@ -6,6 +6,6 @@ export function undoEmailScreen(parts: ScreenParts): Screen {
   return emailLinkScreen(parts, {
     name: 'undo-email',
     purpose: 'undo_email',
-    spend: (_ctx, { token, from }) => parts.emailChanges.undo({ token, from }, parts.clock()),
+    spend: (_ctx, knock) => parts.emailChanges.undo(knock, parts.clock()),
   });
 }
