@@ -61,6 +61,7 @@ const dkimKey = text('an RSA private key of 1024 bits or more in PEM', (given) =
 }).meta({ hidden: 'secret' });
 const databaseUrl = urlWith('postgres:', 'postgresql:');
 const mailUrl = urlWith('smtp:', 'smtps:');
+const webUrl = urlWith('http:', 'https:');
 
 /** In the order of config/tunnus.yaml. */
 export const SETTINGS = {
@@ -128,6 +129,7 @@ export const SETTINGS = {
     rotation: duration('1d', '730d'),
   },
   resources,
+  telemetry: { otlp: webUrl },
   limits: {
     passwordPerAddress: whole(10, 40),
     passwordPerPlace: whole(3, 15),
@@ -179,6 +181,7 @@ const FROM_ENVIRONMENT = [
   { path: ['database', 'url'], variable: 'DATABASE_URL', schema: databaseUrl },
   { path: ['secret'], variable: 'TUNNUS_SECRET', schema: secrets },
   { path: ['mail', 'url'], variable: 'SMTP_URL', schema: mailUrl },
+  { path: ['telemetry', 'otlp'], variable: 'OTEL_EXPORTER_OTLP_ENDPOINT', schema: webUrl },
 ] as const;
 
 export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings?: Settings; faults: Fault[] } {
@@ -228,6 +231,7 @@ export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings
     retention: filled(values.retention, DEFAULTS.retention),
     keys: filled(values.keys, DEFAULTS.keys),
     resources: (values.resources ?? []).map((api, index) => ({ ...api, line: source.lineOf(['resources', index]) })),
+    telemetry: values.telemetry,
     limits: filled(values.limits, DEFAULTS.limits),
   };
   return { settings, faults };

@@ -9,6 +9,7 @@ import type { Texts } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import type { Log } from '../platform/telemetry.ts';
 import { metrics } from '../platform/telemetry.ts';
+import { traced } from '../platform/tracing.ts';
 import { beginTry, keepOutcome, type MailOutcome } from '../records/mail-outcomes.ts';
 import type { Lane } from '../records/mail-pace.ts';
 import { isAwaited, mailWriter, putBack, type RenderedMail } from './mails.ts';
@@ -82,7 +83,7 @@ export function mailDelivery(parts: DeliveryParts): (mail: QueuedMail, stopping:
     if ('wait' in begun) return again(begun.wait);
 
     const { tries, queuedAt } = begun;
-    const handed = await post.send(mail, id);
+    const handed = await traced('mail', { 'tunnus.mail': mail.mail }, () => post.send(mail, id));
     const left = queuedAt.getTime() + Math.min(mail.goodFor ?? DAY, DAY) - clock().getTime();
     const outcome = outcomeOf(handed, left);
     const wait = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1), Math.max(left, FIRST_PAUSE));

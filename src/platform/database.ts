@@ -9,6 +9,7 @@ import { isNativeError } from 'node:util/types';
 import pg from 'pg';
 import { from as copyStream } from 'pg-copy-streams';
 import { sql, type Sql } from './sql.ts';
+import { traced } from './tracing.ts';
 
 export { sql, type Sql } from './sql.ts';
 
@@ -217,7 +218,9 @@ export function openDatabase({
   async function run<R extends object>(client: pg.PoolClient, { text, values }: Sql): Promise<R[]> {
     counts.statements += 1;
     const config = { ...(!direct && { name: nameOf(text) }), text, values: values as unknown[], ...patience };
-    return (await client.query<R & pg.QueryResultRow>(config)).rows;
+    const sending = () => client.query<R & pg.QueryResultRow>(config);
+    // The text alone: values are parameters, and no span has them.
+    return (await traced('sql', { 'db.system.name': 'postgresql', 'db.query.text': text }, sending)).rows;
   }
 
   async function copy(client: pg.PoolClient, statement: string, rows: AsyncIterable<string> | Iterable<string>) {
