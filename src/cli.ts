@@ -9,6 +9,7 @@ import { complain, DONE, FAILED, WRONG, Wrong } from './commands/house.ts';
 import { importCommand } from './commands/import.ts';
 import { keysCommands } from './commands/keys.ts';
 import { moveCommands } from './commands/move.ts';
+import { restoredCommands } from './commands/restored.ts';
 import { serveCommands } from './commands/serve.ts';
 import { statusCommand } from './commands/status.ts';
 import { supportCommands } from './commands/support.ts';
@@ -33,6 +34,7 @@ function program(): Command {
   importCommand(accounts);
   supportCommands(accounts);
   moveCommands(accounts);
+  restoredCommands(tunnus, accounts);
   clientsCommands(tunnus);
   keysCommands(tunnus);
   return tunnus;

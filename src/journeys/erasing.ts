@@ -26,12 +26,21 @@ export async function eraseResident(
   { account, actor, sealer, mails, told }: ErasingParts & { account: Account; actor: string },
   now: Date,
 ): Promise<void> {
-  const legacyIds = await tiesOfAccount(tx, account.id);
   await mails.takeBack(tx, account.id, now);
   await signOutEverywhere(tx, { accountId: account.id, told }, now);
+  await eraseQuietly(tx, { account, actor, sealer, at: now }, now);
+  await mails.accountErased(tx, { email: account.email, locale: account.locale }, now);
+}
+
+/** The same, telling neither the resident nor any e-service: they were told before. `at`: when it was erased first. */
+export async function eraseQuietly(
+  tx: Queryable,
+  { account, actor, sealer, at }: { account: Account; actor: string; sealer: Sealer; at: Date },
+  now: Date,
+): Promise<void> {
+  const legacyIds = await tiesOfAccount(tx, account.id);
   await eraseArtifacts(tx, account.id);
-  await eraseAccount(tx, { account, legacyIds, sealer }, now);
+  await eraseAccount(tx, { account, legacyIds, sealer }, at);
   await depersonalise(tx, account.id);
   await tx.query(auditRow({ kind: 'account_erased', accountId: account.id, actor }, now));
-  await mails.accountErased(tx, { email: account.email, locale: account.locale }, now);
 }

@@ -2,10 +2,9 @@
  * Owns writing everything that a city takes with it, from one snapshot, page by page, in the form of export-form.ts. Coming
  * back is restore.ts's.
  */
-import { once } from 'node:events';
 import { beginSnapshot, type Database } from '../platform/database.ts';
 import { sameSecret, type Sealer } from '../platform/secrets.ts';
-import { wholeFile, type WholeFile } from '../platform/whole-file.ts';
+import { standardOutput, wholeFile, type WholeFile } from '../platform/whole-file.ts';
 import { countSealedHashes } from '../records/accounts.ts';
 import {
   accountsPage,
@@ -18,7 +17,7 @@ import {
 import { EXPORT, VERSION, type ExportCounts, type ExportLine } from './export-form.ts';
 
 /** A mark of the key that the erasure hashes are made with; tells nothing of it. */
-const marksOf = (sealer: Sealer): string[] =>
+export const marksOf = (sealer: Sealer): string[] =>
   sealer.digests('export', 'export').map((mark) => mark.toString('base64url'));
 
 /** Were the erasure hashes of an export made with the key of this database? */
@@ -91,12 +90,3 @@ async function writeAll(database: Database, out: WholeFile): Promise<ExportCount
     return counts;
   });
 }
-
-const standardOutput: WholeFile = {
-  async write(text) {
-    if (process.stdout.write(text)) return;
-    await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
-  },
-  keep: () => Promise.resolve(),
-  drop: () => Promise.resolve(),
-};

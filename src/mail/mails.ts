@@ -15,7 +15,7 @@ import { chooseLanguage } from '../platform/i18n.ts';
 import type { Language, Texts, Translate } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import { canonicalAddress } from '../records/addresses.ts';
-import { queuedMail, withdrawnMails } from '../records/mail-outcomes.ts';
+import { queuedMail, withdrawnEverywhere, withdrawnMails } from '../records/mail-outcomes.ts';
 
 /** The name of the job that carries a mail. */
 export const MAIL_JOB = 'mail';
@@ -132,6 +132,13 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
         with gone as (${withdrawnMails(accountId, now)}) select graphile_worker.remove_job(id::text) from gone`);
     },
   };
+}
+
+/** What has not gone out yet to anybody never will; says how many mails that were. */
+export async function takeBackEveryMail(tx: Queryable, now: Date): Promise<number> {
+  const rows = await tx.query(sql`
+    with gone as (${withdrawnEverywhere(now)}) select graphile_worker.remove_job(id::text) from gone`);
+  return rows.length;
 }
 
 export interface RenderedMail {

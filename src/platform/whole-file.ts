@@ -1,4 +1,8 @@
-/** Owns writing a file that is whole or not there: beside its place first, readable for its owner only, then moved. */
+/**
+ * Owns writing a file that is whole or not there: beside its place first, readable for its owner only, then moved. Standard
+ * output, which cannot be, has the same shape.
+ */
+import { once } from 'node:events';
 import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 
 export interface WholeFile {
@@ -54,3 +58,12 @@ async function besideThenMoved(path: string): Promise<WholeFile> {
     },
   };
 }
+
+export const standardOutput: WholeFile = {
+  async write(text) {
+    if (process.stdout.write(text)) return;
+    await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
+  },
+  keep: () => Promise.resolve(),
+  drop: () => Promise.resolve(),
+};

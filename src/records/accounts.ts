@@ -147,6 +147,13 @@ export async function raiseEpoch(tx: Queryable, accountId: string, now: Date): P
   await tx.query(sql`update accounts set epoch = epoch + 1, updated_at = ${now} where id = ${accountId}`);
 }
 
+/** Ends every session and grant of all accounts; says how many accounts. */
+export async function raiseEveryEpoch(tx: Queryable): Promise<number> {
+  const [row] = await tx.query<{ count: number }>(sql`
+    with raised as (update accounts set epoch = epoch + 1 returning 1) select count(*) as count from raised`);
+  return row!.count;
+}
+
 /** A password that one old list vouched for proves nothing on another list (`source`): it goes when the account joins that. */
 export async function dropListPassword(
   tx: Queryable,
@@ -202,6 +209,7 @@ export async function changeEmail(
 
 /** What is kept of what was erased: keyed hashes, one for each secret still in use. */
 export const erasureDigests = {
+  account: (sealer: Sealer, id: string): Buffer => sealer.digest(id, 'erased-account'),
   email: (sealer: Sealer, emailKey: string): Buffer[] => sealer.digests(emailKey, 'erased-email'),
   legacyId: (sealer: Sealer, source: string, legacyId: string): Buffer[] =>
     sealer.digests(`${source}\n${legacyId}`, 'erased-legacy-id'),
@@ -257,6 +265,8 @@ export async function eraseAccount(
   const ids = legacyIds.map(({ source, id }) => erasureDigests.legacyId(sealer, source, id)[0]!);
   await tx.query(sql`
     insert into erasures (kind, digest, erased_at)
+    select 'account', ${erasureDigests.account(sealer, account.id)}::bytea, ${now}::timestamptz
+    union
     select 'email', digest, ${now}::timestamptz from unnest(${emails}::bytea[]) as digest
     union
     select 'legacy_id', digest, ${now}::timestamptz from unnest(${ids}::bytea[]) as digest

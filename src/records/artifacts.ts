@@ -195,6 +195,11 @@ export async function eraseArtifacts(tx: Queryable, accountId: string): Promise<
   await tx.query(sql`delete from artifacts where account_id = ${accountId} and model in ('Session', 'Grant')`);
 }
 
+/** Deletes what no account's epoch can end: tokens of machines, pushed requests. */
+export async function removeOwnerless(tx: Queryable): Promise<void> {
+  await tx.query(sql`delete from artifacts where account_id is null`);
+}
+
 /** A row for each account that still stands behind its proof. */
 export function standingProofs(proofs: ReadonlyMap<string, number>): Sql {
   const any = [...proofs].map(([id, epoch]) => sql`account.id = ${id}::uuid and account.epoch = ${epoch}::integer`);

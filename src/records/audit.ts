@@ -27,6 +27,7 @@ export type AuditKind =
   | 'support_requested'
   | 'list_imported'
   | 'keys_replaced'
+  | 'database_restored'
   | 'agreement_given'
   | 'agreement_withdrawn'
   | 'token_reused';

@@ -70,6 +70,13 @@ export function addedFacts(interaction: StoredInteraction, facts: object, now: D
     returning facts`;
 }
 
+/** Ends every sign-in under way; says how many. */
+export async function removeInteractions(tx: Queryable): Promise<number> {
+  const [row] = await tx.query<{ count: number }>(sql`
+    with removed as (delete from interactions returning 1) select count(*) as count from removed`);
+  return row!.count;
+}
+
 /** A row when it was there: of two that resume, one gets it. */
 export function removedInteraction(uidHash: Buffer): Sql {
   return sql`delete from interactions where uid_hash = ${uidHash} returning uid_hash`;

@@ -90,6 +90,14 @@ export async function endLinks(tx: Queryable, accountId: string, now: Date): Pro
     update links set ended_at = ${now} where account_id = ${accountId} and spent_at is null and ended_at is null`);
 }
 
+/** Ends every link of all accounts that still stands; says how many. */
+export async function endEveryLink(tx: Queryable, now: Date): Promise<number> {
+  const [row] = await tx.query<{ count: number }>(sql`
+    with ended as (update links set ended_at = ${now} where spent_at is null and ended_at is null returning 1)
+    select count(*) as count from ended`);
+  return row!.count;
+}
+
 /** Forgets every link of the account: none says any more whose it was, or mails a new one. */
 export async function forgetLinks(tx: Queryable, accountId: string): Promise<void> {
   await tx.query(sql`delete from links where account_id = ${accountId}`);

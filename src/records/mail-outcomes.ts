@@ -23,6 +23,11 @@ export interface MailRow {
   status?: string;
 }
 
+/** A statement for composing: no mail that waits goes out any more. Returns their `id`s. */
+export function withdrawnEverywhere(now: Date): Sql {
+  return sql`update mails set outcome = 'given_up', outcome_at = ${now} where outcome in ('queued', 'delayed') returning id`;
+}
+
 /** What a mail server answered: its reply code, and the enhanced status where it gives one. */
 export interface Reply {
   reply?: number;

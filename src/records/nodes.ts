@@ -31,6 +31,11 @@ export async function leave(db: Queryable, id: string): Promise<void> {
   await db.query(sql`delete from nodes where id = ${id}`);
 }
 
+/** What a backup brings back is of nodes that are no more; one that runs is here again with its next beat. */
+export async function forgetNodes(tx: Queryable): Promise<void> {
+  await tx.query(sql`delete from nodes`);
+}
+
 /** Those of the last day. */
 export function nodes(db: Queryable): Promise<NodeRow[]> {
   return db.query<NodeRow>(sql`

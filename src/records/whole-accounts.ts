@@ -35,7 +35,7 @@ export interface Tombstone {
 }
 
 export interface Erasure {
-  kind: 'email' | 'legacy_id';
+  kind: 'account' | 'email' | 'legacy_id';
   /** base64url */
   digest: string;
   erased_at: string;
@@ -68,6 +68,14 @@ export function tombstonesPage(db: Queryable, after: Tombstone | undefined, limi
     where (s.sector, s.sub) > (${sector}, ${sub})
       and not exists (select 1 from accounts a where a.id = s.account_id)
     order by s.sector, s.sub limit ${limit}`);
+}
+
+/** Ids alone, in order. */
+export async function accountIdsPage(db: Queryable, after = FIRST, limit = 10_000): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(
+    sql`select id from accounts where id > ${after} order by id limit ${limit}`,
+  );
+  return rows.map(({ id }) => id);
 }
 
 export async function erasuresPage(db: Queryable, after: Erasure | undefined, limit = 5000): Promise<Erasure[]> {

@@ -1,0 +1,44 @@
+/** `tunnus restored`, which makes a restored database safe to serve, and `tunnus accounts erasures`, the list that it needs. */
+import type { Command } from 'commander';
+import { afterRestore } from '../journeys/after-restore.ts';
+import { writeErasures } from '../journeys/erasure-list.ts';
+import { actor, jsonOption, say, withHouse, Wrong } from './house.ts';
+
+export function restoredCommands(tunnus: Command, accounts: Command): void {
+  tunnus
+    .command('restored')
+    .option('--erasures <file>', 'the newest list that `accounts erasures` wrote: those accounts are erased again')
+    .option('--no-erasures', 'there is no such list: whoever was erased since the backup comes back')
+    .addOption(jsonOption())
+    .description('run after a backup was restored, before any node starts: ends all that could let somebody in')
+    .action(restored);
+  accounts
+    .command('erasures')
+    .option('--file <file>', 'write it there, readable for its owner only; default: standard output')
+    .description('the list of erasures as keyed hashes, to be kept outside the database')
+    .action(({ file }: { file?: string }) =>
+      withHouse(async (house) => {
+        const done = await writeErasures(house, file);
+        if ('refused' in done) throw new Wrong(done.refused);
+        if (file) say(`${done.erasures} hashes`);
+      }),
+    );
+}
+
+async function restored({ erasures, json }: { erasures?: string | false; json?: boolean }): Promise<void> {
+  if (erasures === undefined)
+    throw new Wrong(
+      '--erasures FILE is missing: without the list, whoever was erased since the backup comes back (--no-erasures)',
+    );
+  await withHouse(async (house) => {
+    const done = await afterRestore(house, { list: erasures || undefined, actor: actor() }, new Date());
+    if ('refused' in done) throw new Wrong(done.refused);
+    if (json) return say(JSON.stringify(done));
+    const { accounts, links, interactions, mails, erasedAgain } = done;
+    say(
+      `Ended: every session, grant, code and token of ${accounts} accounts, ${links} links, ${interactions} sign-ins under way,`,
+    );
+    say(`${mails} mails that waited. Erased again: ${erasedAgain} accounts.`);
+    say('Start the nodes now. If signing keys were withdrawn since the backup: tunnus keys rotate --now.');
+  });
+}
