@@ -1,16 +1,19 @@
-# Tunnus alone, for a PostgreSQL and a mail server elsewhere (docker-compose.yml shows all three).
+# One node of Tunnus, for a PostgreSQL and a mail server elsewhere (docker-compose.yml shows all of it).
 # The steps are the ones that .ci/run takes: npm ci, then node on the sources; nothing is built in between.
-FROM node:24-trixie-slim
+FROM node:24-trixie-slim AS packages
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev
 
+FROM node:24-trixie-slim
 WORKDIR /app
 ENV NODE_ENV=production \
     TUNNUS_CONFIG=/config \
     NODE_COMPILE_CACHE=/app/node_modules/.cache/node \
     PATH=/app/node_modules/.bin:$PATH
 
-COPY package.json package-lock.json ./
-RUN npm ci --omit=dev && npm cache clean --force
-
+COPY --from=packages /app/node_modules node_modules
+COPY package.json ./
 COPY sql sql
 COPY views views
 COPY src src

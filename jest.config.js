@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 const needs = [
   { program: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium', tests: 'test/browser/' },
   { program: '/usr/sbin/nginx', tests: 'test/web/nginx.long.test.ts' },
+  { program: '/usr/bin/systemd-analyze', tests: 'test/web/deploy.long.test.ts' },
   { program: '/usr/bin/prometheus', tests: 'test/web/prometheus.long.test.ts' },
 ];
 const missing = needs.filter(({ program }) => !existsSync(program));

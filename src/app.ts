@@ -42,6 +42,7 @@ import { sql, type Database, type Queryable } from './platform/database.ts';
 import { loadTexts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
+import { startTracing } from './platform/tracing.ts';
 import { oldestArtifact, oldestSession, sweepArtifacts } from './records/artifacts.ts';
 import { oldestInteraction, sweepInteractions } from './records/interactions.ts';
 import { dueLink, sweepLinks } from './records/links.ts';
@@ -86,9 +87,10 @@ export async function startTunnus({
   clock = () => new Date(),
   log = makeLog(),
 }: StartOptions): Promise<RunningTunnus> {
+  const tracing = config.telemetry.otlp ? await startTracing(config.telemetry.otlp) : undefined;
   const connection = await connect(config, { serve: true, log });
   const { database, sealer } = connection;
-  const closers: (() => Promise<void>)[] = [() => connection.close()];
+  const closers: (() => Promise<void>)[] = [async () => tracing?.stop(), () => connection.close()];
   const closeAll = async (): Promise<void> => {
     for (const close of closers.splice(0).reverse()) await close();
   };
@@ -198,7 +200,7 @@ export async function startTunnus({
       async close() {
         stopping = true;
         await heartbeat.beat();
-        closers.splice(1, 0, () => heartbeat.stop());
+        closers.splice(2, 0, () => heartbeat.stop());
         await closeAll();
       },
     };

@@ -17,6 +17,7 @@ import { ConfigurationWrong } from './config.ts';
 import { DatabaseUnavailable } from './platform/database.ts';
 import { EmbeddedInUse } from './platform/embedded-postgres.ts';
 import { SchemaTooNew } from './platform/migrate.ts';
+import { TracingMissing } from './platform/tracing.ts';
 
 // Whoever reads may stop reading (`| head`): the work goes on to its end all the same.
 for (const stream of [process.stdout, process.stderr])
@@ -40,7 +41,7 @@ function program(): Command {
   return tunnus;
 }
 
-const WRONGS = [Wrong, ConfigurationWrong, EmbeddedInUse, SchemaTooNew];
+const WRONGS = [Wrong, ConfigurationWrong, EmbeddedInUse, SchemaTooNew, TracingMissing];
 
 /** What is the caller's to mend is told in a line; anything else is a fault of ours, told with its trace only in the log. */
 function exitFor(error: unknown): number {

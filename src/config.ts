@@ -51,6 +51,8 @@ export interface Settings {
   readonly retention: { readonly dormant: 'off' | number };
   readonly keys: { readonly algorithms: readonly SigningAlgorithm[]; readonly rotation: number };
   readonly resources: readonly ResourceConfig[];
+  /** `otlp`: of a collector; none: no traces. */
+  readonly telemetry: { readonly otlp?: string };
   /** All per hour. */
   readonly limits: {
     readonly passwordPerAddress: number;

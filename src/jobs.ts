@@ -17,6 +17,7 @@ import type { Texts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
 import type { Log } from './platform/telemetry.ts';
 import { metrics } from './platform/telemetry.ts';
+import { traced } from './platform/tracing.ts';
 import { beginTry, keepOutcome, type MailOutcome, type Reply } from './records/mail-outcomes.ts';
 
 /** Deletes a batch of what has expired; says how much it was. */
@@ -203,7 +204,7 @@ function mailTask(parts: JobParts): Task {
       await keepOutcome(database, { id, outcome: 'given_up' }, clock());
       return log.error(fields, 'a mail was sealed with another secret and is left out');
     }
-    const handed = await send(mail, messageId(job, config.issuer));
+    const handed = await traced('mail', { 'tunnus.mail': mail.mail }, () => send(mail, messageId(job, config.issuer)));
     const outcome = outcomeOf(handed, job);
     metrics.mails.inc({ mail: mail.mail, outcome });
     await keepOutcome(database, { id, outcome, reply: handed.reply, status: handed.status }, clock());

@@ -111,6 +111,7 @@ describe('fences', () => {
     zod: ['src/config/'],
     pino: ['src/platform/telemetry.ts'],
     'prom-client': ['src/platform/telemetry.ts'],
+    '@opentelemetry': ['src/platform/tracing.ts'],
     commander: ['src/cli.ts', 'src/commands/'],
     'openid-client': ['src/demo/'],
     'smtp-server': ['src/demo/'],

@@ -48,6 +48,7 @@ function daysBetween(given: unknown, { least, most }: { least: number; most: num
 const port = whole(0, 65_535);
 const databaseUrl = urlWith('postgres:', 'postgresql:');
 const mailUrl = urlWith('smtp:', 'smtps:');
+const webUrl = urlWith('http:', 'https:');
 
 /** In the order of config/tunnus.yaml. */
 export const SETTINGS = {
@@ -103,6 +104,7 @@ export const SETTINGS = {
     rotation: duration('1d', '730d'),
   },
   resources,
+  telemetry: { otlp: webUrl },
   limits: {
     passwordPerAddress: whole(10, 40),
     passwordPerPlace: whole(3, 15),
@@ -153,6 +155,7 @@ const FROM_ENVIRONMENT = [
   { path: ['database', 'url'], variable: 'DATABASE_URL', schema: databaseUrl },
   { path: ['secret'], variable: 'TUNNUS_SECRET', schema: secrets },
   { path: ['mail', 'url'], variable: 'SMTP_URL', schema: mailUrl },
+  { path: ['telemetry', 'otlp'], variable: 'OTEL_EXPORTER_OTLP_ENDPOINT', schema: webUrl },
 ] as const;
 
 export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings?: Settings; faults: Fault[] } {
@@ -191,6 +194,7 @@ export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings
     retention: filled(values.retention, DEFAULTS.retention),
     keys: filled(values.keys, DEFAULTS.keys),
     resources: (values.resources ?? []).map((api, index) => ({ ...api, line: source.lineOf(['resources', index]) })),
+    telemetry: values.telemetry,
     limits: filled(values.limits, DEFAULTS.limits),
   };
   return { settings, faults };

@@ -14,7 +14,7 @@ import { beat, leave } from '../records/nodes.ts';
 const BEAT_EVERY = 15_000;
 
 /** What each node may have of its own: where it stands, listens and reads. */
-const OF_ONE_NODE = new Set(['folder', 'file', 'line', 'lines', 'listen', 'database', 'logo']);
+const OF_ONE_NODE = new Set(['folder', 'file', 'line', 'lines', 'listen', 'database', 'logo', 'telemetry']);
 
 /**
  * Alike where two nodes give residents and e-services the same. Keyed, since it is made of secrets too.

@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { isNativeError } from 'node:util/types';
 import pg from 'pg';
 import { from as copyStream } from 'pg-copy-streams';
+import { traced } from './tracing.ts';
 
 export interface Sql {
   readonly text: string;
@@ -204,7 +205,9 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
   async function run<R extends object>(client: pg.PoolClient, { text, values }: Sql): Promise<R[]> {
     counts.statements += 1;
     const config = { name: nameOf(text), text, values: values as unknown[], ...patience };
-    return (await client.query<R & pg.QueryResultRow>(config)).rows;
+    const sending = () => client.query<R & pg.QueryResultRow>(config);
+    // The text alone: values are parameters, and no span has them.
+    return (await traced('sql', { 'db.system.name': 'postgresql', 'db.query.text': text }, sending)).rows;
   }
 
   async function copy(client: pg.PoolClient, statement: string, rows: AsyncIterable<string> | Iterable<string>) {

@@ -11,6 +11,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import argon2 from 'argon2';
 import { Problem } from '../platform/refusal.ts';
 import { metrics } from '../platform/telemetry.ts';
+import { traced } from '../platform/tracing.ts';
 
 /** OWASP Password Storage Cheat Sheet: argon2id, 19 MiB (in KiB), two passes, one lane. */
 export const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
@@ -73,7 +74,7 @@ export async function admitted<T>(work: () => Promise<T>): Promise<T> {
     await new Promise<void>((admit) => waiting.push(admit));
   } else if (running++ === 0) delay.enable();
   try {
-    return await work();
+    return await traced('hash', {}, work);
   } finally {
     giveWay();
     adapt();

@@ -10,6 +10,7 @@ import { DatabaseUnavailable } from '../platform/database.ts';
 import { Problem } from '../platform/refusal.ts';
 import { randomToken } from '../platform/secrets.ts';
 import { metrics, type Log } from '../platform/telemetry.ts';
+import { traced } from '../platform/tracing.ts';
 import { changePasswordReturn, frontDoor, signedInReturn } from './account-pages.ts';
 import { evenAnswers } from './even-answers.ts';
 import type { FormGuard } from './form.ts';
@@ -154,16 +155,24 @@ const providerRoute = (ctx: Context): string | undefined => (ctx as { oidc?: { r
 function requestLog(log: Log): Middleware {
   return async (ctx, next) => {
     const began = performance.now();
-    ctx.state['requestId'] = randomToken(9);
-    await next();
+    const requestId = (ctx.state['requestId'] = randomToken(9));
+    const route = await traced(
+      'request',
+      { 'tunnus.request_id': requestId, 'http.request.method': ctx.method },
+      async (tell) => {
+        await next();
+        const route = String((ctx as { _matchedRoute?: string })._matchedRoute ?? providerRoute(ctx) ?? 'other');
+        tell({ 'http.route': route, 'http.response.status_code': ctx.status });
+        return route;
+      },
+    );
     const fields = {
-      requestId: ctx.state['requestId'] as string,
+      requestId,
       method: ctx.method,
       path: loggablePath(ctx.path),
       status: ctx.status,
       ms: Math.round(performance.now() - began),
     };
-    const route = String((ctx as { _matchedRoute?: string })._matchedRoute ?? providerRoute(ctx) ?? 'other');
     metrics.requests.observe({ route, method: ctx.method, status: String(ctx.status) }, fields.ms / 1000);
     log.info(fields, 'request');
   };

@@ -1,13 +1,16 @@
 /** What operators see: the metrics of what residents and e-services do, the nodes, and the one screen of `tunnus status`. */
 import { once } from 'node:events';
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { configurationHash } from '../../src/journeys/heartbeat.ts';
 import { issuerCertificate, type Status } from '../../src/journeys/status.ts';
 import { openDatabase, sql } from '../../src/platform/database.ts';
+import { startTracing } from '../../src/platform/tracing.ts';
 import { beat, nodes, sweepNodes } from '../../src/records/nodes.ts';
 import { makeAuthority } from '../support/certificate.ts';
 import { runTunnus } from '../support/command.ts';
@@ -33,8 +36,8 @@ afterAll(async () => {
 
 const metrics = async (): Promise<string> =>
   (await fetch(`http://127.0.0.1:${world.tunnus.metricsPort}/metrics`)).text();
-const valueOf = (text: string, name: string, labels: Record<string, string> = {}): number | undefined => {
-  const line = text
+const valueOf = (lines: string, name: string, labels: Record<string, string> = {}): number | undefined => {
+  const line = lines
     .split('\n')
     .find(
       (one) =>
@@ -67,20 +70,20 @@ test('each step of a sign-in and each grant is counted, by what came of it and f
     body: new URLSearchParams({ grant_type: 'anything at all' }),
   });
 
-  const text = await metrics();
+  const told = await metrics();
   const signIns = (step: string, outcome: string) =>
-    valueOf(text, 'tunnus_sign_ins_total', { step, outcome, client: 'asiointi' });
+    valueOf(told, 'tunnus_sign_ins_total', { step, outcome, client: 'asiointi' });
   expect(signIns('address', 'link_sent')).toBe(1);
   expect(signIns('address', 'password')).toBe(1);
   expect(signIns('password', 'wrong_password')).toBe(1);
   expect(signIns('password', 'signed_in')).toBe(1);
   expect(signIns('set_password', 'too_short')).toBe(1);
-  const grants = (labels: Record<string, string>) => valueOf(text, 'tunnus_grants_total', labels);
+  const grants = (labels: Record<string, string>) => valueOf(told, 'tunnus_grants_total', labels);
   expect(grants({ grant_type: 'authorization_code', outcome: 'given', client: 'asiointi' })).toBe(1);
   expect(grants({ grant_type: 'authorization_code', outcome: 'invalid_grant', client: 'asiointi' })).toBe(1);
   // What strangers write becomes no label.
   expect(grants({ grant_type: 'other', client: 'unknown' })).toBe(1);
-  expect(text).not.toMatch(/anything at all|example\.com/);
+  expect(told).not.toMatch(/anything at all|example\.com/);
 });
 
 test('what waits, what is due and what this process holds is told at a scrape', async () => {
@@ -100,20 +103,20 @@ test('what waits, what is due and what this process holds is told at a scrape', 
     /oldest mail waits since[^]*Mails given up within a day[^]*: 1[^]*Sweeping is behind: in throttle/,
   );
 
-  let text = '';
+  let told = '';
   // Figures of the database are a second old at most.
-  while (valueOf(text, 'tunnus_mails_waiting', { state: 'delayed' }) !== 1) text = await metrics();
-  expect(valueOf(text, 'tunnus_mails_failed', { outcome: 'given_up' })).toBe(1);
-  expect(valueOf(text, 'tunnus_mail_oldest_seconds')).toBeGreaterThanOrEqual(7200);
-  expect(valueOf(text, 'tunnus_left_over_seconds', { table: 'throttle' })).toBeGreaterThanOrEqual(7200);
-  expect(valueOf(text, 'tunnus_signing_key_retires_timestamp_seconds', { alg: 'RS256' })).toBeGreaterThan(
+  while (valueOf(told, 'tunnus_mails_waiting', { state: 'delayed' }) !== 1) told = await metrics();
+  expect(valueOf(told, 'tunnus_mails_failed', { outcome: 'given_up' })).toBe(1);
+  expect(valueOf(told, 'tunnus_mail_oldest_seconds')).toBeGreaterThanOrEqual(7200);
+  expect(valueOf(told, 'tunnus_left_over_seconds', { table: 'throttle' })).toBeGreaterThanOrEqual(7200);
+  expect(valueOf(told, 'tunnus_signing_key_retires_timestamp_seconds', { alg: 'RS256' })).toBeGreaterThan(
     Date.now() / 1000,
   );
-  expect(valueOf(text, 'tunnus_database_up')).toBe(1);
-  expect(valueOf(text, 'tunnus_database_connections', { state: 'waiting' })).toBe(0);
-  expect(valueOf(text, 'tunnus_password_hashes', { state: 'limit' })).toBeGreaterThan(0);
-  expect(valueOf(text, 'tunnus_build_info')).toBe(1);
-  expect(valueOf(text, 'nodejs_eventloop_lag_p99_seconds')).toBeDefined();
+  expect(valueOf(told, 'tunnus_database_up')).toBe(1);
+  expect(valueOf(told, 'tunnus_database_connections', { state: 'waiting' })).toBe(0);
+  expect(valueOf(told, 'tunnus_password_hashes', { state: 'limit' })).toBeGreaterThan(0);
+  expect(valueOf(told, 'tunnus_build_info')).toBe(1);
+  expect(valueOf(told, 'nodejs_eventloop_lag_p99_seconds')).toBeDefined();
   await world.database.query(sql`delete from mails where account_id is null`);
   await world.database.query(sql`delete from throttle where key = 'old'`);
 });
@@ -170,12 +173,73 @@ test('the end of the certificate that residents are shown is seen, and why it ca
   server.close();
 });
 
-test('a node that stops takes its row along', async () => {
-  const other = await startWorld();
+interface Sent {
+  resourceSpans: {
+    scopeSpans: {
+      spans: { traceId: string; spanId: string; parentSpanId?: string; name: string; attributes: object[] }[];
+    }[];
+  }[];
+}
+
+test('traces, where they are on, have a span for request, statement, hash and mail, and nothing of anybody', async () => {
+  const bodies: string[] = [];
+  const collector = createPlainServer((request, response) => {
+    text(request).then(
+      (body) => {
+        bodies.push(body);
+        response.end('{}');
+      },
+      () => {},
+    );
+  });
+  collector.listen(0, '127.0.0.1');
+  await once(collector, 'listening');
+  const otlp = `http://127.0.0.1:${(collector.address() as { port: number }).port}`;
+  const other = await startWorld({ settings: { telemetry: { otlp } } });
+  await other.account({ email: 'aino@example.com', password: PASSWORD });
+  await other.account({ email: 'linkki@example.com' });
+  const asiointi = await other.relyingParty();
+  const browser = other.browser();
+  await browser.get((await asiointi.begin()).url);
+  await browser.submit({ username: 'linkki@example.com' });
+  const link = await other.mailbox.nextLink('linkki@example.com');
+  await browser.get(link);
+  const errand = await asiointi.begin();
+  await browser.get(errand.url);
+  const uid = browser.page.url.pathname.split('/')[2]!;
+  await browser.submit({ username: 'aino@example.com' });
+  await browser.submit({ 'current-password': PASSWORD });
+  const code = browser.page.leadsTo!.searchParams.get('code')!;
+  const tokens = await errand.finish(browser.page.leadsTo!);
+
   const database = openDatabase({ url: other.config.database.url!, max: 1 });
   expect(await nodes(database)).toHaveLength(1);
   await other.tunnus.close();
+  // A node that stops takes its row along, and sends the spans that are left.
   expect(await nodes(database)).toEqual([]);
   await database.close();
+
+  const spans = bodies.flatMap((body) =>
+    (JSON.parse(body) as Sent).resourceSpans.flatMap((one) => one.scopeSpans.flatMap((scope) => scope.spans)),
+  );
+  expect(new Set(spans.map(({ name }) => name))).toEqual(new Set(['request', 'sql', 'hash', 'mail']));
+  const byId = new Map(spans.map((span) => [span.spanId, span]));
+  const requestsOf = (name: string) =>
+    spans.filter((span) => span.name === name).map(({ parentSpanId }) => byId.get(parentSpanId ?? '')?.name);
+  expect(requestsOf('hash')).toContain('request');
+  expect(requestsOf('sql')).toContain('request');
+  const all = bodies.join('\n');
+  expect(all).toContain('"/sign-in/:uid/password"');
+  const token = new URL(link).pathname.split('/').at(-1)!;
+  for (const secret of ['example.com', 'kolme', uid, code, token, tokens.access_token, '127.0.0.1'])
+    expect(all).not.toContain(secret);
+  collector.close();
   await other.close();
+});
+
+test('traces that are on without their packages are a fault of the installation, in one line', async () => {
+  const missing = () => Promise.reject(new Error('Cannot find package'));
+  await expect(startTracing('http://localhost:4318', missing)).rejects.toThrow(
+    /^telemetry\.otlp is set, but its packages are not installed.*$/,
+  );
 });
