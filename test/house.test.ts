@@ -157,7 +157,6 @@ describe('tables', () => {
     interactions: 'src/records/interactions.ts',
     artifacts: 'src/records/artifacts.ts',
     import_rows: 'src/records/account-lists.ts',
-    import_changes: 'src/records/account-lists.ts',
     logouts: 'src/records/logouts.ts',
     digest_keys: 'src/records/digest-key.ts',
     services: 'src/records/services.ts',

@@ -68,7 +68,7 @@ async function allTables(): Promise<Record<string, unknown>> {
         values: [],
       });
   });
-  expect(content).toMatchObject({ import_rows: [], import_changes: [] });
+  expect(content).toMatchObject({ import_rows: [] });
   return content;
 }
 
