@@ -7,3 +7,7 @@ create index import_rows_order on import_rows ((coalesce(first_line, line)));
 
 -- account-lists.ts: false: no row before this one has its id or its address
 alter table import_rows add column again boolean not null default true;
+
+-- accounts.ts: an erased account does not come back from an old export under an address that it no longer had
+alter table erasures drop constraint erasures_kind_check,
+  add constraint erasures_kind_check check (kind in ('email', 'legacy_id', 'account'));

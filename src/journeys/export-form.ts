@@ -117,7 +117,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   },
   subject: { ...SUBJECT, account_id: isUuid },
   erasure: {
-    kind: (given) => given === 'email' || given === 'legacy_id',
+    kind: (given) => given === 'email' || given === 'legacy_id' || given === 'account',
     digest: (given) => typeof given === 'string' && /^[\w-]{43}$/.test(given),
     erased_at: isTime,
   },

@@ -109,8 +109,8 @@ export async function importAccounts(
   });
 }
 
-/** A bit for each hash of a text: 16 MB, whatever is put in. Beyond a few million texts false alarms cost time. */
-const BITS = 27;
+/** A bit for each hash of a text: 8 MB, whatever is put in. Beyond a few million texts false alarms cost time. */
+const BITS = 26;
 
 /** Says whether a text may have come before; 'no' is certain. */
 function memory(): (text: string) => boolean {

@@ -151,10 +151,10 @@ const compared = (source: string, each: Sql): Sql => sql`
 const isJoining = (source: string): Sql => sql`(tie.noted is null and a.id is not null and (
   select true from legacy_ids l where l.account_id = a.id and l.source = ${source} limit 1) is null)`;
 
-/** Whether nobody has the address, but somebody the id: support changed an address since the list was judged. */
-const isElsewhere = (source: string): Sql => sql`(a.id is null and (
-  select true from legacy_ids l where l.source = ${source} and l.legacy_id = ${KEPT_ID} and l.doubt is null)
-  is not null)`;
+/** Whether the id was tied to another account since the list was judged, or that account took another address. */
+const isElsewhere = (source: string): Sql => sql`(
+  select l.account_id is distinct from a.id from legacy_ids l
+  where l.source = ${source} and l.legacy_id = ${KEPT_ID} and l.doubt is null) is true`;
 
 export async function countRows(db: Queryable, source: string): Promise<{ counts: Counts; extent: Extent }> {
   const person = sql`r.problem is null and ${NTH} = r.line`;
@@ -209,7 +209,7 @@ export async function mergeRows(
           known
             ? sql`a.id as account_id, ${isJoining(source)} as joins
                 from seed cross join ${compared(source, sql`offset 0`)}
-                where ${inBatch(batch)} and tie.noted is null and not ${isElsewhere(source)}`
+                where ${inBatch(batch)} and tie.noted is null and not (${isElsewhere(source)})`
             : sql`null::uuid as account_id from seed cross join import_rows r where ${inBatch(batch)}`
         })`;
   // An old password proves only its own list, and one that the resident set without ever using a mailed link only that.

@@ -205,6 +205,7 @@ export const erasureDigests = {
   email: (sealer: Sealer, emailKey: string): Buffer[] => sealer.digests(emailKey, 'erased-email'),
   legacyId: (sealer: Sealer, source: string, legacyId: string): Buffer[] =>
     sealer.digests(`${source}\n${legacyId}`, 'erased-legacy-id'),
+  account: (sealer: Sealer, id: string): Buffer[] => sealer.digests(id, 'erased-account'),
 };
 
 /** When an address, or an old id, was erased: the digests say which. */
@@ -255,11 +256,14 @@ export async function eraseAccount(
   await tx.query(sql`select nextval('erasures_made')`);
   const emails = [sealer.digest(account.emailKey, 'erased-email')];
   const ids = legacyIds.map(({ source, id }) => erasureDigests.legacyId(sealer, source, id)[0]!);
+  const own = erasureDigests.account(sealer, account.id)[0]!;
   await tx.query(sql`
     insert into erasures (kind, digest, erased_at)
     select 'email', digest, ${now}::timestamptz from unnest(${emails}::bytea[]) as digest
     union
     select 'legacy_id', digest, ${now}::timestamptz from unnest(${ids}::bytea[]) as digest
+    union
+    select 'account', ${own}::bytea, ${now}::timestamptz
     on conflict (kind, digest) do update set erased_at = excluded.erased_at`);
   await tx.query(sql`delete from accounts where id = ${account.id}`);
 }

@@ -35,7 +35,7 @@ export interface Tombstone {
 }
 
 export interface Erasure {
-  kind: 'email' | 'legacy_id';
+  kind: 'email' | 'legacy_id' | 'account';
   /** base64url */
   digest: string;
   erased_at: string;

@@ -13,7 +13,7 @@ import { wrapAllHashes } from '../../src/journeys/wrap-hashes.ts';
 import { sql, type Database } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { accountByKey, accountJson, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
+import { accountByKey, accountJson, changeEmail, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
 import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
 import { hashPassword, verifyPassword } from '../../src/records/passwords.ts';
 import { namingOf, subjectFor, type Relation } from '../../src/records/subjects.ts';
@@ -198,9 +198,9 @@ describe('an export', () => {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(lines[0]).toMatchObject({ type: 'tunnus-export', version: 1, issuer: 'https://id.example.fi' });
     expect(lines.map(({ type }) => type)).toEqual([
-      'tunnus-export', 'account', 'account', 'account', 'account', 'subject', 'subject', 'erasure', 'erasure', 'end',
+      'tunnus-export', 'account', 'account', 'account', 'account', 'subject', 'subject', 'erasure', 'erasure', 'erasure', 'end',
     ]); // prettier-ignore
-    expect(lines.at(-1)).toEqual({ type: 'end', accounts: 4, subjects: 2, erasures: 2 });
+    expect(lines.at(-1)).toEqual({ type: 'end', accounts: 4, subjects: 2, erasures: 3 });
     expect(text).not.toContain('pois@example.com');
     expect(text).not.toContain('"U5","doubt"');
     expect(text).not.toContain('a secret of');
@@ -330,10 +330,24 @@ describe('taken in by another Tunnus', () => {
     });
   });
 
+  test('brings nobody back whom no e-service knew by a sub of its own, and who had another address when erased', async () => {
+    await elsewhere(async (place) => {
+      await list('kartta', ['legacy_id,email', 'kt-9,vanha@example.com'], place.database);
+      const { id: accountId } = (await accountByKey(place.database, 'vanha@example.com'))!;
+      await place.database.query(sql`delete from legacy_ids where account_id = ${accountId}`);
+      const before = join(folder, 'public.jsonl');
+      await exported(place, before);
+      await changeEmail(place.database, { accountId, email: 'toinen@example.com' }, NOW);
+      const account = (await accountByKey(place.database, 'toinen@example.com'))!;
+      await place.database.transaction((tx) => eraseAccount(tx, { account, legacyIds: [], sealer }, NOW));
+      expect(await restored(place, { file: before })).toMatchObject({ created: 0, byProblem: { erased: 1 } });
+    });
+  });
+
   test('with another key for its digests leaves out the erasures, which would keep nobody out, and says so', async () => {
     await elsewhere(async (place) => {
       const parts = { database: place.database, sealer: makeSealer(['b secret of thirty-two characters!']) };
-      expect(await restoreAccounts(parts, { file }, NOW)).toMatchObject({ created: 4, foreignErasures: 2 });
+      expect(await restoreAccounts(parts, { file }, NOW)).toMatchObject({ created: 4, foreignErasures: 3 });
     });
   });
 
@@ -349,7 +363,7 @@ describe('taken in by another Tunnus', () => {
 
   test.each<[string, (lines: string[]) => string[], RegExp]>([
     ['ends early', (lines) => lines.slice(0, -1), /has no end/],
-    ['has lost a line', (lines) => lines.filter((_, index) => index !== 2), /:9: the export is not whole/],
+    ['has lost a line', (lines) => lines.filter((_, index) => index !== 2), /:10: the export is not whole/],
     ['is cut within a line', (lines) => [...lines.slice(0, 3), lines[3]!.slice(0, 30)], /:4: this is no line/],
     ['has a second header', (lines) => [lines[0]!, ...lines], /:2: this is no line/],
     [
@@ -396,7 +410,7 @@ describe('taken in by another Tunnus', () => {
     await elsewhere(async (place) => {
       const path = await changed((lines) => {
         const weak = account(lines, () => ({ password: { state: 'own', hash: MD5, list: null } }));
-        const end = JSON.stringify({ type: 'end', accounts: 5, subjects: 2, erasures: 2 });
+        const end = JSON.stringify({ type: 'end', accounts: 5, subjects: 2, erasures: 3 });
         return [...weak.slice(0, 5), weak[4]!, ...weak.slice(5, -1), end];
       });
       const result = (await restoreAccounts(
