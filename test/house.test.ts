@@ -137,11 +137,10 @@ describe('fences', () => {
 });
 
 describe('tables', () => {
-  const tables = filesIn('sql', '.sql')
-    .filter((path) => /\/\d{4}_/.test(path))
-    .flatMap((path) => [...read(path).matchAll(/^create (?:unlogged )?table (?:if not exists )?(\w+)/gim)])
-    .map((match) => match[1]!);
+  // A test says when the picture is no longer true.
+  const tables = [...read('sql/schema.sql').matchAll(/^create table (\w+)/gm)].map((match) => match[1]!);
   const owners: Readonly<Record<string, string>> = {
+    migrations: 'src/platform/migrate.ts',
     accounts: 'src/records/accounts.ts',
     erasures: 'src/records/accounts.ts',
     legacy_ids: 'src/records/legacy-ids.ts',
