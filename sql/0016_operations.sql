@@ -17,7 +17,3 @@ create index mails_failed on mails (outcome_at) where outcome in ('refused', 'gi
 
 -- artifacts.ts: sessions are swept apart from the rest, which would all have to be read on the way to them
 create index artifacts_session_expiry on artifacts (expires_at) where model = 'Session';
-
--- accounts.ts: which accounts were erased, so that a backup from before brings none of them back
-alter table erasures drop constraint erasures_kind_check;
-alter table erasures add constraint erasures_kind_check check (kind in ('email', 'legacy_id', 'account'));

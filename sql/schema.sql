@@ -108,14 +108,6 @@ create table erasures (
   constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text, 'account'::text])))
 );
 
-create table import_changes (
-  nth integer not null,
-  line integer not null,
-  account_id uuid,
-  joins boolean not null,
-  constraint import_changes_pkey PRIMARY KEY (nth, line)
-);
-
 create table import_rows (
   line integer not null,
   legacy_id text,
@@ -134,8 +126,9 @@ create table import_rows (
   detail text,
   first_line integer,
   erased boolean not null default false,
-  constraint import_rows_pkey PRIMARY KEY (line)
+  again boolean not null default true
 );
+CREATE INDEX import_rows_order ON public.import_rows USING btree (COALESCE(first_line, line));
 
 create table interactions (
   uid_hash bytea not null,

@@ -138,11 +138,10 @@ describe('fences', () => {
 });
 
 describe('tables', () => {
-  const tables = filesIn('sql', '.sql')
-    .filter((path) => /\/\d{4}_/.test(path))
-    .flatMap((path) => [...read(path).matchAll(/^create (?:unlogged )?table (?:if not exists )?(\w+)/gim)])
-    .map((match) => match[1]!);
+  // A test says when the picture is no longer true.
+  const tables = [...read('sql/schema.sql').matchAll(/^create table (\w+)/gm)].map((match) => match[1]!);
   const owners: Readonly<Record<string, string>> = {
+    migrations: 'src/platform/migrate.ts',
     accounts: 'src/records/accounts.ts',
     erasures: 'src/records/accounts.ts',
     legacy_ids: 'src/records/legacy-ids.ts',
@@ -159,7 +158,6 @@ describe('tables', () => {
     interactions: 'src/records/interactions.ts',
     artifacts: 'src/records/artifacts.ts',
     import_rows: 'src/records/account-lists.ts',
-    import_changes: 'src/records/account-lists.ts',
     logouts: 'src/records/logouts.ts',
     digest_keys: 'src/records/digest-key.ts',
     services: 'src/records/services.ts',

@@ -66,7 +66,8 @@ async function eraseAgain(
   let erased = 0;
   for (let page: string[], after; wanted.size && (page = await accountIdsPage(tx, after)).length > 0;) {
     for (const id of page) {
-      const at = wanted.get(erasureDigests.account(sealer, id).toString('base64url'));
+      const marks = erasureDigests.account(sealer, id).map((digest) => digest.toString('base64url'));
+      const at = wanted.get(marks.find((mark) => wanted.has(mark)) ?? '');
       const account = at && (await accountById(tx, id));
       if (!account) continue;
       await eraseQuietly(tx, { account, sealer, actor, at }, now);

@@ -4,7 +4,7 @@
  *
  * The file is staged whole before anybody becomes an account, so a file that turns out to be no list has written nothing.
  */
-import { isTaken, sql, type Database } from '../platform/database.ts';
+import { isTaken, notWaitingForDisk, sql, type Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import type { Log } from '../platform/telemetry.ts';
 import {
@@ -14,14 +14,13 @@ import {
   copyLine,
   countRows,
   erasedSoFar,
-  extentOfChanges,
-  findChanges,
   isErased,
   judgeRows,
   leaveOutNewlyErased,
-  mergeChanges,
+  mergeRows,
   type Counts,
   type Erased,
+  type Extent,
   type StagedRow,
 } from '../records/account-lists.ts';
 import { MERGE_LOCK } from '../records/accounts.ts';
@@ -86,14 +85,15 @@ export async function importAccounts(
       await database.copyFrom(COPY_ROWS, stagedLines({ sealer, erased, ...options }, now));
       options.onProgress?.({ step: 'comparing', done: 0, total: 1, rows: 0 });
       await judgeRows(session, source);
-      await findChanges(session, source);
-      const counts = await countRows(session, source);
+      const { counts, extent } = await countRows(session, source);
       const told = await tellComplaints(complaints(session), options.report);
       if (!dryRun) {
-        const { rows, last } = await extentOfChanges(session);
-        const merged = await mergeAll({ database, sealer, erased, last, joins: counts.joined > 0, ...options }, now);
-        if (merged < rows)
-          log.warn({ source, rows: rows - merged }, 'accounts changed meanwhile: run the import again');
+        const merged = await mergeAll(
+          { database, sealer, erased, joins: counts.joined > 0, ...extent, ...options },
+          now,
+        );
+        if (merged < extent.changes)
+          log.warn({ source, rows: extent.changes - merged }, 'accounts changed meanwhile: run the import again');
         const { rows: all, created, joined } = counts;
         const detail = { source, rows: all, created, joined };
         await session.query(auditRow({ kind: 'list_imported', actor: options.actor ?? 'system', detail }, now));
@@ -109,10 +109,30 @@ export async function importAccounts(
   });
 }
 
-type Staging = ImportOptions & { sealer: Sealer; erased: Erased };
+/** A bit for each hash of a text: 8 MB, whatever is put in. Beyond a few million texts false alarms cost time. */
+const BITS = 26;
 
-async function* stagedLines(staging: Staging, now: Date): AsyncGenerator<string> {
-  const { file, encoding, onProgress } = staging;
+/** Says whether a text may have come before; 'no' is certain. */
+function memory(): (text: string) => boolean {
+  const seen = new Uint32Array(2 ** (BITS - 5));
+  return (text) => {
+    let hash = 0;
+    for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01_00_01_93);
+    // The last characters have reached the low bits only.
+    hash = Math.imul(hash ^ (hash >>> 15), 0x2c_1b_3c_6d) >>> (32 - BITS);
+    const [word, bit] = [hash >>> 5, 1 << (hash & 31)];
+    const came = (seen[word]! & bit) !== 0;
+    seen[word]! |= bit;
+    return came;
+  };
+}
+
+type Memories = Record<'ids' | 'addresses', ReturnType<typeof memory>>;
+type Staging = ImportOptions & { sealer: Sealer; erased: Erased } & Memories;
+
+async function* stagedLines(options: Omit<Staging, keyof Memories>, now: Date): AsyncGenerator<string> {
+  const { file, encoding, onProgress } = options;
+  const staging = { ...options, ids: memory(), addresses: memory() };
   let count = 0;
   const onRead = ({ read, total }: { read: number; total: number }): void =>
     onProgress?.({ step: 'reading', done: read, total, rows: count });
@@ -125,7 +145,7 @@ async function* stagedLines(staging: Staging, now: Date): AsyncGenerator<string>
 }
 
 /** Judges what the row alone can tell. */
-function staged(row: ListRow, { source, sealer, erased }: Staging, now: Date): StagedRow {
+function staged(row: ListRow, { source, sealer, erased, ids, addresses }: Staging, now: Date): StagedRow {
   const { line } = row;
   if ('malformed' in row) return { line, problem: 'malformed_row', detail: row.malformed };
   const { fields } = row;
@@ -134,6 +154,7 @@ function staged(row: ListRow, { source, sealer, erased }: Staging, now: Date): S
   const email = displayAddress(fields.email);
   if (!emailKey) return { line, legacyId, email, problem: 'invalid_email' };
   if (!legacyId) return { line, email, emailKey, problem: 'missing_legacy_id' };
+  const [idAgain, addressAgain] = [ids(legacyId), addresses(emailKey)];
   const hash = fields.password_hash ? restingHash(fields.password_hash.trim(), sealer) : undefined;
   return {
     line,
@@ -149,6 +170,7 @@ function staged(row: ListRow, { source, sealer, erased }: Staging, now: Date): S
     hashProblem: hash && 'unusable' in hash ? hash.unusable : undefined,
     doubt: !isUsable(legacyId) ? 'unusable_legacy_id' : mixedScript(emailKey) ? 'mixed_script' : undefined,
     erased: isErased(erased, { source, legacyId, emailKey }, sealer),
+    again: idAgain || addressAgain,
   };
 }
 
@@ -184,17 +206,13 @@ function timeOf(text: string, now: Date): string | undefined {
 const BATCH = { joining: 500, new: 10_000 };
 const AT_ONCE = 2;
 
+type Merging = Omit<Staging, keyof Memories> & Extent & { database: Database; joins: boolean };
+
 async function mergeAll(
-  {
-    database,
-    source,
-    last,
-    joins,
-    onProgress,
-    ...rest
-  }: Staging & { database: Database; last: number; joins: boolean },
+  { database, source, last, changes, joins, known, onProgress, ...rest }: Merging,
   now: Date,
 ): Promise<number> {
+  if (changes === 0) return 0;
   const size = joins ? BATCH.joining : BATCH.new;
   let [begun, done, merged] = [0, 0, 0];
   let failed = false;
@@ -203,9 +221,10 @@ async function mergeAll(
       const batch = { source, after: begun, upTo: (begun += size) };
       const merge = (yielding: boolean): Promise<number> =>
         database.transaction(async (tx) => {
-          await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
+          // Nothing is told before the audit row is on disk, and that waits for all before it.
+          await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK}), ${notWaitingForDisk}`);
           await leaveOutNewlyErased(tx, { ...batch, erased: rest.erased }, rest.sealer);
-          return mergeChanges(tx, { ...batch, joins, yielding }, now);
+          return mergeRows(tx, { ...batch, joins, known, yielding }, now);
         });
       const ties = await merge(false).catch((error: unknown) => {
         if (!isTaken(error)) throw error;

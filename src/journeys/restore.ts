@@ -178,6 +178,7 @@ async function judged(
 ): Promise<{ row: AccountRow; found?: RestoreProblem | 'unchanged' }[]> {
   if (accounts.length === 0) return [];
   const digests = accounts.map((row) => [
+    ...erasureDigests.account(sealer, row.id).map((digest) => ({ kind: 'account' as const, digest })),
     ...erasureDigests.email(sealer, row.email_key).map((digest) => ({ kind: 'email' as const, digest })),
     ...row.ids.flatMap(({ source, id }) =>
       erasureDigests.legacyId(sealer, source, id).map((digest) => ({ kind: 'legacy_id' as const, digest })),

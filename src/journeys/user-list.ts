@@ -247,7 +247,8 @@ function jsonRow(line: number, written: string): ListRow {
       return { line, malformed: `${name} is a number that is not kept whole: write it in quotes` };
     }
     if (typeof field !== 'string' && typeof field !== 'number') return { line, malformed: `${name} is no text` };
-    fields[name] = String(field);
+    // Half of a surrogate pair becomes what the database would make of it.
+    fields[name] = String(field).toWellFormed();
   }
   return checked(line, fields as Fields);
 }

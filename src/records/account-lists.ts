@@ -1,10 +1,9 @@
 /**
- * Owns the tables `import_rows` and `import_changes` and the set-based half of `accounts` and `legacy_ids`: what a whole list
- * does to them.
+ * Owns the table `import_rows` and the set-based half of `accounts` and `legacy_ids`: what a whole list does to them.
  *
- * A list is staged as it stands, judged there as a whole (who is twice, whose id is another's), and compared with what is
- * known; only what it changes is merged, in batches small enough that a resident who signs in meanwhile does not wait.
- * Every step may be run again.
+ * A list is staged as it stands, judged there as a whole (who is twice, whose id is another's) and counted against what is
+ * known. What it changes is merged in batches small enough that a resident who signs in meanwhile does not wait; each batch
+ * compares again, so that it meets what is known by then. Every step may be run again.
  */
 import { sql, type Queryable, type Session, type Sql } from '../platform/database.ts';
 import { erasureDigests } from './accounts.ts';
@@ -30,10 +29,12 @@ export interface StagedRow {
   detail?: string;
   /** The resident had the account, or this id, erased. */
   erased?: boolean;
+  /** False: no row before this one has its id or its address. */
+  again?: boolean;
 }
 
 export const COPY_ROWS = `copy import_rows (line, legacy_id, email, email_key, given_name, family_name, phone_number, locale,
-  created_at, password_hash, problem, doubt, hash_problem, detail, erased) from stdin`;
+  created_at, password_hash, problem, doubt, hash_problem, detail, erased, again) from stdin`;
 
 const SPECIAL = /[\\\n\r\t]/;
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
@@ -47,7 +48,7 @@ export function copyLine(row: StagedRow): string {
   const person = cell(row.legacyId) + cell(row.email) + cell(row.emailKey) + cell(row.givenName) + cell(row.familyName);
   const more = cell(row.phoneNumber) + cell(row.locale) + cell(row.createdAt) + cell(row.passwordHash);
   const verdict = cell(row.problem) + cell(row.doubt) + cell(row.hashProblem) + cell(row.detail);
-  return `${row.line}${person}${more}${verdict}\t${row.erased ? 't' : 'f'}\n`;
+  return `${row.line}${person}${more}${verdict}\t${row.erased ? 't' : 'f'}\t${row.again ? 't' : 'f'}\n`;
 }
 
 /** An id longer than that is in doubt anyway; so much of it tells support whose it is. */
@@ -55,7 +56,7 @@ const LONGEST_ID = 255;
 const KEPT_ID = sql`left(r.legacy_id, 255)`;
 
 export async function clearRows(db: Queryable): Promise<void> {
-  await db.query(sql`truncate import_rows, import_changes`);
+  await db.query(sql`truncate import_rows`);
 }
 
 /** What only the whole list can tell. */
@@ -64,12 +65,10 @@ export async function judgeRows(db: Session, source: string): Promise<void> {
   // tables are what the plans need, and a small sample tells those.
   await db.script(`
     set work_mem = '64MB'; set client_connection_check_interval = '200ms'; set default_statistics_target = 10;
-    analyze import_rows (line, legacy_id, email_key, problem, doubt); analyze accounts (id, email_key); analyze legacy_ids`);
+    analyze import_rows (line, legacy_id, email_key, problem, doubt, again); analyze accounts (id, email_key); analyze legacy_ids`);
   await db.query(sql`
-    update import_rows r set problem = 'duplicate_legacy_id' from (
-      select legacy_id, min(line) as first from import_rows where problem is null
-      group by legacy_id having count(*) > 1) d
-    where r.legacy_id = d.legacy_id and r.line > d.first and r.problem is null`);
+    update import_rows r set problem = 'duplicate_legacy_id'
+    from (${repeated(sql`legacy_id`)}) d where r.legacy_id = d.legacy_id and r.line > d.first and r.problem is null`);
   // An id with another address than before: the old tie stays, and the row makes nobody an account. Set-email does this too.
   // An address with another id in this source since an earlier import: whose it is is in doubt.
   await db.query(sql`
@@ -88,10 +87,8 @@ export async function judgeRows(db: Session, source: string): Promise<void> {
     update import_rows r set problem = j.problem, doubt = case when j.problem is null then 'shared_email' else r.doubt end
     from (select line, max(problem) as problem from judged group by line) j where r.line = j.line`);
   await db.query(sql`
-    update import_rows r set doubt = 'shared_email', first_line = s.first from (
-      select email_key, min(line) as first from import_rows where problem is null
-      group by email_key having count(*) > 1) s
-    where r.email_key = s.email_key and r.problem is null`);
+    update import_rows r set doubt = 'shared_email', first_line = s.first
+    from (${repeated(sql`email_key`)}) s where r.email_key = s.email_key and r.problem is null`);
   await db.query(sql`update import_rows set problem = 'erased' where problem is null and erased`);
   await db.query(sql`
     update import_rows r set name_mismatch = true from accounts a
@@ -101,23 +98,17 @@ export async function judgeRows(db: Session, source: string): Promise<void> {
       and exists (select 1 from legacy_ids l where l.account_id = a.id and l.source <> ${source})`);
 }
 
+/** What several rows have in common, and the line of the first: only what came again while the list was read is looked for. */
+function repeated(key: Sql): Sql {
+  return sql`
+    select ${key}, min(line) as first from import_rows
+    where problem is null and ${key} in (select ${key} from import_rows where again and problem is null)
+    group by ${key} having count(*) > 1`;
+}
+
 function differ(a: Sql, b: Sql): Sql {
   const plain = (name: Sql): Sql => sql`nullif(lower(regexp_replace(normalize(${name}), '\\s', '', 'g')), '')`;
   return sql`coalesce(${plain(a)} <> ${plain(b)}, false)`;
-}
-
-/** Compares the judged list with what is known, and notes what it changes. */
-export async function findChanges(db: Session, source: string): Promise<void> {
-  await db.query(sql`
-    insert into import_changes
-    select coalesce(r.first_line, r.line), r.line, a.id, a.id is not null and known.account_id is null
-    from import_rows r
-    left join accounts a on a.email_key = r.email_key
-    left join legacy_ids l on l.source = ${source} and l.account_id = a.id and l.legacy_id = ${KEPT_ID}
-    left join (select distinct account_id from legacy_ids where source = ${source}) known on known.account_id = a.id
-    where r.problem is null and l.account_id is null
-    order by 1, 2`);
-  await db.script('analyze import_changes');
 }
 
 /** What an import comes to: rows of the file, people by what happens to them, rows and old ids by what does not. */
@@ -132,103 +123,127 @@ export interface Counts {
   gone: number;
 }
 
-export async function countRows(db: Queryable, source: string): Promise<Counts> {
-  // Most people have one row; only those who share an address must be told apart.
-  const peopleIn = (among: Sql): Sql =>
-    sql`count(*) filter (where ${among} and first_line is null) + count(distinct first_line) filter (where ${among})`;
-  const [counts] = await db.query<Counts & { people: number }>(sql`
-    with staged as (select count(*) as rows, ${peopleIn(sql`problem is null`)} as people from import_rows),
-    changed as (
-      select count(distinct nth) filter (where account_id is null) as created,
-        count(distinct nth) filter (where joins) as joined
-      from import_changes)
-    select staged.*, changed.*,
-      (select count(*) from import_rows r where problem is null and doubt is not null and not exists (
-        select 1 from legacy_ids l join accounts a on a.id = l.account_id
-        where l.source = ${source} and l.legacy_id = ${KEPT_ID} and l.doubt is null and a.email_key = r.email_key))
+/** What merging needs to know: up to which line, how many rows change something, and whether any address has an account. */
+export interface Extent {
+  last: number;
+  changes: number;
+  known: boolean;
+}
+
+/** The row that comes first of those that share its address; nearly all are alone. */
+const NTH = sql`coalesce(r.first_line, r.line)`;
+
+/**
+ * The rows `r`; `a`, the account of the address, where the row is not left out; `tie`, where that account has the row's id
+ * already: such a row changes nothing. `each`: row by row along the indexes, since for a batch the planner would rather read
+ * all accounts.
+ */
+const compared = (source: string, each: Sql): Sql => sql`
+  import_rows r
+  left join lateral (select id from accounts where accounts.email_key = r.email_key ${each}) a on r.problem is null
+  left join lateral (
+    select true as noted, doubt from legacy_ids
+    where source = ${source} and account_id = a.id and legacy_id = ${KEPT_ID} ${each}) tie on true`;
+
+// Both as scalar queries, which go along an index row by row: `exists` may be answered by reading the whole list again.
+
+/** Whether that account stands on other lists only. */
+const isJoining = (source: string): Sql => sql`(tie.noted is null and a.id is not null and (
+  select true from legacy_ids l where l.account_id = a.id and l.source = ${source} limit 1) is null)`;
+
+/** Whether the id was tied to another account since the list was judged, or that account took another address. */
+const isElsewhere = (source: string): Sql => sql`(
+  select l.account_id is distinct from a.id from legacy_ids l
+  where l.source = ${source} and l.legacy_id = ${KEPT_ID} and l.doubt is null) is true`;
+
+export async function countRows(db: Queryable, source: string): Promise<{ counts: Counts; extent: Extent }> {
+  const person = sql`r.problem is null and ${NTH} = r.line`;
+  const [found] = await db.query<Counts & Extent & { people: number }>(sql`
+    select count(*) as rows, coalesce(max(r.line), 0) as last, count(a.id) > 0 as known,
+      count(*) filter (where ${person}) as people,
+      count(*) filter (where ${person} and a.id is null) as created,
+      count(distinct a.id) filter (where ${isJoining(source)}) as joined,
+      count(*) filter (where r.problem is null and tie.noted is null) as changes,
+      count(*) filter (where r.problem is null and r.doubt is not null and (tie.noted is null or tie.doubt is not null))
         as "inDoubt",
       (select count(distinct l.legacy_id) from legacy_ids l where l.source = ${source}
         and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone
-    from staged, changed`);
-  const { people, rows, created, joined, inDoubt, gone } = counts!;
-  return { rows, created, joined, unchanged: people - created - joined, inDoubt, gone };
-}
-
-/** How many rows change something, and up to where they are numbered. */
-export async function extentOfChanges(db: Queryable): Promise<{ rows: number; last: number }> {
-  const [extent] = await db.query<{ rows: number; last: number }>(sql`
-    select count(*) as rows, coalesce(max(nth), 0) as last from import_changes`);
-  return extent!;
+    from ${compared(source, sql``)}`);
+  const { people, rows, created, joined, inDoubt, gone, ...extent } = found!;
+  return { counts: { rows, created, joined, unchanged: people - created - joined, inDoubt, gone }, extent };
 }
 
 export interface Batch {
   source: string;
-  /** The changes numbered above `after`, up to `upTo`. */
+  /** The rows numbered above `after`, up to `upTo`; those that share an address are numbered as the first of them. */
   after: number;
   upTo: number;
 }
 
+const inBatch = ({ after, upTo }: Batch): Sql => sql`${NTH} > ${after} and ${NTH} <= ${upTo} and r.problem is null`;
+
 /**
- * Merges some changes: who joins, who is new, then the ties. Whoever was erased, or took another address, since the list was
- * judged is left as they are. Gives the number of ties written. Where somebody took an address or an id meanwhile it throws
- * a unique violation, and a second try with `yielding` leaves those to the next import: looking first costs a third more.
+ * Merges some rows: who joins, who is new, then the ties. Gives the number of ties written. `known`: some addresses have an
+ * account; without it nobody is looked up, which would cost a third more. Where somebody took an address or an id meanwhile
+ * it throws a unique violation, and a second try with `yielding` leaves those to the next import.
  */
-export async function mergeChanges(
+export async function mergeRows(
   tx: Queryable,
-  { source, after, upTo, joins, yielding = false }: Batch & { joins: boolean; yielding?: boolean },
+  { joins, known, yielding = false, ...batch }: Batch & { joins: boolean; known: boolean; yielding?: boolean },
   now: Date,
 ): Promise<number> {
+  const { source } = batch;
   const orYield = yielding ? sql`on conflict do nothing` : sql``;
   const own = (value: Sql): Sql => sql`case when r.doubt is distinct from 'shared_email' then ${value} end`;
   // Of rows that share an address only the address goes on: their names and passwords may be somebody else's.
-  const changes = sql`batch as materialized (
-      select c.nth, c.line, c.account_id, c.joins, r.email, r.email_key, ${KEPT_ID} as legacy_id, r.doubt,
-        ${own(sql`r.given_name`)} as given_name, ${own(sql`r.family_name`)} as family_name,
-        ${own(sql`r.phone_number`)} as phone_number, ${own(sql`r.locale`)} as locale, ${own(sql`r.created_at`)} as created_at,
-        case when r.doubt is null then r.password_hash end as password_hash
-      from import_changes c
-      -- row by row: the planner would rather read the whole list again for each batch
-      cross join lateral (select * from import_rows where import_rows.line = c.line offset 0) r
-      where c.nth > ${after} and c.nth <= ${upTo} order by c.nth, c.line)`;
+  const fields = sql`${NTH} as nth, r.line, r.email, r.email_key, ${KEPT_ID} as legacy_id, r.doubt,
+    ${own(sql`r.given_name`)} as given_name, ${own(sql`r.family_name`)} as family_name,
+    ${own(sql`r.phone_number`)} as phone_number, ${own(sql`r.locale`)} as locale, ${own(sql`r.created_at`)} as created_at,
+    case when r.doubt is null then r.password_hash end as password_hash`;
+  // Ids that are counted on from one of the batch's own (RFC 9562, 6.2) land side by side in every index.
+  const changes = sql`
+    seed as materialized (select uuid_send(uuid_v7()) as id, (random() * 1e9)::integer as number),
+    batch as materialized (
+      select ${fields}, encode(overlay(seed.id placing int4send(seed.number + ${NTH}) from 13), 'hex')::uuid as new_id,
+        ${
+          known
+            ? sql`a.id as account_id, ${isJoining(source)} as joins
+                from seed cross join ${compared(source, sql`offset 0`)}
+                where ${inBatch(batch)} and tie.noted is null and not (${isElsewhere(source)})`
+            : sql`null::uuid as account_id from seed cross join import_rows r where ${inBatch(batch)}`
+        })`;
   // An old password proves only its own list, and one that the resident set without ever using a mailed link only that.
   if (joins) {
     await tx.query(sql`
       with ${changes},
       joining as materialized (
-        select distinct on (a.id) a.id, c.given_name, c.family_name, c.phone_number, c.locale
-        from batch c join accounts a on a.id = c.account_id and a.email_key = c.email_key where c.joins),
+        select distinct on (account_id) account_id as id, given_name, family_name, phone_number, locale
+        from batch where joins order by account_id, line),
       locked as materialized (
-        select id, password_state = 'own' and email_verified as proven from accounts
-        where id in (select id from joining) order by id for no key update)
+        select joining.*, a.password_state = 'own' and a.email_verified as proven
+        from joining join accounts a on a.id = joining.id order by a.id for no key update of a)
       update accounts a set epoch = a.epoch + 1, updated_at = ${now},
-        password_state = case when locked.proven then 'own' else 'none' end,
-        password_hash = case when locked.proven then a.password_hash end,
+        password_state = case when j.proven then 'own' else 'none' end,
+        password_hash = case when j.proven then a.password_hash end,
         password_list = null,
         given_name = coalesce(a.given_name, j.given_name), family_name = coalesce(a.family_name, j.family_name),
         phone_number = coalesce(a.phone_number, j.phone_number), locale = coalesce(a.locale, j.locale)
-      from joining j join locked on locked.id = j.id where a.id = j.id`);
+      from locked j where a.id = j.id`);
   }
-  // Whoever is made here has no tie yet. Of whoever was there an admin may have settled this id meanwhile.
   const [merged] = await tx.query<{ ties: number }>(sql`
     with ${changes},
     made as (
-      insert into accounts (email, email_key, given_name, family_name, phone_number, locale,
+      insert into accounts (id, email, email_key, given_name, family_name, phone_number, locale,
         password_state, password_hash, password_list, created_at, updated_at)
-      select distinct on (c.nth) c.email, c.email_key, c.given_name, c.family_name, c.phone_number, c.locale,
-        case when c.password_hash is null then 'none' else 'list' end, c.password_hash,
-        case when c.password_hash is not null then ${source} end, coalesce(c.created_at, ${now}), ${now}
-      from batch c where c.account_id is null order by c.nth, c.line
-      ${orYield} returning id, email_key),
-    ties as (
-      select c.nth, c.line, c.legacy_id, c.doubt, made.id from batch c join made on made.email_key = c.email_key
-      union all
-      select c.nth, c.line, c.legacy_id, c.doubt, a.id
-      from batch c join accounts a on a.id = c.account_id and a.email_key = c.email_key
-      where not exists (select 1 from legacy_ids l
-        where l.account_id = a.id and l.source = ${source} and l.legacy_id = c.legacy_id)),
+      select distinct on (nth) new_id, email, email_key, given_name, family_name, phone_number, locale,
+        case when password_hash is null then 'none' else 'list' end, password_hash,
+        case when password_hash is not null then ${source} end, coalesce(created_at, ${now}), ${now}
+      from batch where account_id is null order by nth, line
+      ${orYield} returning id),
     tied as (
       insert into legacy_ids (source, legacy_id, account_id, doubt, created_at)
-      select ${source}, legacy_id, id, doubt, ${now} from ties order by nth, line ${orYield} returning 1)
+      select ${source}, legacy_id, coalesce(account_id, new_id), doubt, ${now}
+      from batch where account_id is not null or new_id in (select id from made) ${orYield} returning 1)
     select count(*) as ties from tied`);
   return merged!.ties;
 }
@@ -274,17 +289,16 @@ export function isErased(
 /** Leaves out of a batch who was erased since the list was judged. The caller holds off further erasures. */
 export async function leaveOutNewlyErased(
   tx: Queryable,
-  { source, after, upTo, erased }: Batch & { erased: Erased },
+  { erased, ...batch }: Batch & { erased: Erased },
   sealer: Sealer,
 ): Promise<void> {
   if ((await lastErasure(tx)) === erased.upTo) return;
   const now = await erasedSoFar(tx);
   const rows = await tx.query<{ line: number; legacyId: string; emailKey: string }>(sql`
-    select line, r.legacy_id as "legacyId", r.email_key as "emailKey" from import_changes join import_rows r using (line)
-    where nth > ${after} and nth <= ${upTo}`);
-  const lines = rows.filter((row) => isErased(now, { source, ...row }, sealer)).map(({ line }) => line);
+    select r.line, r.legacy_id as "legacyId", r.email_key as "emailKey" from import_rows r where ${inBatch(batch)}`);
+  const lines = rows.filter((row) => isErased(now, { source: batch.source, ...row }, sealer)).map(({ line }) => line);
   await tx.query(sql`
-    delete from import_changes where nth > ${after} and nth <= ${upTo} and line = any(${lines}::int[])`);
+    update import_rows r set problem = 'erased' where ${inBatch(batch)} and r.line = any(${lines}::int[])`);
 }
 
 export interface Complaint {

@@ -288,10 +288,10 @@ export async function changeEmail(
 
 /** What is kept of what was erased: keyed hashes, one for each secret still in use. */
 export const erasureDigests = {
-  account: (sealer: Sealer, id: string): Buffer => sealer.digest(id, 'erased-account'),
   email: (sealer: Sealer, emailKey: string): Buffer[] => sealer.digests(emailKey, 'erased-email'),
   legacyId: (sealer: Sealer, source: string, legacyId: string): Buffer[] =>
     sealer.digests(`${source}\n${legacyId}`, 'erased-legacy-id'),
+  account: (sealer: Sealer, id: string): Buffer[] => sealer.digests(id, 'erased-account'),
 };
 
 /** When an address, or an old id, was erased: the digests say which. */
@@ -342,9 +342,10 @@ export async function eraseAccount(
   await tx.query(sql`select nextval('erasures_made')`);
   const emails = [sealer.digest(account.emailKey, 'erased-email')];
   const ids = legacyIds.map(({ source, id }) => erasureDigests.legacyId(sealer, source, id)[0]!);
+  const own = erasureDigests.account(sealer, account.id)[0]!;
   await tx.query(sql`
     insert into erasures (kind, digest, erased_at)
-    select 'account', ${erasureDigests.account(sealer, account.id)}::bytea, ${now}::timestamptz
+    select 'account', ${own}::bytea, ${now}::timestamptz
     union
     select 'email', digest, ${now}::timestamptz from unnest(${emails}::bytea[]) as digest
     union

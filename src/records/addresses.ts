@@ -16,6 +16,7 @@ const DOMAIN = /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-
 // Nearly all are of these characters alone, and in a domain of these alone nothing is mapped but the case.
 const PLAIN = /^[\x21-\x7e]+$/;
 const ENCODED_LABEL = /[@.]xn--/i;
+const PLAIN_LOCAL = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
 // Only what may stand in a name: domainToASCII would also decode %61, and drop what cannot be seen.
 const DOMAIN_AS_WRITTEN = /^[\p{L}\p{M}\p{N}.\u3002\uff0e\uff61-]+$/u;
 
@@ -57,14 +58,19 @@ export function canonicalAddress(typed: string): string | undefined {
   if (at < 1 || at !== written.lastIndexOf('@')) return undefined;
   const [local, domain] = halvesOf(written, at);
   if (local === undefined || domain === undefined) return undefined;
-  if (!LOCAL.test(local) || Buffer.byteLength(local) > LONGEST_LOCAL || !DOMAIN.test(domain)) return undefined;
+  if (
+    !(PLAIN_LOCAL.test(local) || LOCAL.test(local)) ||
+    Buffer.byteLength(local) > LONGEST_LOCAL ||
+    !DOMAIN.test(domain)
+  )
+    return undefined;
   const address = `${local}@${domain}`;
   return Buffer.byteLength(address) <= LONGEST ? address : undefined;
 }
 
 /** The address as it was written, for showing it and for mail. */
 export function displayAddress(typed: string): string {
-  return withoutEdges(typed).normalize('NFC');
+  return PLAIN.test(typed) ? typed : withoutEdges(typed).normalize('NFC');
 }
 
 // Lower-case letters that pass for ASCII ones (from Unicode's confusables, those that occur in fonts for text).

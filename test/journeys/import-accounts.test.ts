@@ -6,9 +6,12 @@ import { importAccounts, type ImportOptions, type ImportResult } from '../../src
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
+import { clearRows, COPY_ROWS, copyLine, countRows, judgeRows, mergeRows } from '../../src/records/account-lists.ts';
 import { accountByKey, accountJson, changeEmail, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
+import { digestKey } from '../../src/records/digest-key.ts';
 import { legacyId, tieLegacyId, tiesOfAccount, untieLegacyId } from '../../src/records/legacy-ids.ts';
 import { hashPassword, verifyPassword } from '../../src/records/passwords.ts';
+import { reseal } from '../../src/records/seals.ts';
 import { wrapAllHashes } from '../../src/journeys/wrap-hashes.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -68,7 +71,7 @@ async function allTables(): Promise<Record<string, unknown>> {
         values: [],
       });
   });
-  expect(content).toMatchObject({ import_rows: [], import_changes: [] });
+  expect(content).toMatchObject({ import_rows: [] });
   return content;
 }
 
@@ -307,6 +310,76 @@ describe('what is in doubt is tied to nobody', () => {
     expect(await list('b', ...second)).toMatchObject({ joined: 3, byProblem: { name_mismatch: 1 } });
     expect(await list('b', ...second)).toMatchObject({ joined: 0, unchanged: 3, byProblem: { name_mismatch: 1 } });
     expect(await accountByKey(db.database, 'z@example.com')).toMatchObject({ givenName: 'Ville' });
+  });
+
+  describe('what support changes between judging and merging stands', () => {
+    /** Judges a list of one row, lets support work, and merges; a second list joins. */
+    async function meanwhile(row: { legacyId: string; email: string }, work: () => Promise<unknown>): Promise<number> {
+      const staged = copyLine({ line: 2, emailKey: row.email, ...row });
+      await db.database.copyFrom(COPY_ROWS, [staged]);
+      return db.database.session(async (session) => {
+        await judgeRows(session, 'b');
+        const { counts, extent } = await countRows(session, 'b');
+        expect(extent).toEqual({ last: 2, changes: 1, known: true });
+        await work();
+        const batch = { source: 'b', after: 0, upTo: 2, joins: counts.joined > 0, known: true };
+        const merged = await db.database.transaction((tx) => mergeRows(tx, batch, NOW));
+        await clearRows(session);
+        return merged;
+      });
+    }
+    const account = async (email: string): Promise<string> => (await accountByKey(db.database, email))!.id;
+
+    beforeEach(async () => {
+      await list('a', `1,x@example.com,,${PBKDF2}`, '2,y@example.com,,');
+    });
+
+    test('an id tied to the account: there is nothing left to do, and nothing ends', async () => {
+      const accountId = await account('x@example.com');
+      const tie = () => tieLegacyId(db.database, { accountId, source: 'b', id: '7' }, NOW);
+      const before = await stored('x@example.com');
+      expect(await meanwhile({ legacyId: '7', email: 'x@example.com' }, tie)).toBe(0);
+      expect(await stored('x@example.com')).toEqual(before);
+      expect(await tied('x@example.com', 'b')).toEqual({ id: '7' });
+    });
+
+    test('an id tied to somebody else: it stays theirs', async () => {
+      const accountId = await account('y@example.com');
+      const before = await stored('x@example.com');
+      const tie = () => tieLegacyId(db.database, { accountId, source: 'b', id: '7' }, NOW);
+      expect(await meanwhile({ legacyId: '7', email: 'x@example.com' }, tie)).toBe(0);
+      expect(await stored('x@example.com')).toEqual(before);
+      expect(await tied('y@example.com', 'b')).toEqual({ id: '7' });
+    });
+
+    test('a tied account that took another address: nobody is made of the old one', async () => {
+      const accountId = await account('x@example.com');
+      const move = async (): Promise<void> => {
+        await tieLegacyId(db.database, { accountId, source: 'b', id: '7' }, NOW);
+        await changeEmail(db.database, { accountId, email: 'new@example.com', verified: true }, NOW);
+      };
+      expect(await meanwhile({ legacyId: '7', email: 'x@example.com' }, move)).toBe(0);
+      expect(await accountByKey(db.database, 'x@example.com')).toBeUndefined();
+    });
+  });
+
+  test('erased stays erased while `secret` changes, with the old one still listed and when it is gone', async () => {
+    await list('a', '1,x@example.com,,');
+    const [old, next] = ['an old secret of thirty-two characters', 'a new secret of thirty-two characters'];
+    const key = await digestKey(db.database, makeSealer([old]));
+    const account = (await accountByKey(db.database, 'x@example.com'))!;
+    const legacyIds = await tiesOfAccount(db.database, account.id);
+    const erasing = { account, legacyIds, sealer: makeSealer([old], key) };
+    await db.database.transaction((tx) => eraseAccount(tx, erasing, NOW));
+    const path = await file('legacy_id,email\n1,other@example.com\n2,x@example.com\n');
+    const changing = makeSealer([next, old]);
+    for (const secrets of [[next, old], [next]]) {
+      const opened = await digestKey(db.database, makeSealer(secrets));
+      const own = { ...parts(), sealer: makeSealer(secrets, opened) };
+      const result = await importAccounts(own, { file: path, source: 'a' }, NOW);
+      expect(result).toMatchObject({ created: 0, byProblem: { erased: 2 } });
+      await reseal(db.database, changing);
+    }
   });
 
   test('erased stays erased: neither the address nor the old id comes back', async () => {

@@ -49,7 +49,7 @@ function command(source: string) {
   return { child, output: text(child.stdout), complaints: text(child.stderr), ended: once(child, 'exit') };
 }
 
-async function count(table: 'accounts' | 'import_rows' | 'import_changes'): Promise<number> {
+async function count(table: 'accounts' | 'import_rows'): Promise<number> {
   const [row] = await place.database.query<{ count: number }>({ text: `select count(*) from ${table}`, values: [] });
   return row!.count;
 }
@@ -65,7 +65,6 @@ async function until(reached: () => Promise<boolean>, import_: Promise<unknown>)
 const MOMENTS: Record<string, () => Promise<boolean>> = {
   reading: async () => (await place.database.query(sql`select 1 from pg_stat_progress_copy`)).length > 0,
   comparing: async () => (await count('import_rows')) > 0,
-  'about to merge': async () => (await count('import_changes')) > 0,
   merging: async () => (await count('accounts')) > 0,
 };
 

@@ -13,7 +13,7 @@ import { wrapAllHashes } from '../../src/journeys/wrap-hashes.ts';
 import { sql, type Database } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { accountByKey, accountJson, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
+import { accountByKey, accountJson, changeEmail, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
 import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
 import { hashPassword, verifyPassword } from '../../src/records/passwords.ts';
 import { namingOf, subjectFor, type Relation } from '../../src/records/subjects.ts';
@@ -326,6 +326,20 @@ describe('taken in by another Tunnus', () => {
       const { id } = (await accountByKey(place.database, 'vanha@example.com'))!;
       const gone = { id, emailKey: 'toinen@example.com' } as never;
       await place.database.transaction((tx) => eraseAccount(tx, { account: gone, legacyIds: [], sealer }, NOW));
+      expect(await restored(place, { file: before })).toMatchObject({ created: 0, byProblem: { erased: 1 } });
+    });
+  });
+
+  test('brings nobody back whom no e-service knew by a sub of its own, and who had another address when erased', async () => {
+    await elsewhere(async (place) => {
+      await list('kartta', ['legacy_id,email', 'kt-9,vanha@example.com'], place.database);
+      const { id: accountId } = (await accountByKey(place.database, 'vanha@example.com'))!;
+      await place.database.query(sql`delete from legacy_ids where account_id = ${accountId}`);
+      const before = join(folder, 'public.jsonl');
+      await exported(place, before);
+      await changeEmail(place.database, { accountId, email: 'toinen@example.com', verified: true }, NOW);
+      const account = (await accountByKey(place.database, 'toinen@example.com'))!;
+      await place.database.transaction((tx) => eraseAccount(tx, { account, legacyIds: [], sealer }, NOW));
       expect(await restored(place, { file: before })).toMatchObject({ created: 0, byProblem: { erased: 1 } });
     });
   });

@@ -58,6 +58,18 @@ test('a tie taken back leaves no doubt, stays on record, and can be given to ano
   expect(await tiesOfAccount(db.database, one)).toEqual([{ source: 'e', id: '1', doubt: 'unlinked' }]);
 });
 
+test('an account that goes takes its ties and doubts along, whoever deletes it, and nobody else’s', async () => {
+  const [one, other] = [await resident(), await resident()];
+  await tieLegacyId(db.database, { accountId: one, source: 'f', id: '1' }, NOW);
+  await tieLegacyId(db.database, { accountId: one, source: 'g', id: '1' }, NOW);
+  await untieLegacyId(db.database, { accountId: one, source: 'g', id: '1' });
+  await tieLegacyId(db.database, { accountId: other, source: 'f', id: '2' }, NOW);
+  await db.database.query(sql`delete from accounts where id = ${one}`);
+  expect(await tiesOfAccount(db.database, one)).toEqual([]);
+  expect(await tiesOfAccount(db.database, other)).toEqual([{ source: 'f', id: '2', doubt: undefined }]);
+  expect(await tieLegacyId(db.database, { accountId: other, source: 'g', id: '1' }, NOW)).toBe('tied');
+});
+
 test('an id that could be no sub, or looks like one of ours, is not usable', () => {
   expect(['1', 'U 77', 'x'.repeat(255)].every(isUsable)).toBe(true);
   expect(['', 'ä', 'x'.repeat(256), 'a\nb', 'tunnus-1', 'TUNNUS-1'].some(isUsable)).toBe(false);
