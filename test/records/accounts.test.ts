@@ -109,6 +109,7 @@ test('erasing leaves keyed hashes alone: neither address nor old id can be read 
     sql`select kind, digest from erasures order by kind`,
   );
   expect(rows).toEqual([
+    { kind: 'account', digest: sealer.digest(account.id, 'erased-account') },
     { kind: 'email', digest: sealer.digest(account.emailKey, 'erased-email') },
     { kind: 'legacy_id', digest: sealer.digest('a\nold-id', 'erased-legacy-id') },
   ]);
