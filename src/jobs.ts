@@ -244,3 +244,18 @@ function mailTask(parts: JobParts): Task {
   const deliver = mailDelivery(parts);
   return (payload, { job, abortSignal }) => deliver({ id: job.key!, payload }, abortSignal);
 }
+
+const DEAD_JOBS_KEPT_DAYS = 7;
+const deadJobs = sql`graphile_worker.jobs where attempts >= max_attempts and locked_at is null`;
+
+/** A scalar for composing: when the oldest job that will not be tried again is to go. */
+export const dueDeadJob: Sql = sql`(select min(updated_at) + make_interval(days => ${DEAD_JOBS_KEPT_DAYS}::int) from ${deadJobs})`;
+
+/** The queue itself would keep them for good, each with a sealed address; what became of a mail stands in its own row. */
+export async function sweepDeadJobs(db: Queryable, now: Date): Promise<number> {
+  const before = new Date(now.getTime() - DEAD_JOBS_KEPT_DAYS * 86_400_000);
+  const rows = await db.query(sql`
+    select 1 from graphile_worker.complete_jobs(
+      array(select id from ${deadJobs} and updated_at < ${before} limit 1000))`);
+  return rows.length;
+}
