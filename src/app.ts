@@ -19,6 +19,7 @@ import { emailChanges } from './journeys/email-change.ts';
 import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
 import { leaving } from './journeys/leave.ts';
 import { ownData } from './journeys/own-data.ts';
+import { newPasswords } from './journeys/new-password.ts';
 import { passwordLink } from './journeys/password-link.ts';
 import { progressMetric } from './journeys/progress.ts';
 import type { EService } from './journeys/rehearse.ts';
@@ -54,6 +55,8 @@ import { oldestArtifact, oldestSession, sweepArtifacts } from './records/artifac
 import { oldestInteraction, sweepInteractions } from './records/interactions.ts';
 import { dueLink, sweepLinks } from './records/links.ts';
 import { dueMail, sweepMails } from './records/mail-outcomes.ts';
+import { breachedPasswords } from './records/breached-passwords.ts';
+import { hashingOf } from './records/passwords.ts';
 import { sweepMailPace } from './records/mail-pace.ts';
 import { dueLogoutRow, sweepLogouts } from './records/logouts.ts';
 import { dueNode, sweepNodes } from './records/nodes.ts';
@@ -145,7 +148,19 @@ export async function startTunnus({
       return { warned: unused.warned + asked.reminded, erased: unused.erased + asked.erased };
     };
     const audit = auditKeeping({ database, sealer, log, retention: config.retention.audit });
-    const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
+    const parts = {
+      database,
+      sealer,
+      config,
+      mails,
+      allowances: allowances({ sealer, limits: config.limits }),
+      hashing: hashingOf(config.password),
+      newPasswords: newPasswords({
+        config,
+        names: () => [...Object.values(config.brand.name), ...registered.names()],
+        breached: breachedPasswords({ ...config.password.breached, log }),
+      }),
+    };
     const signingIn = signIn(parts);
     const putOff = { job: PUT_OFF_JOB, task: (payload: unknown, now: Date) => signingIn.carryOutLater(payload, now) };
     const post = openPost(config);

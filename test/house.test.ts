@@ -102,6 +102,7 @@ describe('fences', () => {
     'koa-mount': ['src/oidc/'],
     'koa-views': ['src/web/page.ts'],
     '@koa/router': ['src/web/server.ts'],
+    '@zxcvbn-ts/core': ['src/records/password-strength-worker.ts'],
     bowser: ['src/platform/user-agent.ts'],
     nodemailer: ['src/mail/post.ts'],
     'postal-mime': ['src/mail/delivery-report.ts', 'src/demo/'],

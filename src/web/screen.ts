@@ -9,6 +9,7 @@ import type { Agreements } from '../journeys/agreements.ts';
 import type { EmailChanges } from '../journeys/email-change.ts';
 import type { Leaving } from '../journeys/leave.ts';
 import type { OwnDataJourney } from '../journeys/own-data.ts';
+import type { PasswordFault } from '../journeys/new-password.ts';
 import type { PasswordLink } from '../journeys/password-link.ts';
 import type { ResidentSessions } from '../journeys/sessions.ts';
 import type { SignIn } from '../journeys/sign-in.ts';
@@ -17,7 +18,7 @@ import type { SupportRequests } from '../journeys/support-request.ts';
 import type { Consent } from '../oidc/consent.ts';
 import type { SignInGate } from '../oidc/interaction.ts';
 import type { OwnSession } from '../oidc/own-session.ts';
-import { LONGEST as LONGEST_PASSWORD, type PasswordFault } from '../records/passwords.ts';
+import { LONGEST as LONGEST_PASSWORD } from '../records/passwords.ts';
 import type { FieldError } from './page.ts';
 import type { Visitors } from './visitor.ts';
 
@@ -82,6 +83,9 @@ const PASSWORD_FAULTS: Readonly<Record<PasswordFault, string>> = {
   too_short: 'validation.password_too_short',
   too_long: 'validation.password_too_long',
   common: 'validation.password_too_common',
+  personal: 'validation.password_personal',
+  guessable: 'validation.password_guessable',
+  breached: 'validation.password_breached',
 };
 
 /** Leads on after a POST that did its work (303: the next request is a GET). */

@@ -9,7 +9,7 @@ import { makeMails } from '../../src/mail/mails.ts';
 import { readSettings } from '../../src/config/settings.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
-import { hashPassword } from '../../src/records/passwords.ts';
+import { hashingOf, hashPassword } from '../../src/records/passwords.ts';
 import { configFolder } from '../config/config-folder.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -27,17 +27,19 @@ beforeAll(async () => {
   db = await testDatabase();
   const sealer = makeSealer(['a secret of the tests, thirty-two characters or more']);
   const folder = configFolder({ 'tunnus.yaml': 'issuer: https://tunnus.example\n' });
-  const { limits } = readSettings(folder, {}).settings!;
+  const { limits, password } = readSettings(folder, {}).settings!;
+  const hashing = hashingOf(password);
   const config = {
     signIn: { unknownAddress: 'tell', registration: 'closed' },
     links: { lifetime: 24 * HOUR },
     issuer: 'https://tunnus.example',
   } as const;
   const mails = makeMails({ sealer });
-  journey = signIn({ database: db.database, sealer, config, mails, allowances: allowances({ sealer, limits }) });
+  const allowed = allowances({ sealer, limits });
+  journey = signIn({ database: db.database, sealer, config, mails, allowances: allowed, hashing });
   await db.database.query(sql`
     insert into accounts (email, email_key, password_state, password_hash, created_at, updated_at)
-    select email, email, 'own', ${await hashPassword(PASSWORD)}, now(), now()
+    select email, email, 'own', ${await hashPassword(PASSWORD, hashing)}, now(), now()
     from (select 'asukas' || i || '@example.com' as email from generate_series(1, ${MANY}::int) i) as residents`);
 });
 afterAll(() => db.drop());

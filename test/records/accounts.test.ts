@@ -62,7 +62,7 @@ test('what must end proofs raises the epoch; what need not, does not', async () 
   const details = { givenName: account.givenName, familyName: account.familyName, phoneNumber: account.phoneNumber };
   const change = { accountId, before: { ...details, locale: account.locale }, after: { ...details, locale: 'sv' } };
   expect(await raised(() => setDetails(database, change, NOW))).toBe(0);
-  expect(await raised(() => database.query(signedInRow(accountId, NOW)))).toBe(0);
+  expect(await raised(() => database.query(signedInRow({ accountId }, NOW)))).toBe(0);
   expect(await raised(() => raiseEpoch(database, accountId, NOW))).toBe(1);
   expect(await raised(() => lockAccount(database, accountId, NOW))).toBe(1);
   expect(await raised(() => lockAccount(database, accountId, new Date()))).toBe(0);
