@@ -51,6 +51,13 @@ const kept = new Map<string, Lane[]>();
 /** What a lane of the driver does again and again. `lane` is its own: who is signed in there, and with which tokens. */
 const WORK = {
   'sign-in': (job: Job) => signIn(job),
+  /** As a resident does who is told that much is going on: once more, a little later. */
+  'patient-sign-in': async (job: Job) => {
+    while (!(await signIn(job).catch(() => undefined))) await new Promise((resolve) => setTimeout(resolve, 250));
+  },
+  /** As somebody does who guesses: a wrong password, whatever comes of it. */
+  guess: async (job: Job) =>
+    void (await signIn({ ...job, orders: { ...job.orders, password: 'guessed' } }).catch(() => undefined)),
   'authorization-request': (job: Job) => beginSignIn(job),
   'client-credentials': (job: Job) => asMachine(job),
   refresh: async (job: Job, lane: Lane) => void Object.assign(lane.tokens, await refresh(job, lane.tokens)),

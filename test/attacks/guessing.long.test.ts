@@ -46,7 +46,7 @@ beforeEach(() => db.database.query(sql`delete from throttle`).then(() => undefin
 const at = (milliseconds: number): Date => new Date(BEGAN + milliseconds);
 const network = (index: number): Visitor => {
   const place = `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`;
-  return { place, network: place };
+  return { place, network: place, kind: { browser: 'firefox', system: 'linux' } };
 };
 
 async function guess(

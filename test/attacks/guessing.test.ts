@@ -1,5 +1,7 @@
 /** Who guesses passwords, addresses, links or secrets tires first; who belongs here does not notice. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { availableParallelism } from 'node:os';
+import { hashPassword } from '../../src/records/passwords.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { CLIENT_SECRET, startWorld, type World } from '../support/world.ts';
 
@@ -182,6 +184,41 @@ test('links that never were are guessed a few times from one place; one that is 
   expect((await world.browser(from(elsewhere())).get(`${world.issuer}/set-password/${'B'.repeat(43)}`)).status).toBe(
     404,
   );
+});
+
+test('more sign-ins than the machine bears are told to come again, while discovery, tokens and pages go on', async () => {
+  const email = 'kiire@example.com';
+  await world.account({ email, password: PASSWORD });
+  const browser = await atPassword(email, elsewhere());
+  let flooding = true;
+  const lane = async (): Promise<void> => {
+    while (flooding) await hashPassword('a guess of the flood').catch(() => new Promise(setImmediate));
+  };
+  const flood = Array.from({ length: 60 * availableParallelism() }, lane);
+  let busy: string | undefined;
+  for (let tries = 0; tries < 30 && busy === undefined; tries += 1) {
+    const page = await browser.submit({ 'current-password': PASSWORD });
+    expect([200, 303, 503]).toContain(page.status);
+    if (page.status === 503) busy = page.headers['retry-after'];
+    else await atPassword(email, elsewhere(), browser);
+  }
+  expect(busy).toBe('2');
+  const basic = `Basic ${btoa(`bare:${encodeURIComponent(CLIENT_SECRET)}`)}`;
+  const others = await Promise.all([
+    fetch(`${world.issuer}/.well-known/openid-configuration`),
+    fetch(`${world.issuer}/token/introspection`, {
+      method: 'POST',
+      headers: { authorization: basic, 'x-forwarded-for': elsewhere() },
+      body: new URLSearchParams({ token: 'x' }),
+    }),
+    fetch(`${world.issuer}/signed-out`),
+  ]);
+  expect(others.map(({ status }) => status)).toEqual([200, 200, 200]);
+  flooding = false;
+  await Promise.all(flood);
+  await atPassword(email, elsewhere(), browser);
+  if (browser.page.field('current-password')) await browser.submit({ 'current-password': PASSWORD });
+  expect(browser.page.leadsTo?.host).toBe('bare.example');
 });
 
 describe("an e-service's secret", () => {
