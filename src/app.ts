@@ -26,6 +26,7 @@ import { supportRequests } from './journeys/support-request.ts';
 import { support, type Support } from './journeys/support.ts';
 import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
+import { openPost, type Post } from './mail/post.ts';
 import { makeAdapter } from './oidc/adapter.ts';
 import { backChannel } from './oidc/back-channel.ts';
 import { relationOfFile, sectorOf, toldOf } from './oidc/clients.ts';
@@ -46,6 +47,7 @@ import { oldestArtifact, oldestSession, sweepArtifacts } from './records/artifac
 import { oldestInteraction, sweepInteractions } from './records/interactions.ts';
 import { dueLink, sweepLinks } from './records/links.ts';
 import { dueMail, sweepMails } from './records/mail-outcomes.ts';
+import { sweepMailPace } from './records/mail-pace.ts';
 import { dueLogoutRow, sweepLogouts } from './records/logouts.ts';
 import { dueNode, sweepNodes } from './records/nodes.ts';
 import { reseal, seals } from './records/seals.ts';
@@ -130,11 +132,13 @@ export async function startTunnus({
     const retire: JobParts['retire'] = (now) => dormant.retire(now);
     const audit = auditKeeping({ database, log });
     const keepAudit: JobParts['keepAudit'] = (now) => audit.keepMonths(now);
+    const post = openPost(config);
+    closers.push(() => Promise.resolve(post.close()));
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
     const signingIn = signIn(parts);
     const putOff = { job: PUT_OFF_JOB, task: (payload: unknown, now: Date) => signingIn.carryOutLater(payload, now) };
     const work = { sweeps, backChannel: channel, retire, keepAudit, putOff };
-    const jobs = await startJobs({ database, sealer, config, texts, log, clock, ...work });
+    const jobs = await startJobs({ database, sealer, config, texts, post, log, clock, ...work });
     closers.push(() => jobs.stop());
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
@@ -240,6 +244,9 @@ export function supportFor(
   return { ...support(parts), ...identityChanges(parts) };
 }
 
+/** The way to the mail server, for the commands. */
+export const postFor = (config: Config): Post => openPost(config);
+
 /** By what each e-service knows residents, for the rehearsal. */
 export function eServices({ clients }: Pick<Config, 'clients'>): EService[] {
   return clients
@@ -268,6 +275,7 @@ const SWEEPS = [
   sweepThrottle,
   sweepLinks,
   sweepMails,
+  sweepMailPace,
   sweepLogouts,
   sweepNodes,
 ];

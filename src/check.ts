@@ -3,8 +3,9 @@
  * what does not work and warns of what is weak or suspicious. Changes nothing; the configuration's own faults are told before,
  * by config.ts.
  */
-import { createTransport } from 'nodemailer';
 import { clientSources, weaknesses, type Config, type Fault } from './config.ts';
+import { openPost } from './mail/post.ts';
+import { lookAtSender, type Resolver } from './mail/sender.ts';
 import { clientFaults } from './oidc/client-check.ts';
 import { DatabaseUnavailable, openDatabase, type Database } from './platform/database.ts';
 import { findEmbedded } from './platform/embedded-postgres.ts';
@@ -20,7 +21,6 @@ export interface CheckUp {
   failed: boolean;
 }
 
-const PATIENCE = 10_000;
 const WEEK = 7 * 86_400_000;
 
 /** What the database tells of: e-services that do not take sign-outs, and what still needs an old secret. */
@@ -44,8 +44,11 @@ async function troubles(database: Database, config: Config): Promise<string[]> {
   return lines;
 }
 
-/** `wrong`: with these e-services serve would not start. */
-export async function checkHouse(config: Config): Promise<{ wrong: Fault[] } | CheckUp> {
+/** `resolver`: who is asked about the sender's domain, by default the system's. `wrong`: with these e-services serve would not start. */
+export async function checkHouse(
+  config: Config,
+  { resolver }: { resolver?: Resolver } = {},
+): Promise<{ wrong: Fault[] } | CheckUp> {
   const wrong = await clientFaults(config);
   if (wrong.length) return { wrong };
   const good: string[] = ['ok: the configuration is complete', `ok: passwords are hashed by ${engine}`];
@@ -55,7 +58,7 @@ export async function checkHouse(config: Config): Promise<{ wrong: Fault[] } | C
   const url = config.database.url ?? (await findEmbedded(config.database.folder))?.url;
   if (!url) good.push(`ok: the embedded PostgreSQL in ${config.database.folder} is not running; serve starts it`);
   else {
-    const database = openDatabase({ url, max: 1 });
+    const database = openDatabase({ url, direct: config.database.direct, max: 1 });
     try {
       await database.ping();
       good.push('ok: the database answers');
@@ -76,20 +79,13 @@ export async function checkHouse(config: Config): Promise<{ wrong: Fault[] } | C
   }
 
   if (config.mail.url) {
-    const transport = createTransport({
-      url: config.mail.url,
-      connectionTimeout: PATIENCE,
-      greetingTimeout: PATIENCE,
-      socketTimeout: PATIENCE,
-    } as never);
-    try {
-      await transport.verify();
-      good.push('ok: the mail server answers');
-    } catch (error) {
-      bad.push(`fault: the mail server does not answer: ${(error as Error).message}`);
-    } finally {
-      transport.close();
-    }
+    const post = openPost(config);
+    const fault = await post.reach().finally(() => post.close());
+    if (fault) bad.push(`fault: the mail server does not answer as it should: ${fault}`);
+    else good.push('ok: the mail server answers');
+    const sender = await lookAtSender(config.mail, resolver);
+    good.push(...sender.good.map((line) => `ok: ${line}`));
+    weak.push(...sender.weak.map((line) => `warning: ${line}`));
   }
   return { lines: [...good, ...weak, ...bad], failed: bad.length > 0 };
 }

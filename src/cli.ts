@@ -8,6 +8,7 @@ import { clientsCommands } from './commands/clients.ts';
 import { complain, DONE, FAILED, WRONG, Wrong } from './commands/house.ts';
 import { importCommand } from './commands/import.ts';
 import { keysCommands } from './commands/keys.ts';
+import { mailCommands } from './commands/mail.ts';
 import { moveCommands } from './commands/move.ts';
 import { serveCommands } from './commands/serve.ts';
 import { statusCommand } from './commands/status.ts';
@@ -35,6 +36,7 @@ function program(): Command {
   moveCommands(accounts);
   clientsCommands(tunnus);
   keysCommands(tunnus);
+  mailCommands(tunnus);
   return tunnus;
 }
 

@@ -11,6 +11,7 @@ import { faultsBetween, readSettings } from './config/settings.ts';
 import type { Language } from './platform/i18n.ts';
 
 export type { Language } from './platform/i18n.ts';
+export { domainOf } from './config/settings.ts';
 export { clientSources, weaknesses } from './config/weaknesses.ts';
 
 export type TextByLanguage = Readonly<Record<Language, string>>;
@@ -33,10 +34,23 @@ export interface Settings {
     readonly metricsPort: number;
   };
   /** No `url`: the embedded PostgreSQL in `folder` (absolute). */
-  readonly database: { readonly url?: string; readonly folder: string };
+  readonly database: {
+    readonly url?: string;
+    /** Where `url` leads to a pooler: PostgreSQL itself, for what needs a session of its own. */
+    readonly direct?: string;
+    /** Connections of one process for statements. */
+    readonly pool: number;
+    readonly folder: string;
+  };
   /** The first seals, all open. Empty only with the embedded database, which keeps one beside itself. */
   readonly secret: readonly string[];
-  readonly mail: { readonly url?: string; readonly from: string };
+  readonly mail: {
+    readonly url?: string;
+    readonly from: string;
+    readonly dkim?: DkimConfig;
+    /** `warmUp`: how long the pace to a new domain grows, 0 for not at all. */
+    readonly limits: { readonly perMinute: number; readonly perMinuteToDomain: number; readonly warmUp: number };
+  };
   /** `logo` is an absolute path to an image file; `color` is `#rrggbb`. */
   readonly brand: { readonly name: TextByLanguage; readonly logo?: string; readonly color?: string };
   readonly support: { readonly email?: string; readonly phone?: string; readonly hours?: TextByLanguage };
@@ -65,6 +79,13 @@ export interface Settings {
     readonly requestsPerAddress: number;
     readonly requestsPerPlace: number;
   };
+}
+
+export interface DkimConfig {
+  readonly domain: string;
+  readonly selector: string;
+  /** PEM. */
+  readonly key: string;
 }
 
 /** An API of the city's: for whom tokens are meant (RFC 8707). */

@@ -29,6 +29,8 @@ export async function connect(
     log.info({ folder: embedded.folder }, 'no database.url is set: this is the embedded PostgreSQL');
   const database = openDatabase({
     url: running ?? embedded!.url,
+    direct: config.database.direct,
+    max: config.database.pool,
     onError: (error: Error) => log.warn({ err: error }, 'a database connection broke'),
   });
   const close = async (): Promise<void> => {

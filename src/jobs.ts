@@ -4,31 +4,19 @@
  * node may take it. What a mail says is mail/mails.ts', what an e-service is told is oidc/back-channel.ts', who is dormant
  * journeys/dormant.ts'; what expires when is known by each record.
  */
-import { createHash } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import { Logger, run } from 'graphile-worker';
-import type { JobHelpers, Runner, RunnerOptions, Task, TaskList } from 'graphile-worker';
-import { createTransport } from 'nodemailer';
-import type { Config } from './config.ts';
-import type { RenderedMail } from './mail/mails.ts';
-import { MAIL_JOB, mailWriter } from './mail/mails.ts';
-import type { Database, Queryable } from './platform/database.ts';
+import type { Runner, RunnerOptions, Task, TaskList, WorkerEvents } from 'graphile-worker';
+import { mailDelivery, type DeliveryParts } from './mail/delivery.ts';
+import { MAIL_JOB } from './mail/mails.ts';
+import { DIALOGUES } from './mail/post.ts';
+import type { Queryable, Sql } from './platform/database.ts';
 import { sql } from './platform/database.ts';
-import type { Texts } from './platform/i18n.ts';
-import type { Sealer } from './platform/secrets.ts';
-import type { Log } from './platform/telemetry.ts';
-import { metrics } from './platform/telemetry.ts';
-import { beginTry, keepOutcome, type MailOutcome, type Reply } from './records/mail-outcomes.ts';
 
 /** Deletes a batch of what has expired; says how much it was. */
 export type Sweep = (db: Queryable, now: Date) => Promise<number>;
 
-export interface JobParts {
-  database: Database;
-  sealer: Sealer;
-  texts: Texts;
-  config: Pick<Config, 'brand' | 'support' | 'languages' | 'issuer' | 'mail'>;
-  log: Log;
-  clock: () => Date;
+export interface JobParts extends DeliveryParts {
   sweeps: readonly Sweep[];
   backChannel: {
     /** One attempt to tell an e-service; throws where another may help. */
@@ -44,14 +32,13 @@ export interface JobParts {
   retire: (now: Date) => Promise<{ warned: number; erased: number }>;
 }
 
-/** One stalled mail server dialogue must not hold the others. */
-const WORKERS = 4;
 /** E-services have workers of their own, one at most for each that stalls: no mail ever waits for them. */
 const LOGOUT_WORKERS = 8;
-const MAIL_LIMIT = 10_000;
-/** Every job of ours ends well before this; one held longer was held by a process that died. */
-const DEAD_AFTER_SECONDS = 45;
-const LOOK_FOR_DEAD_EVERY = 15_000;
+/** A process that stands holds a lock for its workers. One whose lock was seen away for so long is dead: it has no connection. */
+const GONE_AFTER = 4_000;
+const LOOK_EVERY = 2_000;
+/** Every job of ours ends well before this; one held longer is held by a process that stands still. */
+const STILL_AFTER_SECONDS = 60;
 /** Little and often: what a minute brings is gone in the next. */
 const SWEEP_EVERY = '* * * * * sweep ?max=1';
 /** Milliseconds for all sweeps together; what is left waits a minute. */
@@ -63,12 +50,13 @@ const RETIRE_EVERY = '5,15,25,35,45,55 * * * * retire ?max=1';
 const RESTART_AFTER = 2_000;
 
 export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void> }> {
-  const { database, config, log } = parts;
+  const { config, log } = parts;
   if (!config.mail.url) log.warn({}, 'mail.url is not set: mails wait in the queue and nobody gets a link');
-  await freeJobsOfTheDead(database);
+  const signs = await signsOfLife(parts);
   const runners = await Promise.all([
-    keptRunning(parts, {
-      concurrency: WORKERS,
+    keptRunning(parts, signs, {
+      // One for each dialogue: none waits for another that stalls.
+      concurrency: DIALOGUES,
       crontab: [SWEEP_EVERY, RETIRE_EVERY, AUDIT_EVERY].join('\n'),
       taskList: {
         [MAIL_JOB]: mailTask(parts),
@@ -78,28 +66,87 @@ export async function startJobs(parts: JobParts): Promise<{ stop(): Promise<void
         ...auditTasks(parts),
       },
     }),
-    keptRunning(parts, { concurrency: LOGOUT_WORKERS, taskList: logoutTasks(parts) }),
+    keptRunning(parts, signs, { concurrency: LOGOUT_WORKERS, taskList: logoutTasks(parts) }),
   ]);
-  const watch = setInterval(() => {
-    freeJobsOfTheDead(database).catch((error: unknown) => log.debug({ err: error }, 'the job queue is out of reach'));
-  }, LOOK_FOR_DEAD_EVERY);
-  watch.unref();
-
   return {
     async stop() {
-      clearInterval(watch);
       await Promise.all(runners.map((runner) => runner.stop()));
+      await signs.stop();
+    },
+  };
+}
+
+interface SignsOfLife {
+  /** From now on these workers are known to stand, as long as this process does. */
+  begin(workers: string): void;
+  /** They have ended; what they may have left in their hands is free. */
+  end(workers: string): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * Frees the jobs of processes that died; by itself the queue would wait four hours. A lock ends with its connection, so a
+ * process that was killed is found out at once, and no clock is compared. After a fail-over every lock is away for a moment:
+ * hence the patience.
+ */
+async function signsOfLife({ database, log }: JobParts): Promise<SignsOfLife> {
+  const own = new Set<string>();
+  const keyOf = (workers: string): Sql => sql`hashtextextended(${`queue ${workers}`}::text, 0)`;
+  const lock = (db: Queryable, workers: string) => db.query(sql`select pg_advisory_lock(${keyOf(workers)})`);
+  const held = await database.lasting(async (session) => {
+    for (const workers of own) await lock(session, workers);
+  });
+  const missed = new Map<string, number>();
+
+  async function look(): Promise<void> {
+    const found = await database.query<{ workers: string; stands: boolean; still: boolean }>(sql`
+      select locked_by as workers, max(held.key) is not null as stands,
+        min(locked_at) < now() - make_interval(secs => ${STILL_AFTER_SECONDS}::float8) as still
+      from graphile_worker.jobs
+      left join lateral (
+        select 1 as key from pg_locks
+        where locktype = 'advisory' and objsubid = 1 and database = (select oid from pg_database where datname = current_database())
+          and (classid::bigint << 32) | objid::bigint = hashtextextended('queue ' || locked_by, 0)
+      ) as held on true
+      where locked_by is not null group by locked_by`);
+    const away = found.filter(({ stands, workers }) => !stands && !own.has(workers)).map(({ workers }) => workers);
+    for (const workers of missed.keys()) if (!away.includes(workers)) missed.delete(workers);
+    for (const workers of away) missed.set(workers, missed.get(workers) ?? performance.now());
+    const gone = (workers: string): boolean => performance.now() - missed.get(workers)! >= GONE_AFTER;
+    const dead = [...away.filter(gone), ...found.filter(({ still }) => still).map(({ workers }) => workers)];
+    if (dead.length === 0) return;
+    log.warn({ workers: dead.length }, 'a process died with jobs in its hands: they are taken over');
+    await database.query(sql`select graphile_worker.force_unlock_workers(${dead}::text[])`);
+  }
+
+  const outOfReach = (error: unknown): void => log.debug({ err: error }, 'the job queue is out of reach');
+  await look();
+  const watch = setInterval(() => void look().catch(outOfReach), LOOK_EVERY);
+  watch.unref();
+  return {
+    begin(workers) {
+      own.add(workers);
+      // Without a connection it is locked as soon as there is one.
+      void lock(held, workers).catch(outOfReach);
+    },
+    end(workers) {
+      own.delete(workers);
+      void held.query(sql`select pg_advisory_unlock(${keyOf(workers)})`).catch(outOfReach);
+    },
+    async stop() {
+      clearInterval(watch);
+      await held.stop();
     },
   };
 }
 
 type Work = Pick<RunnerOptions, 'concurrency' | 'crontab' | 'taskList'>;
 
-async function keptRunning(parts: JobParts, work: Work): Promise<{ stop(): Promise<void> }> {
+async function keptRunning(parts: JobParts, signs: SignsOfLife, work: Work): Promise<{ stop(): Promise<void> }> {
   const { log } = parts;
   let stopping = false;
   let restart: NodeJS.Timeout | undefined;
-  let runner = await startRunner(parts, work);
+  let runner = await startRunner(parts, signs, work);
   const keepRunning = (): void => {
     const ended = (error?: unknown): void => {
       if (stopping) return;
@@ -111,7 +158,7 @@ async function keptRunning(parts: JobParts, work: Work): Promise<{ stop(): Promi
   };
   const again = async (): Promise<void> => {
     try {
-      runner = await startRunner(parts, work);
+      runner = await startRunner(parts, signs, work);
       keepRunning();
     } catch (error) {
       log.debug({ err: error }, 'the job queue is out of reach');
@@ -129,10 +176,14 @@ async function keptRunning(parts: JobParts, work: Work): Promise<{ stop(): Promi
   };
 }
 
-function startRunner({ database, log }: JobParts, work: Work): Promise<Runner> {
+function startRunner({ database, log }: JobParts, signs: SignsOfLife, work: Work): Promise<Runner> {
+  const events: WorkerEvents = new EventEmitter();
+  events.on('pool:create', ({ workerPool }) => signs.begin(workerPool.id));
+  events.on('pool:release', ({ workerPool }) => signs.end(workerPool.id));
   return run({
+    events,
     ...work,
-    pgPool: database.pool,
+    pgPool: database.queuePool,
     pollInterval: 2_000,
     noHandleSignals: true,
     // Unbatched, the queue leaves the promise of noting a job's end unwatched: a database that goes away just then would end
@@ -143,15 +194,6 @@ function startRunner({ database, log }: JobParts, work: Work): Promise<Runner> {
       if (level === 'error' || level === 'warning') log.debug({ queue: message }, 'the job queue');
     }),
   });
-}
-
-/** The queue itself would wait four hours before it takes over a job whose process was killed. */
-async function freeJobsOfTheDead(database: Database): Promise<void> {
-  await database.query(sql`
-    select graphile_worker.force_unlock_workers(array_agg(locked_by))
-      from graphile_worker.jobs
-     where locked_at < now() - make_interval(secs => ${DEAD_AFTER_SECONDS}::double precision)
-    having count(*) > 0`);
 }
 
 function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
@@ -189,110 +231,8 @@ function logoutTasks({ backChannel }: JobParts): TaskList {
   };
 }
 
+/** The job is called by the id of the mail's row. */
 function mailTask(parts: JobParts): Task {
-  const { database, config, log, clock } = parts;
-  const write = mailWriter(parts);
-  const send = mailSender(config);
-  return async (payload, { job }) => {
-    // The job is called by the id of the mail's row.
-    const id = job.key!;
-    const mail = write(payload);
-    const fields = { jobId: String(job.id), mail: mail?.mail, attempt: job.attempts };
-    if (!(await beginTry(database, id))) return log.info(fields, 'a mail was taken back before it went out');
-    if (!mail) {
-      await keepOutcome(database, { id, outcome: 'given_up' }, clock());
-      return log.error(fields, 'a mail was sealed with another secret and is left out');
-    }
-    const handed = await send(mail, messageId(job, config.issuer));
-    const outcome = outcomeOf(handed, job);
-    metrics.mails.inc({ mail: mail.mail, outcome });
-    await keepOutcome(database, { id, outcome, reply: handed.reply, status: handed.status }, clock());
-    if (!('reason' in handed)) return log.info(fields, 'a mail was handed over');
-    log.warn({ ...fields, reason: handed.reason }, handed.final ? 'a mail was refused for good' : 'a mail must wait');
-    // Thrown, the queue tries again later, with growing pauses.
-    if (!handed.final) throw new Error(handed.reason);
-  };
-}
-
-function outcomeOf(handed: Handed, { attempts, max_attempts: most }: JobHelpers['job']): MailOutcome {
-  if (!('reason' in handed)) return 'sent';
-  if (handed.final) return 'refused';
-  return attempts < most ? 'delayed' : 'given_up';
-}
-
-/** The same in each try, so that a mail handed over twice is shown once. */
-function messageId(job: JobHelpers['job'], issuer: string): string {
-  const mark = createHash('sha256').update(JSON.stringify(job.payload)).digest('hex').slice(0, 16);
-  return `<${String(job.id)}.${mark}@${new URL(issuer).hostname}>`;
-}
-
-interface Failure extends Reply {
-  /** Holds neither address nor link: mail servers like to repeat both. */
-  reason: string;
-  /** Trying again would change nothing. */
-  final: boolean;
-}
-
-/** What came of a try: the mail server's answer, and why where it did not take the mail. */
-type Handed = Reply | Failure;
-
-/** RFC 3834. Not on what a person wrote: a desk of support may drop it. */
-const FROM_A_MACHINE = { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' };
-
-function mailSender({ mail: settings }: JobParts['config']): (mail: RenderedMail, id: string) => Promise<Handed> {
-  const { url, from } = settings;
-  if (!url) return () => Promise.resolve({ reason: 'mail.url is not set', final: false });
-  const transport = createTransport({
-    url,
-    dnsTimeout: MAIL_LIMIT / 2,
-    connectionTimeout: MAIL_LIMIT / 2,
-    greetingTimeout: MAIL_LIMIT / 2,
-    socketTimeout: MAIL_LIMIT,
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  });
-  return async (mail, id) => {
-    // An address is one address: nothing in it may become a header or a second recipient.
-    if (/[\p{Cc}\s<>,;]/u.test(mail.to)) return { reason: 'the address is no address', final: true };
-    const replyTo = mail.person?.replyTo;
-    const sending = transport.sendMail({
-      from: from.includes('<') ? from : { name: mail.brand, address: from },
-      to: { name: '', address: mail.to },
-      subject: mail.subject,
-      text: mail.text,
-      html: mail.html,
-      messageId: id,
-      ...(replyTo && { replyTo: { name: '', address: replyTo } }),
-      headers: { 'Content-Language': mail.language, ...(mail.person ? {} : FROM_A_MACHINE) },
-    });
-    let timer: NodeJS.Timeout | undefined;
-    const limit = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(Object.assign(new Error('too slow'), { code: 'ETIMEDOUT' })), MAIL_LIMIT);
-    });
-    // Whoever loses the race may still fail, later and unseen.
-    sending.catch(() => {});
-    try {
-      const { response } = await Promise.race([sending, limit]);
-      return replyOf(response);
-    } catch (error) {
-      return failureOf(error);
-    } finally {
-      clearTimeout(timer);
-    }
-  };
-}
-
-function failureOf(error: unknown): Failure {
-  const { code, responseCode, command, response } = error as Partial<Record<string, unknown>>;
-  const parts = [code, responseCode, command].filter((part) => typeof part === 'string' || typeof part === 'number');
-  const aboutThisMail = command === 'RCPT TO' || command === 'DATA';
-  const final = aboutThisMail && typeof responseCode === 'number' && responseCode >= 500;
-  return { reason: `the mail server: ${parts.join(' ') || 'no answer'}`, final, ...replyOf(response) };
-}
-
-/** Nothing but the codes: what follows them likes to repeat the address. */
-function replyOf(response: unknown): Reply {
-  const [, reply, status] =
-    /^([2-5]\d\d)[ -](?:([245]\.\d{1,3}\.\d{1,3})(?!\S))?/.exec(typeof response === 'string' ? response : '') ?? [];
-  return { reply: reply === undefined ? undefined : Number(reply), status };
+  const deliver = mailDelivery(parts);
+  return (payload, { job, abortSignal }) => deliver({ id: job.key!, payload }, abortSignal);
 }

@@ -8,6 +8,15 @@ const DOUBTS: Readonly<Record<string, string>> = {
   unlinked: 'not theirs, says support',
 };
 
+/** At which step a mail was not taken. */
+const WHY = {
+  connection: 'ours to mend: our mail server did not answer or ended the call',
+  login: 'ours to mend: our mail server refuses the login',
+  sender: 'ours to mend: our mail server refuses mail.from',
+  recipient: 'to this address',
+  message: 'to this message',
+} as const;
+
 const PASSWORDS = {
   none: 'none yet: set by a mailed link',
   list: "the old list's: good until another list joins",
@@ -44,9 +53,13 @@ export function tellPicture(picture: AccountPicture): string[] {
     ),
     '',
     'last mails (UTC)',
-    ...mails.map(({ kind, queuedAt, outcome, outcomeAt, tries, reply, status }) => {
+    ...mails.map(({ kind, queuedAt, outcome, outcomeAt, tries, reply, status, step }) => {
       const answer = [reply, status].filter((part) => part !== undefined).join(' ');
-      return `  ${time(queuedAt)}  ${words(kind).padEnd(18)}${words(outcome)} ${time(outcomeAt)}, tries: ${tries}${answer ? `, answer: ${answer}` : ''}`;
+      const why = [answer && `answer: ${answer}`, step && WHY[step]]
+        .filter(Boolean)
+        .map((part) => `, ${part}`)
+        .join('');
+      return `  ${time(queuedAt)}  ${words(kind).padEnd(18)}${words(outcome)} ${time(outcomeAt)}, tries: ${tries}${why}`;
     }),
     ...(mails.length ? [] : ['  none']),
     '',

@@ -2,10 +2,11 @@
  * Owns the keys of tunnus.yaml: what each may hold, its default, and what must fit together.
  * Their meaning stands in config/tunnus.yaml, which a test compares with this file.
  */
+import { createPrivateKey } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { z } from 'zod';
-import type { ClientConfig, Fault, Settings } from '../config.ts';
+import type { ClientConfig, DkimConfig, Fault, Settings } from '../config.ts';
 import { LANGUAGES } from '../platform/i18n.ts';
 import { resourceFaults, resources } from './resources.ts';
 import { check, inOrder, type Checked } from './shape.ts';
@@ -46,6 +47,18 @@ function daysBetween(given: unknown, { least, most }: { least: number; most: num
 }
 
 const port = whole(0, 65_535);
+const hostName = text('a name as in DNS, like tunnus.example.fi', (given) =>
+  /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/i.test(given),
+);
+/** RFC 6376, 3.3.3: verifiers need not take less than 1024 bits; what nodemailer signs with is RSA. */
+const dkimKey = text('an RSA private key of 1024 bits or more in PEM', (given) => {
+  try {
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPrivateKey(given);
+    return asymmetricKeyType === 'rsa' && (asymmetricKeyDetails?.modulusLength ?? 0) >= 1024;
+  } catch {
+    return false;
+  }
+}).meta({ hidden: 'secret' });
 const databaseUrl = urlWith('postgres:', 'postgresql:');
 const mailUrl = urlWith('smtp:', 'smtps:');
 
@@ -65,9 +78,20 @@ export const SETTINGS = {
     proxies: whole(0, 10),
     metricsPort: port,
   },
-  database: { url: databaseUrl, folder: text('a folder') },
+  database: { url: databaseUrl, direct: databaseUrl, pool: whole(2, 100), folder: text('a folder') },
   secret: secrets,
-  mail: { url: mailUrl, from: mailbox },
+  mail: {
+    url: mailUrl,
+    from: mailbox,
+    dkim: { domain: hostName, selector: hostName, key: dkimKey },
+    limits: {
+      perMinute: whole(3, 100_000),
+      perMinuteToDomain: whole(3, 100_000),
+      warmUp: value('off, or a time from 1d to 60d', (given) =>
+        given === 'off' ? 0 : daysBetween(given, { least: 1, most: 60 }),
+      ),
+    },
+  },
   brand: {
     name: textByLanguage,
     logo: text('an image file (.svg, .png, .webp or .jpg)', (given) => /\.(svg|png|webp|jpe?g)$/i.test(given)),
@@ -145,7 +169,8 @@ const DEFAULTS: Pick<Settings, Defaulted> = {
     requestsPerPlace: 10,
   },
 };
-const DATABASE_FOLDER = '.data/';
+const DATABASE = { folder: '.data/', pool: 10 };
+const MAIL_LIMITS = { perMinute: 1200, perMinuteToDomain: 300, warmUp: 0 };
 const BRAND_NAME = everyLanguage({ fi: 'Tunnus' });
 
 /** Settings that come from the environment where the file is silent. */
@@ -172,14 +197,25 @@ export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings
 
   const { issuer } = values;
   if (issuer === undefined || faults.length) return { faults: inOrder(faults) };
-  const { database, brand } = values;
+  const { database, brand, mail } = values;
+  const from = mail.from ?? `no-reply@${mailDomain(issuer)}`;
   const settings: Settings = {
     folder,
     issuer,
     listen: filled(values.listen, DEFAULTS.listen),
-    database: { url: database.url, folder: resolve(database.folder ?? DATABASE_FOLDER) },
+    database: {
+      url: database.url,
+      direct: database.direct,
+      pool: database.pool ?? DATABASE.pool,
+      folder: resolve(database.folder ?? DATABASE.folder),
+    },
     secret: values.secret ?? [],
-    mail: { url: values.mail.url, from: values.mail.from ?? `no-reply@${mailDomain(issuer)}` },
+    mail: {
+      url: mail.url,
+      from,
+      dkim: dkimOf(mail.dkim, from),
+      limits: filled(mail.limits, MAIL_LIMITS),
+    },
     brand: { name: brand.name ?? BRAND_NAME, logo, color: brand.color },
     support: values.support,
     languages: values.languages ?? DEFAULTS.languages,
@@ -215,6 +251,11 @@ function together(checked: Checked<typeof SETTINGS>, { logo, env }: { logo?: str
     const expected = `${SECRET_LENGTH} or more characters in TUNNUS_SECRET or under secret (only the embedded database makes its own)`;
     fault([], `a database is given but no secret, expected ${expected}`);
   }
+  if (given('database', 'direct') && !given('database', 'url') && !env['DATABASE_URL'])
+    fault(['database', 'direct'], 'database.direct is given without database.url, expected both');
+  const { selector, key } = values.mail.dkim;
+  if ((selector === undefined) !== (key === undefined))
+    fault(['mail', 'dkim'], 'mail.dkim has only one of selector and key, expected both');
   if (logo && !existsSync(logo))
     fault(['brand', 'logo'], `brand.logo leads to ${logo}, which does not exist, expected an image file`);
 }
@@ -255,6 +296,16 @@ function filled<D extends object>(given: { [K in keyof D]?: D[K] | undefined }, 
   });
   return Object.fromEntries(entries) as D;
 }
+
+function dkimOf(
+  { domain, selector, key }: { [K in keyof DkimConfig]?: string | undefined },
+  from: string,
+): DkimConfig | undefined {
+  return selector && key ? { domain: domain ?? domainOf(from), selector, key } : undefined;
+}
+
+/** The domain of an address, or of a name and an address. */
+export const domainOf = (from: string): string => /@([^@>]+)>?$/.exec(from)![1]!.toLowerCase();
 
 function mailDomain(issuer: string): string {
   const { hostname } = new URL(issuer);

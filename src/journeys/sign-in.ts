@@ -11,6 +11,7 @@ import { accountByKey, replaceHash, signedInRow, type Account } from '../records
 import type { AccountRow } from '../records/artifacts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
+import { lastLinkMail, type MailOutcome } from '../records/mail-outcomes.ts';
 import { hashPassword, verifyPassword } from '../records/passwords.ts';
 import { giveBack, giveBackOwed, owe, take } from '../records/throttle.ts';
 import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
@@ -49,6 +50,15 @@ export type Identified = (Refusal & { refused: 'email_invalid' | 'too_many_tries
 
 export type Tried =
   (Refusal & { refused: 'wrong_password' | 'too_many_tries' }) | { page: Page; proof?: Proof; writes?: Sql[] };
+
+export type LinkTrouble = 'returned' | 'late' | 'undelivered';
+
+const TROUBLES: Partial<Record<MailOutcome, LinkTrouble>> = {
+  refused: 'returned',
+  bounced: 'returned',
+  delayed: 'late',
+  given_up: 'undelivered',
+};
 
 export function stateOf(account: Account | undefined): AccountState {
   if (!account) return 'unknown';
@@ -141,6 +151,17 @@ export function signIn(parts: SignInParts) {
     async carryOutLater(payload: unknown, now: Date): Promise<void> {
       const errand = putOffErrand(payload, sealer);
       if (errand) await carryOut(errand, await accountByKey(database, errand.emailKey), now);
+    },
+
+    /**
+     * What the page of a mailed link tells of the mails before: `returned`, one came back; `late`, one is still being tried;
+     * `undelivered`, one was given up. Nothing where that would tell who has an account.
+     */
+    async linkTrouble(email: string, now: Date): Promise<LinkTrouble | undefined> {
+      const emailKey = canonicalAddress(email);
+      if (!emailKey || setting === 'conceal') return undefined;
+      const outcome = await lastLinkMail(database, emailKey, now);
+      return outcome && TROUBLES[outcome];
     },
 
     /**

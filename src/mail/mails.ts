@@ -1,7 +1,7 @@
 /**
  * The catalogue of mails: the name, the data and the words of each. Only this file puts a mail into the queue, in the
- * transaction that causes it and with the row that keeps what becomes of it, and only it knows what a mail says; jobs.ts
- * carries it to the mail server.
+ * transaction that causes it and with the row that keeps what becomes of it, and only it knows what a mail says;
+ * delivery.ts carries it to the mail server.
  *
  * What waits in the queue is sealed: it holds a link that opens an account. Text and HTML are made from the same blocks,
  * so that they cannot say different things.
@@ -21,8 +21,6 @@ import { queuedMail, withdrawnMails } from '../records/mail-outcomes.ts';
 export const MAIL_JOB = 'mail';
 
 const PURPOSE = 'mail';
-/** With the queue's growing pauses about a day: a link that old would be of no use. */
-const MOST_TRIES = 12;
 
 export interface Recipient {
   /** Whose mail it is; none where the address has no account. */
@@ -91,7 +89,7 @@ type Order = Stranger &
     | { mail: Notice }
   );
 
-/** Lower goes first: who waits for a link waits in front of a page. */
+/** Lower goes first: who waits for a link waits in front of a page. What was tried before comes after its kind. */
 const PRIORITY: Readonly<Record<Order['mail'], number>> = {
   set_password: 0,
   password_changed: 5,
@@ -109,7 +107,7 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
     await tx.query(sql`
       with kept as (${queuedMail({ accountId, kind: order.mail }, now)})
       select graphile_worker.add_job(${MAIL_JOB}::text, payload := ${payload}::json, job_key := kept.id::text,
-        max_attempts := ${MOST_TRIES}::int, priority := ${PRIORITY[order.mail]}::int) from kept`);
+        priority := ${PRIORITY[order.mail]}::int) from kept`);
   };
   const notice =
     (mail: Notice) =>
@@ -134,6 +132,19 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
   };
 }
 
+/** Who asked for it waits in front of a page. */
+export const isAwaited = (mail: Order['mail']): boolean => PRIORITY[mail] === 0;
+
+/** Puts a mail that is being carried back into the queue, to be taken up again in so many seconds. */
+export async function putBack(
+  db: Queryable,
+  { id, payload, mail, seconds }: { id: string; payload: unknown; mail: Order['mail']; seconds: number },
+): Promise<void> {
+  await db.query(sql`
+    select graphile_worker.add_job(${MAIL_JOB}::text, payload := ${JSON.stringify(payload)}::json, job_key := ${id},
+      run_at := now() + make_interval(secs => ${seconds}::float8), priority := ${PRIORITY[mail] + 1}::int)`);
+}
+
 export interface RenderedMail {
   mail: Order['mail'];
   to: string;
@@ -143,6 +154,8 @@ export interface RenderedMail {
   subject: string;
   text: string;
   html: string;
+  /** Milliseconds, where it is of no use later. */
+  goodFor?: number;
   /** A person wrote it, and an answer reaches them where they have an address for it. */
   person?: { replyTo?: string };
 }
@@ -183,6 +196,7 @@ export function mailWriter({ sealer, texts, config }: MailWriterParts): (payload
       subject,
       text: [subject, ...blocks.map(inText), ...foot.slice(0, -1), `${foot.at(-1)}\n${brand}`, ''].join('\n\n'),
       html: toHtml({ language, brand, subject, blocks, foot }),
+      goodFor: order.mail === 'set_password' ? order.lifetime : undefined,
       person,
     };
   };

@@ -8,11 +8,9 @@ import { pipeline } from 'node:stream/promises';
 import { isNativeError } from 'node:util/types';
 import pg from 'pg';
 import { from as copyStream } from 'pg-copy-streams';
+import { sql, type Sql } from './sql.ts';
 
-export interface Sql {
-  readonly text: string;
-  readonly values: readonly unknown[];
-}
+export { sql, type Sql } from './sql.ts';
 
 export type Row = Record<string, unknown>;
 
@@ -38,12 +36,22 @@ export interface Database extends Transaction {
    * `onNotify('')` tells the listener to look for itself.
    */
   listen(channel: string, onNotify: (payload: string) => void): Promise<() => Promise<void>>;
+  /** A connection of its own that is made anew whenever it breaks; `begin` is the first on each. Session locks live as long. */
+  lasting(begin: (session: Session) => Promise<void>): Promise<Lasting>;
+  /** That it answers within two seconds, and takes writing. */
   ping(): Promise<void>;
-  /** For graphile-worker, which wants a pool of pg's own kind. */
+  /** All statements but the queue's. */
   readonly pool: pg.Pool;
+  /** For graphile-worker, which wants a pool of pg's own kind. */
+  readonly queuePool: pg.Pool;
   /** A lone statement counts as a commit when its text has insert, update or delete in it and it waits for the disk. */
   readonly counts: { statements: number; commits: number };
   close(): Promise<void>;
+}
+
+/** Statements fail while the connection is away. */
+export interface Lasting extends Queryable {
+  stop(): Promise<void>;
 }
 
 export class DatabaseUnavailable extends Error {
@@ -70,42 +78,12 @@ export function beginSnapshot(session: Session): Promise<void> {
   return session.script('begin isolation level repeatable read read only');
 }
 
-class Statement implements Sql {
-  /** What stands around the values: one more than there are of these. */
-  readonly pieces: readonly string[];
-  readonly values: readonly unknown[];
-  #text?: string;
-
-  constructor(pieces: readonly string[], values: readonly unknown[]) {
-    this.pieces = pieces;
-    this.values = values;
-  }
-
-  get text(): string {
-    return (this.#text ??= this.pieces.reduce((text, piece, index) => `${text}$${index}${piece}`));
-  }
-}
-
-/** Nested sql`…` values become part of the text, every other value a parameter; lists go as arrays: `= any(${ids})`. */
-export function sql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
-  const pieces = [strings[0]!];
-  const parameters: unknown[] = [];
-  values.forEach((value, index) => {
-    if (value instanceof Statement) {
-      const [first = '', ...others] = value.pieces;
-      pieces[pieces.length - 1] += first;
-      pieces.push(...others);
-      parameters.push(...value.values);
-    } else {
-      parameters.push(value);
-      pieces.push('');
-    }
-    pieces[pieces.length - 1] += strings[index + 1]!;
-  });
-  return new Statement(pieces, parameters);
-}
-
 const CONNECT_TIMEOUT = 3_000;
+const PING_TIMEOUT = 2_000;
+/** Seconds of silence after which either end asks whether the other is still there; ten more until it is taken for gone. */
+const SILENCE = 10;
+const QUEUE_CONNECTIONS = 4;
+const QUEUE_TIMEOUT = 10_000;
 const LOCK_TIMEOUT = 3_000;
 const IDLE_IN_TRANSACTION_TIMEOUT = 30_000;
 const RECONNECT_DELAY = 1_000;
@@ -166,6 +144,11 @@ const waitsForDisk = (text: string): boolean =>
 
 interface OpenOptions {
   url: string;
+  /**
+   * PostgreSQL itself, where `url` leads to a pooler that gives each transaction whatever connection is free: for all that is
+   * bound to a session. Statements are then not prepared, and their time limits are the role's.
+   */
+  direct?: string;
   max?: number;
   /** Milliseconds; 0 for none. */
   statementTimeout?: number;
@@ -173,37 +156,58 @@ interface OpenOptions {
   onError?: (error: Error) => void;
 }
 
-export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError = () => {} }: OpenOptions): Database {
-  const settings: pg.PoolConfig = {
-    connectionString: url,
+export function openDatabase({
+  url,
+  direct,
+  max = 10,
+  statementTimeout = 5_000,
+  onError = () => {},
+}: OpenOptions): Database {
+  const common: pg.PoolConfig = {
     application_name: 'tunnus',
     connectionTimeoutMillis: CONNECT_TIMEOUT,
     keepAlive: true,
+    keepAliveInitialDelayMillis: SILENCE * 1000,
     types,
-    options: '-c jit=off -c plan_cache_mode=force_generic_plan',
   };
-  const pool = new pg.Pool({
-    ...settings,
-    max,
+  const limits: pg.PoolConfig = {
     lock_timeout: LOCK_TIMEOUT,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT,
     ...(statementTimeout > 0 && { statement_timeout: statementTimeout }),
+  };
+  const planning = '-c jit=off -c plan_cache_mode=force_generic_plan';
+  // a role's own limits, set for a pooler, are not meant for what is here without limits
+  const unlimited = direct ? ' -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0' : '';
+  const silence = `-c tcp_keepalives_idle=${SILENCE} -c tcp_keepalives_interval=1 -c tcp_keepalives_count=10`;
+  const settings: pg.PoolConfig = {
+    ...common,
+    connectionString: direct ?? url,
+    options: `${planning} ${silence}${unlimited}`,
+  };
+  const pool = new pg.Pool({
+    ...common,
+    connectionString: url,
+    max,
+    ...(!direct && { options: planning, ...limits }),
   });
+  const queuePool = new pg.Pool({ ...settings, ...limits, max: QUEUE_CONNECTIONS, query_timeout: QUEUE_TIMEOUT });
   let closing: Promise<void> | undefined;
   // the pool's end does not wait for its connections' ends: what breaks from then on is no news
   const tell = (error: Error): void => (closing ? undefined : onError(error));
-  pool.on('error', tell);
-  // a connection that breaks while it is checked out but idle would otherwise end the process
-  pool.on('connect', (client) => client.on('error', tell));
+  for (const each of [pool, queuePool]) {
+    each.on('error', tell);
+    // a connection that breaks while it is checked out but idle would otherwise end the process
+    each.on('connect', (client) => client.on('error', tell));
+  }
 
   const counts = { statements: 0, commits: 0 };
-  const listeners = new Set<() => Promise<void>>();
+  const stops = new Set<() => Promise<void>>();
   // the server's own limit comes first; this one is for a server that no longer answers at all
   const patience = statementTimeout > 0 ? { query_timeout: statementTimeout + 1_000 } : {};
 
   async function run<R extends object>(client: pg.PoolClient, { text, values }: Sql): Promise<R[]> {
     counts.statements += 1;
-    const config = { name: nameOf(text), text, values: values as unknown[], ...patience };
+    const config = { ...(!direct && { name: nameOf(text) }), text, values: values as unknown[], ...patience };
     return (await client.query<R & pg.QueryResultRow>(config)).rows;
   }
 
@@ -264,18 +268,18 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
     }
   }
 
+  const sessionOf = (client: pg.Client): Session => ({
+    query: async <R extends object>({ text, values }: Sql) =>
+      (await client.query<R & pg.QueryResultRow>(text, values.length > 0 ? (values as unknown[]) : undefined)).rows,
+    script: async (text) => void (await client.query(text)),
+  });
+
   async function session<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const client = new pg.Client(settings);
     client.on('error', onError);
-    const send = async <R extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) =>
-      client.query<R>(text, values.length > 0 ? (values as unknown[]) : undefined);
     try {
       await client.connect();
-      return await work({
-        query: async <R extends object>({ text, values }: Sql) =>
-          (await send<R & pg.QueryResultRow>(text, values)).rows,
-        script: async (text) => void (await send(text)),
-      });
+      return await work(sessionOf(client));
     } catch (error) {
       throw translated(error);
     } finally {
@@ -283,7 +287,10 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
     }
   }
 
-  async function listen(channel: string, onNotify: (payload: string) => void): Promise<() => Promise<void>> {
+  async function last(
+    begin: (session: Session) => Promise<void>,
+    { onNotify = () => {}, onBack = () => {} }: { onNotify?: (payload: string) => void; onBack?: () => void } = {},
+  ): Promise<Lasting> {
     let current: pg.Client | undefined;
     let timer: NodeJS.Timeout | undefined;
     let stopped = false;
@@ -294,7 +301,7 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
       client.on('notification', ({ payload }) => onNotify(payload ?? ''));
       try {
         await client.connect();
-        await client.query(`listen ${client.escapeIdentifier(channel)}`);
+        await begin(sessionOf(client));
       } catch (error) {
         await client.end().catch(() => {});
         throw error;
@@ -305,20 +312,44 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
     }
 
     function again(): void {
+      current = undefined;
       if (stopped) return;
-      timer = setTimeout(() => void connect().then(() => onNotify(''), again), RECONNECT_DELAY);
+      timer = setTimeout(() => void connect().then(onBack, again), RECONNECT_DELAY);
       timer.unref();
     }
 
     const stop = async (): Promise<void> => {
       stopped = true;
-      listeners.delete(stop);
+      stops.delete(stop);
       clearTimeout(timer);
       await current?.end().catch(tell);
     };
     await translating(connect);
-    listeners.add(stop);
-    return stop;
+    stops.add(stop);
+    return {
+      stop,
+      query: (statement) => {
+        if (!current) return Promise.reject(new DatabaseUnavailable('its connection is being made anew'));
+        const own = sessionOf(current);
+        return translating(() => own.query(statement));
+      },
+    };
+  }
+
+  async function ping(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new DatabaseUnavailable('it is too slow')), PING_TIMEOUT);
+    });
+    const asked = query<{ mode: string }>(sql`select current_setting('transaction_read_only') as mode`);
+    // whoever loses the race may still fail, later and unseen
+    asked.catch(() => {});
+    try {
+      const [row] = await Promise.race([asked, late]);
+      if (row?.mode === 'on') throw new DatabaseUnavailable('it takes no writing');
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   return {
@@ -326,10 +357,19 @@ export function openDatabase({ url, max = 10, statementTimeout = 5_000, onError 
     transaction,
     session,
     copyFrom: (statement, rows) => transaction((tx) => tx.copyFrom(statement, rows)),
-    listen,
-    ping: async () => void (await query(sql`select 1`)),
+    listen: async (channel, onNotify) => {
+      const begin = (own: Session): Promise<void> => own.script(`listen ${pg.escapeIdentifier(channel)}`);
+      const kept = await last(begin, { onNotify, onBack: () => onNotify('') });
+      return () => kept.stop();
+    },
+    lasting: (begin) => last(begin),
+    ping,
     pool,
+    queuePool,
     counts,
-    close: () => (closing ??= Promise.all([...listeners].map((stop) => stop())).then(() => pool.end())),
+    close: () =>
+      (closing ??= Promise.all([...stops].map((stop) => stop())).then(async () => {
+        await Promise.all([pool.end(), queuePool.end()]);
+      })),
   };
 }

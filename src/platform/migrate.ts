@@ -40,7 +40,7 @@ export async function migrate(database: Database): Promise<void> {
       await session.script(text);
       await session.script('commit');
     }
-    await runMigrations({ pgPool: database.pool });
+    await runMigrations({ pgPool: database.queuePool });
   });
 }
 

@@ -5,6 +5,7 @@
  * the enhanced status (RFC 3463). It goes with its account. What waits in the queue, and what a mail says, is mail/mails.ts's.
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
+import { takeTurns, type Lane } from './mail-pace.ts';
 
 /**
  * `sent`: the mail server took it. `delayed`: it could not take it yet, so it is tried again. `refused`: it will never take
@@ -12,6 +13,9 @@ import { sql, type Queryable, type Sql } from '../platform/database.ts';
  * never delivered.
  */
 export type MailOutcome = 'queued' | 'sent' | 'delayed' | 'refused' | 'given_up' | 'bounced';
+
+/** The step of the dialogue (RFC 5321) at which a mail was not taken; the first three are never the recipient's fault. */
+export type MailStep = 'connection' | 'login' | 'sender' | 'recipient' | 'message';
 
 export interface MailRow {
   kind: string;
@@ -21,12 +25,14 @@ export interface MailRow {
   tries: number;
   reply?: number;
   status?: string;
+  step?: MailStep;
 }
 
-/** What a mail server answered: its reply code, and the enhanced status where it gives one. */
+/** What a mail server answered: its reply code, and the enhanced status where it gives one; where it took no mail, when. */
 export interface Reply {
   reply?: number;
   status?: string;
+  step?: MailStep;
 }
 
 /** A statement for composing: a mail is put into the queue. Returns its `id`, by which its job is called. */
@@ -35,21 +41,52 @@ export function queuedMail({ accountId, kind }: { accountId?: string; kind: stri
     values (${accountId ?? null}::uuid, ${kind}, ${now}, ${now}) returning id`;
 }
 
-/** Counts a try. False: the mail has come to its end already, or its account is gone; it must not go out. */
-export async function beginTry(db: Queryable, id: string): Promise<boolean> {
-  const rows = await db.query(sql`
-    update mails set tries = tries + 1 where id = ${id} and outcome in ('queued', 'delayed') returning 1`);
-  return rows.length === 1;
+export type Begun = { wait: number } | { tries: number; queuedAt: Date };
+
+/**
+ * Takes a mail's turn in its lanes and counts the try, or says how many seconds it has to wait first. Undefined: the mail has
+ * come to its end already, or its account is gone; it must not go out.
+ */
+export async function beginTry(
+  db: Queryable,
+  { id, lanes }: { id: string; lanes: readonly Lane[] },
+): Promise<Begun | undefined> {
+  const [row] = await db.query<{ wait: number; tries: number; queuedAt: Date }>(sql`
+    with mail as materialized (
+      select id, turn_at from mails where id = ${id} and outcome in ('queued', 'delayed') for update
+    ), turns as (${takeTurns(lanes, sql`exists (select from mail where turn_at is null)`)}),
+    due as (select greatest((select turn_at from mail), (select max(turn_at) from turns)) as turn_at)
+    update mails set
+      turn_at = case when due.turn_at > now() then due.turn_at end,
+      tries = mails.tries + case when due.turn_at > now() then 0 else 1 end
+    from due where mails.id = (select id from mail)
+    returning mails.tries, mails.queued_at as "queuedAt",
+      greatest(0, extract(epoch from due.turn_at - now()))::float8 as wait`);
+  return row && (row.wait > 0 ? { wait: row.wait } : { tries: row.tries, queuedAt: row.queuedAt });
 }
 
+/** A mail that was handed over stays so, whatever a slower node has to say. */
 export async function keepOutcome(
   db: Queryable,
-  { id, outcome, reply, status }: { id: string; outcome: MailOutcome } & Reply,
+  { id, outcome, reply, status, step }: { id: string; outcome: MailOutcome } & Reply,
   now: Date,
 ): Promise<void> {
   await db.query(sql`
-    update mails set outcome = ${outcome}, outcome_at = ${now}, reply = ${reply ?? null}, status = ${status ?? null}
-    where id = ${id}`);
+    update mails set outcome = ${outcome}, outcome_at = ${now}, reply = ${reply ?? null}, status = ${status ?? null},
+      step = ${step ?? null}
+    where id = ${id} and outcome not in ('sent', 'bounced')`);
+}
+
+/** A mail server further on could not deliver what ours had taken. False: no such mail, or that is known already. */
+export async function keepBounce(
+  db: Queryable,
+  { id, status }: { id: string; status?: string },
+  now: Date,
+): Promise<boolean> {
+  const rows = await db.query(sql`
+    update mails set outcome = 'bounced', outcome_at = ${now}, reply = null, status = ${status ?? null}, step = 'recipient'
+    where id = ${id} and outcome = 'sent' returning 1`);
+  return rows.length === 1;
 }
 
 /** A statement for composing: the account's mails that have not gone out yet never will. Returns their `id`s. */
@@ -88,10 +125,29 @@ export async function mailsWaiting(db: Queryable, failedSince: Date): Promise<Ma
 
 /** The newest mails of an account, newest first. */
 export async function recentMails(db: Queryable, accountId: string, limit: number): Promise<MailRow[]> {
-  const rows = await db.query<MailRow & { reply: number | null; status: string | null }>(sql`
-    select kind, queued_at as "queuedAt", outcome, outcome_at as "outcomeAt", tries, reply, status
+  const rows = await db.query<MailRow & { [K in keyof Reply]: Reply[K] | null }>(sql`
+    select kind, queued_at as "queuedAt", outcome, outcome_at as "outcomeAt", tries, reply, status, step
     from mails where account_id = ${accountId} order by queued_at desc limit ${limit}`);
-  return rows.map(({ reply, status, ...row }) => ({ ...row, reply: reply ?? undefined, status: status ?? undefined }));
+  return rows.map(({ reply, status, step, ...row }) => ({
+    ...row,
+    reply: reply ?? undefined,
+    status: status ?? undefined,
+    step: step ?? undefined,
+  }));
+}
+
+/** A mail that comes back does so within minutes: until then an earlier one says more. */
+const MAY_COME_BACK = 10 * 60_000;
+
+/** What became of the last link mail of the account with this address that came to anything; undefined where none did. */
+export async function lastLinkMail(db: Queryable, emailKey: string, now: Date): Promise<MailOutcome | undefined> {
+  const settled = new Date(now.getTime() - MAY_COME_BACK);
+  const [row] = await db.query<{ outcome: MailOutcome }>(sql`
+    select outcome from mails
+    where account_id = (select id from accounts where email_key = ${emailKey}) and kind = 'set_password'
+      and outcome <> 'queued' and (outcome <> 'sent' or outcome_at < ${settled}) and (outcome <> 'given_up' or tries > 1)
+    order by queued_at desc limit 1`);
+  return row?.outcome;
 }
 
 const KEPT_DAYS = 90;

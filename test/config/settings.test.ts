@@ -39,7 +39,9 @@ describe('the manual, config/tunnus.yaml', () => {
 describe('a right configuration', () => {
   test('needs nothing but the issuer', () => {
     const config = configOf({ 'tunnus.yaml': ISSUER });
-    expect(config.mail).toEqual({ url: undefined, from: 'no-reply@tunnus.example.fi' });
+    const limits = { perMinute: 1200, perMinuteToDomain: 300, warmUp: 0 };
+    expect(config.mail).toEqual({ from: 'no-reply@tunnus.example.fi', limits });
+    expect(config.database).toMatchObject({ pool: 10 });
     expect(config.secret).toEqual([]);
     expect(config.clients).toEqual([]);
   });

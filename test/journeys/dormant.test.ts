@@ -35,7 +35,7 @@ const journey = (dormant: 'off' | number = 720 * DAY, url: string | undefined = 
       retention: { dormant },
       issuer: 'https://id.example.fi',
       timeZone: 'Europe/Helsinki',
-      mail: { url, from: 'x@y.example' },
+      mail: { url, from: 'x@y.example', limits: { perMinute: 60, perMinuteToDomain: 60, warmUp: 0 } },
     },
   });
 

@@ -4,7 +4,7 @@
  * Mails are handed out once and in order; waiting costs no polling. What a mail must contain is the tests' own matter.
  */
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import PostalMime from 'postal-mime';
 import { SMTPServer } from 'smtp-server';
@@ -126,5 +126,86 @@ async function parseMail(raw: Buffer, to: string): Promise<ReceivedMail> {
     headers,
     raw: raw.toString('latin1'),
     links: text.match(/https?:\/\/[^\s<>"']+/g) ?? [],
+  };
+}
+
+/** What a server says at a step instead of what it should. `hang`: nothing; `trickle`: a little, for ever; `drop`: hangs up. */
+type Says = string;
+type Step = 'greeting' | 'ehlo' | 'auth' | 'mail' | 'rcpt' | 'data' | 'dot';
+
+export interface Trouble {
+  readonly url: string;
+  /** How many mails came to their end. */
+  readonly bodies: number;
+  close(): Promise<void>;
+}
+
+const GOOD: Record<Step, string> = {
+  greeting: '220 trouble',
+  ehlo: '250-trouble\r\n250-DSN\r\n250 AUTH PLAIN',
+  auth: '235 2.7.0 in',
+  mail: '250 2.1.0 ok',
+  rcpt: '250 2.1.5 ok',
+  data: '354 go on',
+  dot: '250 2.0.0 taken',
+};
+
+/** An SMTP server (RFC 5321) that makes trouble at a step, always or for some lines. */
+export async function startTrouble(
+  says: Partial<Record<Step, Says | ((line: string) => Says | undefined)>>,
+): Promise<Trouble> {
+  const sockets = new Set<Socket>();
+  let bodies = 0;
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    let trickling: NodeJS.Timeout | undefined;
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      clearInterval(trickling);
+      sockets.delete(socket);
+    });
+    const answer = (step: Step, line = ''): void => {
+      const own = says[step];
+      const words = (typeof own === 'function' ? own(line) : own) ?? GOOD[step];
+      if (words === 'hang') return;
+      if (words === 'drop') socket.destroy();
+      else if (words === 'trickle') trickling = setInterval(() => socket.write('220-wait\r\n'), 500);
+      else socket.write(`${words}\r\n`);
+    };
+    let inBody = false;
+    let unread = '';
+    socket.on('data', (chunk: Buffer) => {
+      unread += chunk.toString('latin1');
+      for (let end = unread.indexOf('\r\n'); end >= 0; end = unread.indexOf('\r\n')) {
+        const line = unread.slice(0, end);
+        unread = unread.slice(end + 2);
+        if (inBody) {
+          if (line !== '.') continue;
+          inBody = false;
+          bodies += 1;
+          answer('dot');
+        } else if (/^(EHLO|HELO)/i.test(line)) answer('ehlo');
+        else if (/^AUTH/i.test(line)) answer('auth');
+        else if (/^MAIL/i.test(line)) answer('mail', line);
+        else if (/^RCPT/i.test(line)) answer('rcpt', line);
+        else if (/^DATA/i.test(line)) {
+          inBody = !says.data;
+          answer('data');
+        } else socket.write('250 2.0.0 ok\r\n');
+      }
+    });
+    answer('greeting');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `smtp://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    get bodies() {
+      return bodies;
+    },
+    close: async () => {
+      sockets.forEach((socket) => socket.destroy());
+      await new Promise((resolve) => server.close(resolve));
+    },
   };
 }

@@ -14,7 +14,8 @@ export function linkSentScreen(parts: ScreenParts): Screen {
       const page = pageOf(ctx);
       const lifetime = page.duration(parts.config.links.lifetime, 'lasting');
       const again = readQuery(ctx, 'again', 1) !== undefined;
-      await page.render('link-sent', { service, uid: underWay.uid, email, lifetime, again });
+      const trouble = await parts.signIn.linkTrouble(email, parts.clock());
+      await page.render('link-sent', { service, uid: underWay.uid, email, lifetime, again, trouble });
     }),
     /** 'Send the link again' here, and 'Forgot your password?' on the password page. */
     post: inSignIn(parts, async (ctx, { service, underWay }) => {
