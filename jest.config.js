@@ -7,6 +7,7 @@ const needs = [
   { program: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium', tests: 'test/browser/' },
   { program: '/usr/sbin/nginx', tests: 'test/web/nginx.long.test.ts' },
   { program: '/usr/bin/prometheus', tests: 'test/web/prometheus.long.test.ts' },
+  { program: '/usr/sbin/pgbouncer', tests: 'test/web/pgbouncer.long.test.ts' },
 ];
 const missing = needs.filter(({ program }) => !existsSync(program));
 for (const { program, tests } of missing) {

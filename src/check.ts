@@ -7,7 +7,7 @@ import { clientSources, weaknesses, type Config, type Fault } from './config.ts'
 import { openPost } from './mail/post.ts';
 import { lookAtSender, type Resolver } from './mail/sender.ts';
 import { clientFaults } from './oidc/client-check.ts';
-import { DatabaseUnavailable, openDatabase, type Database } from './platform/database.ts';
+import { openDatabase, type Database } from './platform/database.ts';
 import { findEmbedded } from './platform/embedded-postgres.ts';
 import { makeSealer } from './platform/secrets.ts';
 import { countSealedHashes } from './records/accounts.ts';
@@ -71,8 +71,7 @@ export async function checkHouse(
         weak.push(...(await troubles(database, config).catch(() => older)));
       }
     } catch (error) {
-      const unavailable = error instanceof DatabaseUnavailable;
-      bad.push(`fault: ${unavailable ? '' : 'the database does not let in: '}${(error as Error).message}`);
+      bad.push(`fault: ${(error as Error).message}`);
     } finally {
       await database.close();
     }

@@ -205,6 +205,15 @@ export function openDatabase({
   // the server's own limit comes first; this one is for a server that no longer answers at all
   const patience = statementTimeout > 0 ? { query_timeout: statementTimeout + 1_000 } : {};
 
+  /** Whatever keeps a connection from being made, it is the database that is away: also a new password, or a name that is gone. */
+  async function connection(): Promise<pg.PoolClient> {
+    try {
+      return await pool.connect();
+    } catch (error) {
+      throw new DatabaseUnavailable(error);
+    }
+  }
+
   async function run<R extends object>(client: pg.PoolClient, { text, values }: Sql): Promise<R[]> {
     counts.statements += 1;
     const config = { ...(!direct && { name: nameOf(text) }), text, values: values as unknown[], ...patience };
@@ -221,7 +230,7 @@ export function openDatabase({
   async function lend<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     let client: pg.PoolClient | undefined;
     try {
-      client = await pool.connect();
+      client = await connection();
       const result = await work(client);
       client.release();
       return result;
@@ -239,7 +248,7 @@ export function openDatabase({
     });
 
   async function transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    const client = await translating(() => pool.connect());
+    const client = await connection();
     let over = false;
     const inside = <R>(step: () => Promise<R>): Promise<R> => {
       if (over) throw new Error('a statement came after the end of its transaction');
@@ -341,12 +350,15 @@ export function openDatabase({
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new DatabaseUnavailable('it is too slow')), PING_TIMEOUT);
     });
-    const asked = query<{ mode: string }>(sql`select current_setting('transaction_read_only') as mode`);
+    const asked = lend(async (client) => {
+      const [row] = await run<{ mode: string }>(client, sql`select current_setting('transaction_read_only') as mode`);
+      // thrown in here, the connection goes too: it may be to a server that others have left
+      if (row?.mode === 'on') throw new DatabaseUnavailable('it takes no writing');
+    });
     // whoever loses the race may still fail, later and unseen
     asked.catch(() => {});
     try {
-      const [row] = await Promise.race([asked, late]);
-      if (row?.mode === 'on') throw new DatabaseUnavailable('it takes no writing');
+      await Promise.race([asked, late]);
     } finally {
       clearTimeout(timer);
     }

@@ -8,21 +8,30 @@ export interface Gate {
   close(): Promise<void>;
   /** Connections stay and new ones are taken, but nothing comes through any more. */
   block(): void;
+  /** What comes back takes so many milliseconds longer. */
+  slow(milliseconds: number): void;
+  /** New connections lead to this address; those there are stay. */
+  leadTo(target: string): void;
   open(): Promise<void>;
 }
 
 export async function startGate(target: string): Promise<Gate> {
-  const { hostname, port } = new URL(target);
+  let goal = new URL(target);
   const sockets = new Set<Socket>();
   let blocked = false;
+  let delay = 0;
   const server = createServer((near) => {
-    const far = connect({ host: hostname, port: Number(port) });
+    const far = connect({ host: goal.hostname, port: Number(goal.port) });
     for (const [one, other] of [
       [near, far],
       [far, near],
     ] as const) {
       sockets.add(one);
-      one.on('data', (chunk: Buffer) => void (blocked || other.write(chunk)));
+      const pass = (chunk: Buffer): void => void (blocked || other.write(chunk));
+      one.on('data', (chunk: Buffer) => {
+        if (delay && one === far) setTimeout(() => pass(chunk), delay);
+        else pass(chunk);
+      });
       one.on('error', () => other.destroy());
       one.on('close', () => {
         sockets.delete(one);
@@ -44,7 +53,10 @@ export async function startGate(target: string): Promise<Gate> {
       await closed;
     },
     block: () => void (blocked = true),
+    slow: (milliseconds) => void (delay = milliseconds),
+    leadTo: (address) => void (goal = new URL(address)),
     async open() {
+      delay = 0;
       if (blocked) cut();
       blocked = false;
       if (!server.listening) await listen(own);

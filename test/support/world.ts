@@ -100,8 +100,8 @@ const CLIENTS: Record<string, Yaml> = {
 export interface WorldOptions {
   settings?: Yaml;
   clients?: Record<string, Yaml>;
-  /** Another way to the same database. */
-  databaseUrl?: (url: string) => Promise<string>;
+  /** Another way to the same database: its `database.url`, or the whole section. */
+  databaseUrl?: (url: string) => Promise<string | Yaml>;
 }
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
@@ -109,13 +109,14 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'tunnus-config-'));
   const issuer = (options.settings?.['issuer'] as string | undefined) ?? `http://127.0.0.1:${port}`;
   await mkdir(join(folder, 'clients'));
+  const way = (await options.databaseUrl?.(place.url)) ?? place.url;
   const settings = {
     secret: SECRET,
     support: { email: 'tuki@kaupunki.example', phone: '+358 50 000 0000' },
     brand: { name: 'Kaupunki' },
     ...options.settings,
     issuer,
-    database: { url: (await options.databaseUrl?.(place.url)) ?? place.url },
+    database: typeof way === 'string' ? { url: way } : way,
     mail: { url: mailbox.url, from: 'no-reply@kaupunki.example' },
   };
   // JSON is YAML: what is written is read again by the reader that operators meet.
