@@ -39,6 +39,7 @@ import { cookieNames, currentProvider } from './oidc/provider.ts';
 import { registeredClients } from './oidc/registered-clients.ts';
 import { takeUp } from './oidc/take-up.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
+import { MOST_APART, secondsAhead } from './platform/clock.ts';
 import { sql, type Database, type Queryable } from './platform/database.ts';
 import { loadTexts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
@@ -99,6 +100,8 @@ export async function startTunnus({
     const texts = loadTexts();
     const mails = makeMails({ sealer });
     const keys = signingKeys({ database, sealer, config });
+    const believed = clockKeeper({ database, log });
+    if (!(await believed())) throw new Error('the clocks of this machine and of the database differ: set both by NTP');
     await keys.rotate(clock());
     const { metadata: client, told } = registered;
     const store = { db: database, clock, sealer, issuer: config.issuer, client, told };
@@ -122,7 +125,7 @@ export async function startTunnus({
     );
     const faults = await registered.faults(provider.provider());
     if (faults.length) throw new ConfigurationWrong(faults);
-    const schedule = await scheduleKeys({ keys, clock, log, changed: (jwks) => provider.rebuild(jwks) });
+    const schedule = await scheduleKeys({ keys, clock, believed, log, changed: (jwks) => provider.rebuild(jwks) });
     closers.push(() => schedule.stop());
     const channel = backChannel({ database, provider: () => provider.provider(), clients: registered, clock, log });
     // What an import that was stopped left to do.
@@ -137,7 +140,7 @@ export async function startTunnus({
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
     const signingIn = signIn(parts);
     const putOff = { job: PUT_OFF_JOB, task: (payload: unknown, now: Date) => signingIn.carryOutLater(payload, now) };
-    const work = { sweeps, backChannel: channel, retire, keepAudit, putOff };
+    const work = { believed, sweeps, backChannel: channel, retire, keepAudit, putOff };
     const jobs = await startJobs({ database, sealer, config, texts, post, log, clock, ...work });
     closers.push(() => jobs.stop());
     let stopping = false;
@@ -210,6 +213,16 @@ export async function startTunnus({
     await closeAll();
     throw error;
   }
+}
+
+/** Before anything goes for good because of its age: is it the machine's clock that is wrong? */
+function clockKeeper({ database, log }: { database: Queryable; log: Log }): () => Promise<boolean> {
+  return async () => {
+    const ahead = await secondsAhead(database, new Date());
+    if (Math.abs(ahead) <= MOST_APART) return true;
+    log.error({ ahead }, 'the clocks of this machine and of the database differ: nothing is removed for its age');
+    return false;
+  };
 }
 
 const DAY = 86_400_000;

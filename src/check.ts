@@ -7,6 +7,7 @@ import { clientSources, weaknesses, type Config, type Fault } from './config.ts'
 import { openPost } from './mail/post.ts';
 import { lookAtSender, type Resolver } from './mail/sender.ts';
 import { clientFaults } from './oidc/client-check.ts';
+import { MOST_APART, secondsAhead } from './platform/clock.ts';
 import { openDatabase, type Database } from './platform/database.ts';
 import { findEmbedded } from './platform/embedded-postgres.ts';
 import { makeSealer } from './platform/secrets.ts';
@@ -21,6 +22,8 @@ export interface CheckUp {
   failed: boolean;
 }
 
+/** Seconds. */
+const CLOCK_WARNING = 2;
 const WEEK = 7 * 86_400_000;
 
 /** What the database tells of: e-services that do not take sign-outs, and what still needs an old secret. */
@@ -62,6 +65,11 @@ export async function checkHouse(
     try {
       await database.ping();
       good.push('ok: the database answers');
+      const ahead = await secondsAhead(database, new Date());
+      if (Math.abs(ahead) > MOST_APART)
+        bad.push(`fault: the clock of this machine is ${ahead} s ahead of the database's`);
+      else if (Math.abs(ahead) > CLOCK_WARNING)
+        weak.push(`warning: the clock of this machine is ${ahead} s ahead of the database's: keep both by NTP`);
       const imported = await knownSources(database).catch(() => undefined);
       if (!imported) weak.push('warning: the database has no schema yet: run tunnus migrate, or serve');
       else {

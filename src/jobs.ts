@@ -17,6 +17,8 @@ import { sql } from './platform/database.ts';
 export type Sweep = (db: Queryable, now: Date) => Promise<number>;
 
 export interface JobParts extends DeliveryParts {
+  /** Whether the clock is right enough to remove something for its age. */
+  believed: () => Promise<boolean>;
   sweeps: readonly Sweep[];
   backChannel: {
     /** One attempt to tell an e-service; throws where another may help. */
@@ -196,8 +198,9 @@ function startRunner({ database, log }: JobParts, signs: SignsOfLife, work: Work
   });
 }
 
-function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
+function sweepTask({ database, log, clock, believed, sweeps }: JobParts): Task {
   return async () => {
+    if (!(await believed())) return;
     const until = performance.now() + SWEEP_LIMIT;
     for (const sweep of sweeps) {
       let swept = 0;
@@ -208,8 +211,9 @@ function sweepTask({ database, log, clock, sweeps }: JobParts): Task {
   };
 }
 
-function retireTask({ log, clock, retire }: JobParts): Task {
+function retireTask({ log, clock, believed, retire }: JobParts): Task {
   return async () => {
+    if (!(await believed())) return;
     const done = await retire(clock());
     if (done.warned + done.erased > 0) log.info(done, 'dormant accounts were retired');
   };

@@ -13,11 +13,14 @@ const SOON = 10_000;
 export async function scheduleKeys({
   keys,
   clock,
+  believed,
   log,
   changed,
 }: {
   keys: Keys;
   clock: () => Date;
+  /** Keys come and go by the clock: not by one that is wrong. */
+  believed: () => Promise<boolean>;
   log: Log;
   changed: (jwks: JWKS) => void;
 }): Promise<{ stop(): Promise<void> }> {
@@ -29,7 +32,7 @@ export async function scheduleKeys({
     clearTimeout(timer);
     let wait = HOUR;
     try {
-      await keys.rotate(clock());
+      if (await believed()) await keys.rotate(clock());
       changed(await keys.jwks(clock()));
       const next = await keys.changesAt(clock());
       if (next) wait = Math.min(HOUR, Math.max(1000, next.getTime() - clock().getTime()));

@@ -21,7 +21,8 @@ export interface SigningKey {
 export type KeyState = 'next' | 'active' | 'retired';
 
 export function keyState(key: SigningKey, now: Date): KeyState {
-  if (now >= key.retiresAt) return 'retired';
+  // A node whose clock is ahead may have taken the private half away already.
+  if (now >= key.retiresAt || key.privateJwk === null) return 'retired';
   return now < key.activeAt ? 'next' : 'active';
 }
 

@@ -58,6 +58,7 @@ function parts(url: string | undefined): JobParts {
     texts: loadTexts(),
     log: makeLog({ destination }),
     clock: () => new Date(),
+    believed: () => Promise.resolve(true),
     sweeps: [],
     backChannel: { deliver: () => Promise.resolve(), endSessions: () => Promise.resolve(0) },
     keepAudit: () => Promise.resolve(),

@@ -74,6 +74,29 @@ describe('changing', () => {
     expect((await kids(after(90)))[0]).toBe(published[1]);
   });
 
+  test('a node whose clock is behind never signs with a key whose private half another node took away', async () => {
+    await keys.rotate(first);
+    await keys.rotate(after(84));
+    const [, next] = await kids(after(84));
+    await make().rotate(after(90));
+    for (const behind of [5_000, 60_000]) {
+      const now = new Date(after(90).getTime() - behind);
+      const [signing] = (await keys.jwks(now)).keys.filter((key) => key.alg === 'ES256');
+      expect(signing!.kid).toBe(next);
+      expect(signing!.d).not.toBe('retired');
+    }
+  });
+
+  test('withdrawn by a node whose clock is ahead, none of the old ones signs on a node that is behind', async () => {
+    await keys.rotate(first);
+    const old = await kids(first);
+    await make().replace({ actor: 'a', withdraw: true }, new Date(first.getTime() + 10_000));
+    const { keys: standing } = await keys.jwks(first);
+    expect(standing).toHaveLength(2);
+    expect(standing.map(({ kid }) => kid)).not.toEqual(expect.arrayContaining(old));
+    expect(standing.every(({ d }) => d !== 'retired')).toBe(true);
+  });
+
   test('a retired key loses its private half, stays published and goes in the end', async () => {
     await keys.rotate(first);
     const [old] = await kids(first);

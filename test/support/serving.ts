@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import { CLI, environment } from './command.ts';
 
 export interface Serving {
@@ -12,10 +13,24 @@ export interface Serving {
   ended: Promise<number | string>;
 }
 
-/** Resolves when it is ready; the configuration is the folder's. `meanwhile` is handed the process at its first line. */
-export async function serve(folder: string, meanwhile?: (starting: ChildProcess) => void): Promise<Serving> {
-  const child = spawn(process.execPath, [CLI, 'serve'], {
-    env: environment(folder),
+const SHIFTED = join(import.meta.dirname, 'shifted-clock.js');
+
+/**
+ * Resolves when it is ready; the configuration is the folder's. `meanwhile` is handed the process at its first line; `ahead`:
+ * milliseconds by which all of its clock is wrong; `jump`: by which it is from SIGUSR2 on.
+ */
+export async function serve(
+  folder: string,
+  {
+    meanwhile,
+    ahead = 0,
+    jump = 0,
+    cli = CLI,
+  }: { meanwhile?: (starting: ChildProcess) => void; ahead?: number; jump?: number; cli?: string } = {},
+): Promise<Serving> {
+  const args = [...(ahead || jump ? ['--import', SHIFTED] : []), cli, 'serve'];
+  const child = spawn(process.execPath, args, {
+    env: { ...environment(folder), CLOCK_SHIFT: String(ahead), CLOCK_JUMP: String(jump) },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);

@@ -93,9 +93,11 @@ test('SIGHUP takes the new e-services in, or tells what is wrong, and ends nothi
 });
 
 test('signals that come during the start are kept: SIGHUP ends nothing, SIGTERM stops it with 0', async () => {
-  const another = await serve(folder, (starting) => {
-    starting.kill('SIGHUP');
-    starting.kill('SIGTERM');
+  const another = await serve(folder, {
+    meanwhile: (starting) => {
+      starting.kill('SIGHUP');
+      starting.kill('SIGTERM');
+    },
   });
   expect(await another.ended).toBe(0);
   const said = another.log.map((line) => (JSON.parse(line) as { msg: string }).msg);

@@ -1,0 +1,14 @@
+/**
+ * Whether this machine's clock may be believed, by the database's. Seconds between nodes break nothing; a clock that jumped by a year
+ * must not make one node sweep what all others live from.
+ */
+import { sql, type Queryable } from './database.ts';
+
+/** Seconds. E-services do not bear more in a token either. */
+export const MOST_APART = 300;
+
+/** How many seconds the machine's clock is ahead of the database's; below zero, behind. `at`: what it shows now. */
+export async function secondsAhead(db: Queryable, at: Date): Promise<number> {
+  const [row] = await db.query<{ now: Date }>(sql`select clock_timestamp() as now`);
+  return Math.round((at.getTime() - row!.now.getTime()) / 1000);
+}
