@@ -1,6 +1,7 @@
 // Owns how tests are found and run: two projects, `quick` (npm test) and `long` (npm run test:long). It owns no test's
 // own setting: the database of a test file stands in test/support, limits of time in the file that needs them.
 import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 // What a test needs of the machine beyond Node and npm. In CI it must be there: no test may be left out.
 const needs = [
@@ -9,6 +10,11 @@ const needs = [
   { program: '/usr/bin/prometheus', tests: 'test/web/prometheus.long.test.ts' },
   { program: '/usr/sbin/pgbouncer', tests: 'test/web/pgbouncer.long.test.ts' },
 ];
+// A checkout from an archive has no release before it.
+needs.push({
+  program: fileURLToPath(new URL('.git', import.meta.url)),
+  tests: 'test/web/rolling-upgrade.long.test.ts',
+});
 const missing = needs.filter(({ program }) => !existsSync(program));
 for (const { program, tests } of missing) {
   if (process.env.CI) throw new Error(`there is no ${program} for ${tests}; in CI no test may be left out`);

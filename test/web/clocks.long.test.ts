@@ -1,10 +1,9 @@
 /** Nodes whose clocks differ, as processes of their own: all of their time is wrong, the library's too. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import * as client from 'openid-client';
 import { sql } from '../../src/platform/database.ts';
-import type { HttpBrowser } from '../support/http-browser.ts';
+import { hop } from '../support/hop.ts';
 import { serve } from '../support/serving.ts';
-import { startWorld, type Errand, type World } from '../support/world.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
 const DAY = 86_400_000;
@@ -22,45 +21,17 @@ test.each([-9_000, 9_000])(
     const nodes = [world.issuer, `http://127.0.0.1:${second.port}`];
     try {
       for (const first of [0, 1]) {
-        let turn = first;
-        const next = (url: URL): URL =>
-          url.origin === world.issuer ? new URL(url.pathname + url.search, nodes[(turn += 1) % 2]) : url;
-        const asiointi = await world.relyingParty();
-        asiointi.config[client.customFetch] = (url, options) => fetch(next(new URL(url)), options);
-        const begin = async (browser: HttpBrowser, parameters = {}): Promise<Errand> => {
-          const errand = await asiointi.begin({ scope: 'openid email offline_access', ...parameters });
-          await browser.get(errand.url);
-          return errand;
-        };
         const email = `kello${ahead}-${first}@example.com`;
         await world.account({ email });
-        const browser = world.browser({ reach: next });
-        const errand = await begin(browser);
-        await browser.submit({ username: email });
-        await browser.get(await world.mailbox.nextLink(email));
-        await browser.submit({ 'new-password': PASSWORD });
-        await browser.follow('Siirry kirjautumaan');
-        await browser.submit({ 'current-password': PASSWORD });
-        const tokens = await errand.finish(browser.page.leadsTo!);
-        await client.fetchUserInfo(asiointi.config, tokens.access_token, tokens.claims()!.sub);
-        const refreshed = await client.refreshTokenGrant(asiointi.config, tokens.refresh_token!);
-        // Signed in a moment ago, by a clock that may be ahead: fresh enough for max_age, and no longer for prompt=login.
-        const aged = await begin(browser, { max_age: '60' });
-        expect((await aged.finish(browser.page.leadsTo!)).claims()!.sub).toBe(tokens.claims()!.sub);
-        await begin(browser, { prompt: 'login' });
-        expect(browser.page.status).toBe(200);
-        expect(browser.page.leadsTo).toBeUndefined();
-        // A hint that was signed a moment ago, and ahead.
-        const end = client.buildEndSessionUrl(asiointi.config, {
-          id_token_hint: refreshed.id_token!,
-          post_logout_redirect_uri: 'https://asiointi.example/signed-out',
+        await hop({
+          issuer: world.issuer,
+          nodes,
+          first,
+          email,
+          mailbox: world.mailbox,
+          redirectUri: 'https://asiointi.example/callback',
+          signedOutUri: 'https://asiointi.example/signed-out',
         });
-        await browser.get(end);
-        if (!browser.page.leadsTo) await browser.submit();
-        expect(browser.page.leadsTo?.href).toBe('https://asiointi.example/signed-out');
-        const gone = await begin(browser, { prompt: 'none' });
-        expect(gone).toBeDefined();
-        expect(browser.page.leadsTo?.searchParams.get('error')).toBe('login_required');
       }
     } finally {
       second.process.kill('SIGTERM');
