@@ -11,6 +11,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from '../src/platform/database.ts';
 import { CLI, environment, runTunnus, type Ended } from './support/command.ts';
 import { testDatabase, type TestDatabase } from './support/database.ts';
+import { report } from './support/delivery-report.ts';
+import { startMailbox, type Mailbox } from './support/mailbox.ts';
 
 const SECRET = 'a secret of the tests, thirty-two characters or more';
 
@@ -251,6 +253,48 @@ test('a reader that goes away early, as head does, breaks nothing', async () => 
   const ended = once(command, 'exit') as Promise<[number | null]>;
   const [complaints, [code]] = await Promise.all([text(command.stderr), ended]);
   expect({ code, complaints }).toEqual({ code: 0, complaints: '' });
+});
+
+describe('mail', () => {
+  let mailbox: Mailbox;
+  beforeAll(async () => {
+    mailbox = await startMailbox();
+    await settings({ mail: { url: mailbox.url } });
+  });
+  afterAll(async () => {
+    await mailbox.close();
+    await settings({});
+  });
+
+  test('test sends one, and tells the answer of the mail server', async () => {
+    const taken = await tunnus('mail', 'test', 'ylläpito@kaupunki.example');
+    expect(taken).toMatchObject({ code: 0, err: '' });
+    expect(taken.out).toContain('The mail server took it (250)');
+    expect((await mailbox.next()).text).toContain('dkim=pass');
+    mailbox.refuseWith(554, '5.7.1 not you, admin@kaupunki.example');
+    const refused = await tunnus('mail', 'test', 'admin@kaupunki.example');
+    expect(refused).toMatchObject({ code: 1, out: '' });
+    expect(refused.err).toContain("at the step 'message' (554 5.7.1)");
+    mailbox.refuseWith(undefined);
+    expect(await tunnus('mail', 'test', 'a@b, c@d')).toMatchObject({ code: 2, out: '' });
+  });
+
+  test('bounce takes a report from standard input; what tells of no mail of ours ends with 0 too', async () => {
+    const bounce = async (input: Uint8Array): Promise<[code: number, out: string]> => {
+      const command = spawn(process.execPath, [CLI, 'mail', 'bounce'], { env: environment(folder), cwd: folder });
+      const ended = once(command, 'exit') as Promise<[number]>;
+      command.stdin.end(input);
+      const [out, [code]] = await Promise.all([text(command.stdout), ended]);
+      return [code, out];
+    };
+    const [row] = await place.database.query<{ id: string }>(sql`
+      insert into mails (kind, queued_at, outcome, outcome_at, tries) values ('dormant', now(), 'sent', now(), 1) returning id`);
+    const came = report({ messageId: `${row!.id}@tunnistus.kaupunki.example` });
+    expect(await bounce(came)).toEqual([0, 'Noted: this mail came back.\n']);
+    const [again, foreign] = await Promise.all([bounce(came), bounce(Buffer.from('Subject: spam\r\n\r\nbuy'))]);
+    expect(again).toEqual([0, expect.stringContaining('Nothing to note')]);
+    expect(foreign).toEqual([0, expect.stringContaining('Nothing to note')]);
+  });
 });
 
 test('keys are listed and replaced before their time', async () => {

@@ -128,7 +128,41 @@ test('what is notified reaches the listener, and after a lost connection it is t
   expect(heard).toEqual(['one', '', 'two']);
 });
 
+test('a lasting connection begins anew by itself, and a lock that it holds is there again', async () => {
+  const lock = sql`select pg_try_advisory_lock(4711) as free`;
+  let began = 0;
+  const held = await database.lasting(async (session) => {
+    await session.query(sql`select pg_advisory_lock(4711)`);
+    began += 1;
+  });
+  const isFree = async (): Promise<boolean> =>
+    database.session(async (session) => (await session.query<{ free: boolean }>(lock))[0]!.free);
+  expect(await isFree()).toBe(false);
+  const [{ pid }] = (await held.query<{ pid: number }>(sql`select pg_backend_pid() as pid`)) as [{ pid: number }];
+  await database.query(sql`select pg_terminate_backend(${pid})`);
+  while (began < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(await isFree()).toBe(false);
+  await held.stop();
+  while (!(await isFree()));
+  await expect(held.query(sql`select 1`)).rejects.toBeInstanceOf(DatabaseUnavailable);
+});
+
 describe('the database is called unavailable', () => {
+  test('when it is asked whether it is there and takes no writing, on whatever connection was open before', async () => {
+    const standby = openDatabase({ url: house.url, max: 1 });
+    await standby.query(sql`select set_config('default_transaction_read_only', 'on', false)`);
+    await expect(standby.ping()).rejects.toThrow('it takes no writing');
+    // That connection is gone: the next one is to whoever takes writing now.
+    await standby.ping();
+    await standby.close();
+  });
+
+  test('when nobody is let in', async () => {
+    const stranger = openDatabase({ url: house.url.replace(/\/[^/]*$/, '/not_there') });
+    await expect(stranger.query(sql`select 1`)).rejects.toBeInstanceOf(DatabaseUnavailable);
+    await stranger.close();
+  });
+
   test('when a statement takes too long', async () => {
     const hasty = openDatabase({ url: house.url, statementTimeout: 50 });
     await expect(hasty.query(sql`select pg_sleep(5)`)).rejects.toBeInstanceOf(DatabaseUnavailable);
