@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
 import { ConfigurationWrong, describeFaults, type Config, type Fault } from './config.ts';
 import { connect, type Connection } from './connection.ts';
-import { startJobs, type JobParts } from './jobs.ts';
+import { dueDeadJob, startJobs, sweepDeadJobs, type JobParts } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
 import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
@@ -272,6 +272,7 @@ const SWEEPS = [
   sweepMails,
   sweepLogouts,
   sweepNodes,
+  sweepDeadJobs,
 ];
 
 /** When the oldest row of each is to go. Sessions go by back-channel logout's own sweep, a minute after they ran out. */
@@ -284,6 +285,7 @@ const DUE: Due = {
   mails: dueMail,
   logouts: dueLogoutRow,
   nodes: dueNode,
+  jobs: dueDeadJob,
 };
 
 /** How the service is, for the command. */

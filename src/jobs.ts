@@ -11,7 +11,7 @@ import { createTransport } from 'nodemailer';
 import type { Config } from './config.ts';
 import type { RenderedMail } from './mail/mails.ts';
 import { MAIL_JOB, mailWriter } from './mail/mails.ts';
-import type { Database, Queryable } from './platform/database.ts';
+import type { Database, Queryable, Sql } from './platform/database.ts';
 import { sql } from './platform/database.ts';
 import type { Texts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
@@ -296,4 +296,19 @@ function replyOf(response: unknown): Reply {
   const [, reply, status] =
     /^([2-5]\d\d)[ -](?:([245]\.\d{1,3}\.\d{1,3})(?!\S))?/.exec(typeof response === 'string' ? response : '') ?? [];
   return { reply: reply === undefined ? undefined : Number(reply), status };
+}
+
+const DEAD_JOBS_KEPT_DAYS = 7;
+const deadJobs = sql`graphile_worker.jobs where attempts >= max_attempts and locked_at is null`;
+
+/** A scalar for composing: when the oldest job that will not be tried again is to go. */
+export const dueDeadJob: Sql = sql`(select min(updated_at) + make_interval(days => ${DEAD_JOBS_KEPT_DAYS}::int) from ${deadJobs})`;
+
+/** The queue itself would keep them for good, each with a sealed address; what became of a mail stands in its own row. */
+export async function sweepDeadJobs(db: Queryable, now: Date): Promise<number> {
+  const before = new Date(now.getTime() - DEAD_JOBS_KEPT_DAYS * 86_400_000);
+  const rows = await db.query(sql`
+    select 1 from graphile_worker.complete_jobs(
+      array(select id from ${deadJobs} and updated_at < ${before} limit 1000))`);
+  return rows.length;
 }

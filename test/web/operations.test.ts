@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { sweepDeadJobs } from '../../src/jobs.ts';
 import { configurationHash } from '../../src/journeys/heartbeat.ts';
 import { issuerCertificate, type Status } from '../../src/journeys/status.ts';
 import { openDatabase, sql } from '../../src/platform/database.ts';
@@ -170,7 +171,31 @@ test('the end of the certificate that residents are shown is seen, and why it ca
   expect(await issuerCertificate(issuer, { ca: authority.ca })).toEqual({ endsAt: until });
   expect(await issuerCertificate(issuer)).toEqual({ failed: expect.stringContaining('certificate') });
   expect(await issuerCertificate('http://127.0.0.1')).toBeUndefined();
+  server.closeAllConnections();
   server.close();
+});
+
+test('every table is swept, or has no more rows than there are residents, keys or months', async () => {
+  const swept = Object.keys((await status()).leftOver);
+  const byResident = 'accounts legacy_ids subjects progress services dormancy_warnings erasures devices'.split(' ');
+  const few = 'migrations digest_keys signing_keys import_rows import_changes'.split(' ');
+  // Months go whole, and what seals them with them (audit-months.ts).
+  const byMonth = /^audit/;
+  const tables = await world.database.query<{ name: string }>(sql`
+    select relname as name from pg_class
+    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition`);
+  const unswept = tables.map(({ name }) => name).filter((name) => ![...swept, ...byResident, ...few].includes(name));
+  expect(unswept.filter((name) => !byMonth.test(name))).toEqual([]);
+});
+
+test('a job that was tried for the last time goes after a week, with the sealed address in it', async () => {
+  await world.database.query(sql`
+    select graphile_worker.add_job('nobody', job_key := 'dead', max_attempts := 1, run_at := now() + interval '1 day')`);
+  await world.database.query(sql`update graphile_worker._private_jobs set attempts = 1 where key = 'dead'`);
+  const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);
+  expect(await sweepDeadJobs(world.database, inDays(6))).toBe(0);
+  expect(await sweepDeadJobs(world.database, inDays(8))).toBe(1);
+  expect(await world.database.query(sql`select 1 from graphile_worker.jobs where key = 'dead'`)).toEqual([]);
 });
 
 interface Sent {
@@ -233,6 +258,7 @@ test('traces, where they are on, have a span for request, statement, hash and ma
   const token = new URL(link).pathname.split('/').at(-1)!;
   for (const secret of ['example.com', 'kolme', uid, code, token, tokens.access_token, '127.0.0.1'])
     expect(all).not.toContain(secret);
+  collector.closeAllConnections();
   collector.close();
   await other.close();
 });
