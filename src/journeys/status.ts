@@ -147,8 +147,9 @@ function warningsOf(
         ? [`The ${alg} key is due to change at ${iso(retiresAt)} and no next one is published.`]
         : [];
     }),
-    ...(certificate && 'failed' in certificate
-      ? [`The issuer's address cannot be reached from here: ${certificate.failed}.`]
+    // That there is no way to it from inside the network is no fault; what residents' browsers would refuse is.
+    ...(certificate && 'failed' in certificate && certificate.failed.includes('certificate')
+      ? [`At the issuer's address: ${certificate.failed}.`]
       : []),
     ...(certificate && 'endsAt' in certificate && -since(certificate.endsAt) < LAST_DAYS_OF_A_CERTIFICATE
       ? [`The certificate at the issuer's address ends at ${iso(certificate.endsAt)}.`]
