@@ -11,7 +11,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { findFreePorts } from './ports.ts';
 import type { Demo } from './start.ts';
 import { logFile, startDemo } from './start.ts';
-import { comeBack, findTheHistories, liveTheStory } from './story.ts';
+import { comeBack, findTheHistories, liveTheStory, seeToTheirOwn } from './story.ts';
 import type { Story } from './story.ts';
 
 const timeLimit = 120_000;
@@ -54,6 +54,7 @@ export async function check(say: (line: string) => void, stopped?: AbortSignal):
     const urls = await step('the demo starts and takes three old user lists in', start);
     await liveTheStory({ urls, step, signal });
     await findTheHistories({ urls, step, signal });
+    await seeToTheirOwn({ urls, step, signal });
     await step('the demo stops, starts again and has the same data', async () => {
       await stop();
       await start();

@@ -77,6 +77,7 @@ Then others:
   ${residents.onMapListOnly.email}   has history in the map service only
   ${residents.inDoubt.email}   one address with two old user ids: in doubt
   ${residents.unknown.email}   on no list
+Then click the username at the top: name and phone, another address, where you are signed in, your data, leaving.
 
 Ctrl-C stops everything; the next start finds the same data.
 `);

@@ -7,6 +7,7 @@
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { chooseLanguage } from '../platform/i18n.ts';
 import { BrowserSessions, readCookie } from './browser-sessions.ts';
 import { oldId, sendFront, sendNotice, sendOwnPage } from './e-service-pages.ts';
 import type { Frame } from './e-service-pages.ts';
@@ -125,7 +126,7 @@ function makeHandler(options: EServiceOptions, site: string) {
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = URL.parse(request.url ?? '/', site) ?? new URL(site);
-    const frame = { service: name, language: chooseLanguage(request, response, url), issuer, other };
+    const frame = { service: name, language: languageOf(request, response, url), issuer, other };
     const route = routes[`${request.method === 'HEAD' ? 'GET' : request.method} ${url.pathname}`];
     try {
       if (route) await route({ request, response, url, frame });
@@ -143,9 +144,10 @@ function isFromElsewhere(request: IncomingMessage, site: string): boolean {
   return fetchSite ? fetchSite !== 'same-origin' && fetchSite !== 'none' : origin !== undefined && origin !== site;
 }
 
-/** The choice in the address is kept in a cookie that both e-services read. */
-function chooseLanguage(request: IncomingMessage, response: ServerResponse, url: URL): Language {
+/** The choice in the address is kept in a cookie that both e-services read; before any, the browser's own counts. */
+function languageOf(request: IncomingMessage, response: ServerResponse, url: URL): Language {
   const asked = languages.find((each) => each === url.searchParams.get('lang'));
   if (asked) response.appendHeader('Set-Cookie', `demo_language=${asked}; Path=/; SameSite=Lax; Max-Age=31536000`);
-  return asked ?? languages.find((each) => each === readCookie(request, 'demo_language')) ?? 'fi';
+  const cookie = readCookie(request, 'demo_language');
+  return asked ?? chooseLanguage(languages, { cookie, acceptLanguage: request.headers['accept-language'] });
 }

@@ -106,10 +106,13 @@ export class RelyingParty {
     }).href;
   }
 
-  /** The resident's own settings at Tunnus. */
+  /** The resident's own settings at Tunnus, which keep the way back here. */
   async accountUrl(): Promise<string> {
+    const { issuer, clientId } = this.#registration;
     const announced = (await this.#configuration()).serverMetadata()['account_management_uri'];
-    return typeof announced === 'string' ? announced : `${this.#registration.issuer}/account`;
+    const url = new URL(typeof announced === 'string' ? announced : `${issuer}/account`);
+    url.searchParams.set('client_id', clientId);
+    return url.href;
   }
 
   /** Whose sessions a back-channel logout ends; undefined when the token is not to be believed. */

@@ -191,6 +191,64 @@ export async function findTheHistories({ urls, step, signal }: Story): Promise<v
   });
 }
 
+/** Behind the username: what a resident changes, ends and takes with them. */
+export async function seeToTheirOwn({ urls, step, signal }: Story): Promise<void> {
+  const { email: address, asiointiId } = residents.onErrandListOnly;
+  const next = `uusi.${address}`;
+  const [resident, elsewhere] = [new Browser({ signal }), new Browser({ signal })];
+  /** Also where the e-service has not heard yet that its own session is over. */
+  const signInAnew = (browser: Browser, site: string): Promise<Page> => browser.open(`${site}/login`);
+  const account = (path: string): Promise<Page> => resident.open(`${urls.tunnus}/account${path}?client_id=asiointi`);
+
+  await step('the settings behind the username show who it is, and lead back to the e-service', async () => {
+    await signIn(elsewhere, await goToSignIn(elsewhere, urls.kartta), address);
+    const own = await signIn(resident, await goToSignIn(resident, urls.asiointi), address);
+    const page = await resident.open(own.links.find(({ text }) => text === address)!.href);
+    at(page, { url: `${urls.tunnus}/account`, status: 200, words: [address, 'Kirjauduit viimeksi'] });
+    assert.ok(
+      page.links.some(({ href }) => href.startsWith(urls.asiointi)),
+      'there is a way back',
+    );
+  });
+
+  await step('the resident gives a phone number and a name', async () => {
+    const filled = { 'given-name': 'Suvi', 'family-name': 'Öhman', tel: '+358 40 123 4567' };
+    const page = await resident.submit(await account('/details'), filled);
+    at(page, { url: `${urls.tunnus}/account`, words: ['Tietosi on tallennettu.', 'Suvi Öhman', '+358401234567'] });
+  });
+
+  await step('another address is confirmed by a link to it, and the old id stays', async () => {
+    await resident.submit(await account('/email'), { email: next });
+    const mail = await waitForMail(urls.mailbox, { to: next, signal });
+    const page = await resident.submit(await resident.open(mail.links[0]!));
+    at(page, { url: urls.tunnus, status: 200, words: [next] });
+    at(await signInAnew(resident, urls.asiointi), { url: urls.asiointi, words: [next, asiointiId] });
+  });
+
+  await step('whoever reads the old mailbox can undo that for a week; then a new password is set by mail', async () => {
+    const undo = await waitForLink(urls.mailbox, { to: address, path: '/undo-email/', signal });
+    const page = await resident.submit(await resident.open(undo));
+    at(page, { url: urls.tunnus, status: 200, words: [address, 'salasana lakkaa toimimasta'] });
+    await resident.submit(await signInAnew(resident, urls.asiointi), { username: address });
+    const link = await waitForLink(urls.mailbox, { to: address, path: '/set-password/', newerThan: undo, signal });
+    await resident.submit(await resident.open(link), { 'new-password': password });
+    at(await signIn(resident, await signInAnew(resident, urls.asiointi), address), { url: urls.asiointi });
+  });
+
+  await step('the resident sees where they are signed in, and ends all others', async () => {
+    await signIn(elsewhere, await signInAnew(elsewhere, urls.kartta), address);
+    const page = await resident.submit(await account('/sessions'), {}, 'Päätä kaikki muut kirjautumiset');
+    at(page, { url: urls.tunnus, words: ['Kaikki muut kirjautumisesi on päätetty.'] });
+    at(await elsewhere.open(`${urls.tunnus}/account`), { url: `${urls.tunnus}/sign-in/` });
+    at(await account('/sign-ins'), { url: urls.tunnus, words: ['Kirjautuminen onnistui'] });
+  });
+
+  await step('the resident downloads everything that is known of them', async () => {
+    const page = await resident.submit(await account('/data'));
+    at(page, { url: urls.tunnus, status: 200, words: [address, 'Suvi', asiointiId] });
+  });
+}
+
 async function goToSignIn(browser: Browser, site: string): Promise<Page> {
   const front = await browser.open(`${site}/`);
   const button = front.links.find(({ href }) => href === `${site}/login`);
@@ -235,6 +293,21 @@ async function waitForMail(mailbox: string, wanted: { to: string; signal: AbortS
     await wait(100, undefined, { signal: wanted.signal });
   }
   throw new Error(`no mail for ${wanted.to} within 15 s`);
+}
+
+/** The newest link of a kind that came to an address, after another one. */
+async function waitForLink(
+  mailbox: string,
+  { path, newerThan, ...wanted }: { to: string; path: string; newerThan?: string; signal: AbortSignal },
+): Promise<string> {
+  for (let tries = 0; tries < 150; tries += 1) {
+    const links = (await mailsTo(mailbox, wanted)).flatMap((mail) => mail.links);
+    const known = links.indexOf(newerThan ?? '');
+    const found = links.slice(0, known < 0 ? undefined : known).find((link) => link.includes(path));
+    if (found) return found;
+    await wait(100, undefined, { signal: wanted.signal });
+  }
+  throw new Error(`no link of ${path} for ${wanted.to} within 15 s`);
 }
 
 async function mailsTo(mailbox: string, { to, signal }: { to: string; signal: AbortSignal }): Promise<Mail[]> {

@@ -130,8 +130,10 @@ export async function finishSignIn(
     ts: Math.floor(now.getTime() / 1000),
   };
   parts.visitors.remember(ctx, proof.emailKey);
-  const from = whereFrom(parts.visitors.of(ctx));
-  if (proof.account['leaves_at']) await parts.leaving.undo({ accountId: proof.accountId, from }, now);
+  if (proof.account['leaves_at']) {
+    const from = whereFrom(parts.visitors.of(ctx));
+    await parts.leaving.undo({ accountId: proof.accountId, from }, now);
+  }
   const unit = current()!;
   unit.rememberAccount(proof.account);
   for (const write of writes) unit.also(write);

@@ -67,7 +67,7 @@ describe('an e-service', () => {
 
   test('has the username at its top as a link to the settings, and the history of the old user id', async () => {
     const page = await signedIn(new Browser());
-    expect(page.links).toContainEqual({ text: claims.email, href: `${issuer}/account` });
+    expect(page.links).toContainEqual({ text: claims.email, href: `${issuer}/account?client_id=asiointi` });
     expect(page.text).toContain('Aiempi asiointisi');
     expect(page.text).toContain('U10140');
     expect(page.text).not.toContain('Sinulla ei ole aiempaa asiointia');
