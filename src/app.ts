@@ -14,6 +14,7 @@ import { allowances } from './journeys/allowances.ts';
 import { auditKeeping } from './journeys/audit-keeping.ts';
 import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
+import { newPasswords } from './journeys/new-password.ts';
 import { passwordLink } from './journeys/password-link.ts';
 import { progressMetric } from './journeys/progress.ts';
 import type { EService } from './journeys/rehearse.ts';
@@ -39,10 +40,12 @@ import { loadTexts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
 import { sweepArtifacts } from './records/artifacts.ts';
+import { breachedPasswords } from './records/breached-passwords.ts';
 import { sweepInteractions } from './records/interactions.ts';
 import { sweepLinks } from './records/links.ts';
 import { sweepMails } from './records/mail-outcomes.ts';
 import { sweepLogouts } from './records/logouts.ts';
+import { hashingOf } from './records/passwords.ts';
 import { reseal, seals } from './records/seals.ts';
 import { sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
@@ -127,7 +130,19 @@ export async function startTunnus({
     const jobs = await startJobs({ database, sealer, config, texts, log, clock, ...work });
     closers.push(() => jobs.stop());
 
-    const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
+    const parts = {
+      database,
+      sealer,
+      config,
+      mails,
+      allowances: allowances({ sealer, limits: config.limits }),
+      hashing: hashingOf(config.password),
+      newPasswords: newPasswords({
+        config,
+        names: () => [...Object.values(config.brand.name), ...registered.names()],
+        breached: breachedPasswords({ ...config.password.breached, log }),
+      }),
+    };
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
     const assets = loadAssets(config.brand);

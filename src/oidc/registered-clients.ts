@@ -11,6 +11,8 @@ import type Provider from 'oidc-provider';
 export interface RegisteredClients {
   /** What pages and mails need to know of one. */
   client: (id: string | undefined) => ClientConfig | undefined;
+  /** What they are called, in every language. */
+  names: () => readonly string[];
   /** For the adapter. */
   metadata: (id: string) => Payload | undefined;
   /** Those that have a back channel. */
@@ -52,6 +54,7 @@ export function registeredClients(config: Config): RegisteredClients {
 
   return {
     client: (id) => (id === undefined ? undefined : present.get(id)),
+    names: () => [...present.values()].flatMap(({ client_name: name }) => Object.values(name)),
     metadata(id) {
       const client = present.get(id);
       return client && copyFor(client);
