@@ -33,12 +33,12 @@ const origin = { clientId: 'asiointi', language: 'fi' };
 let db: TestDatabase;
 let journeys: ReturnType<typeof make>;
 
-function make() {
+function make({ passwordsForAll = 1000 } = {}) {
   const sealer = makeSealer(['a secret of the tests, thirty-two characters or more']);
   const limits = {
     passwordPerAddress: FEW,
     passwordPerPlace: FEW,
-    passwordsForAll: 1000,
+    passwordsForAll,
     addressesPerPlace: FEW,
     linksPerAddress: FEW,
     linksPerPlace: 100,
@@ -116,6 +116,33 @@ test('a refused probe is owed nothing', async () => {
   expect(await identify(email)).toBe('too_many_tries');
   await tryPassword(email);
   expect(await identify('d@example.net')).toBe('too_many_tries');
+});
+
+test('everybody together guesses no more than the limit for all, and who is known signs in all the same', async () => {
+  const forAll = 48;
+  const { signIn } = make({ passwordsForAll: forAll });
+  const { email } = await resident();
+  const from = (place: string): Visitor => ({ ...visitor, place, network: place });
+  const guess = (index: number) => ({
+    email: `kuka${index}@example.net`,
+    visitor: from(`10.0.${index >> 8}.${index & 255}`),
+  });
+  const outcomes: string[] = [];
+  for (let index = 0; index < 300; index += 1) {
+    const tried = await signIn.tryPassword({ ...guess(index), password: 'a guess', clientId: 'asiointi' }, NOW);
+    outcomes.push('refused' in tried ? tried.refused : tried.page);
+  }
+  const guessed = outcomes.filter((outcome) => outcome === 'wrong_password').length;
+  expect(guessed).toBeGreaterThan(forAll / 4);
+  expect(guessed).toBeLessThanOrEqual(forAll);
+  expect(outcomes.slice(-50).every((outcome) => outcome === 'too_many_tries')).toBe(true);
+  const known = { ...from('10.9.9.9'), device: 'a device that signed in before' };
+  const own = { email, password: PASSWORD, clientId: 'asiointi' };
+  expect(await signIn.tryPassword({ ...own, visitor: known }, NOW)).toHaveProperty('proof');
+  // Who is not known waits, and not for good.
+  expect(
+    await signIn.tryPassword({ ...own, visitor: from('10.9.9.8') }, new Date(NOW.getTime() + HOUR)),
+  ).toHaveProperty('proof');
 });
 
 test('being too busy to check a password counts as no try', async () => {
