@@ -1,6 +1,5 @@
 /** `tunnus restored`, which makes a restored database safe to serve, and `tunnus accounts erasures`, the list that it needs. */
 import type { Command } from 'commander';
-import { afterRestore } from '../journeys/after-restore.ts';
 import { writeErasures } from '../journeys/erasure-list.ts';
 import { actor, jsonOption, say, withHouse, Wrong } from './house.ts';
 
@@ -31,6 +30,8 @@ async function restored({ erasures, json }: { erasures?: string | false; json?: 
       '--erasures FILE is missing: without the list, whoever was erased since the backup comes back (--no-erasures)',
     );
   await withHouse(async (house) => {
+    // It brings the mails along, and with them what writes them: no other command waits for that.
+    const { afterRestore } = await import('../journeys/after-restore.ts');
     const done = await afterRestore(house, { list: erasures || undefined, actor: actor() }, new Date());
     if ('refused' in done) throw new Wrong(done.refused);
     if (json) return say(JSON.stringify(done));
