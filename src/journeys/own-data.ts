@@ -30,6 +30,8 @@ export interface OwnData {
   account: Omit<WholeAccount, 'password' | 'ids' | 'subjects' | 'email_key' | 'progress'> & {
     password: WholeAccount['password']['state'];
   };
+  /** When each step of the move was done first. */
+  move: WholeAccount['progress'];
   /** Ids on old lists; none where it is in doubt whose the id is. */
   old_ids: { list: string; id: string | null; in_doubt: string | null }[];
   /** What groups of e-services know the resident by. */
@@ -68,11 +70,12 @@ export function ownData({ database, config, sessions, clients, sectorOf }: OwnDa
         const whole = await wholeAccount(tx, account.id);
         if (!whole) return undefined;
         await tx.query(auditRow({ kind: 'data_downloaded', accountId: account.id, ...from }, now));
-        const { password, ids, subjects, email_key: _key, progress: _progress, ...rest } = whole;
+        const { password, ids, subjects, email_key: _key, progress, ...rest } = whole;
         return {
           issuer: config.issuer,
           made_at: now.toISOString(),
           account: { ...rest, password: password.state },
+          move: progress,
           old_ids: ids.map(({ source, id, doubt }) => ({ list: source, id: doubt ? null : id, in_doubt: doubt })),
           known_as: subjects.map(({ sector, sub, created_at: since, retired_at: until }) => ({
             e_services: clients()

@@ -47,7 +47,8 @@ beforeAll(async () => {
   const hash = await hashPassword('kolme vihreää omenaa pöydällä');
   await setOwnPassword(home.database, { accountId: maija!.id, epoch: maija!.epoch, hash, emailVerified: true }, NOW);
   await home.database.query(sql`
-    update accounts set locale = 'sv', locked_at = ${NOW}, signed_in_at = ${NOW} where id = ${maija!.id}`);
+    update accounts set locale = 'sv', locked_at = ${NOW}, signed_in_at = ${NOW}, leaves_at = ${NOW}
+    where id = ${maija!.id}`);
   await sub(home.database, asiointi, 'maija@example.com');
   await sub(home.database, kartta, 'maija@example.com');
   // Known by a sub of our making before the list came.
