@@ -7,7 +7,7 @@ const key: SigningKey = {
   kid: 'k',
   alg: 'ES256',
   publicJwk: {},
-  privateJwk: null,
+  privateJwk: 'sealed',
   publishedAt: at(0),
   activeAt: at(1),
   retiresAt: at(2),
