@@ -52,6 +52,7 @@ import type { Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
 import { startTracing } from './platform/tracing.ts';
 import { oldestArtifact, oldestSession, sweepArtifacts } from './records/artifacts.ts';
+import { sweepDevices } from './records/devices.ts';
 import { oldestInteraction, sweepInteractions } from './records/interactions.ts';
 import { dueLink, sweepLinks } from './records/links.ts';
 import { dueMail, sweepMails } from './records/mail-outcomes.ts';
@@ -323,6 +324,7 @@ const SWEEPS = [
   sweepLogouts,
   sweepNodes,
   sweepDeadJobs,
+  sweepDevices,
 ];
 
 /** When the oldest row of each is to go. Sessions go by back-channel logout's own sweep, a minute after they ran out. */
