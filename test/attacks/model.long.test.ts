@@ -11,7 +11,7 @@ import type { HttpBrowser } from '../support/http-browser.ts';
 import { startWorld, type RelyingParty, type World } from '../support/world.ts';
 
 const LIMIT = 10 * 60_000;
-const RUNS = Number(process.env['RUNS'] ?? 60);
+const RUNS = Number(process.env['RUNS'] ?? 40);
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000_000);
 
 const OLD = 'kolme vihreää omenaa pöydällä';
