@@ -197,6 +197,16 @@ create table logouts (
 );
 CREATE INDEX logouts_ended ON public.logouts USING btree (ended_at);
 
+create table mail_pace (
+  lane text not null,
+  gap double precision not null,
+  warm_up double precision not null,
+  began_at timestamp with time zone not null,
+  turn_at timestamp with time zone not null,
+  constraint mail_pace_pkey PRIMARY KEY (lane)
+);
+CREATE INDEX mail_pace_turn ON public.mail_pace USING btree (turn_at);
+
 create table mails (
   id uuid not null default gen_random_uuid(),
   account_id uuid,
@@ -207,11 +217,14 @@ create table mails (
   tries integer not null default 0,
   reply integer,
   status text,
+  turn_at timestamp with time zone,
+  step text,
   constraint mails_pkey PRIMARY KEY (id),
   constraint mails_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
   constraint mails_outcome_check CHECK ((outcome = ANY (ARRAY['queued'::text, 'sent'::text, 'delayed'::text, 'refused'::text, 'given_up'::text, 'bounced'::text]))),
   constraint mails_reply_check CHECK (((reply >= 200) AND (reply <= 599))),
-  constraint mails_status_check CHECK ((status ~ '^[245]\.[0-9]{1,3}\.[0-9]{1,3}$'::text))
+  constraint mails_status_check CHECK ((status ~ '^[245]\.[0-9]{1,3}\.[0-9]{1,3}$'::text)),
+  constraint mails_step_check CHECK ((step = ANY (ARRAY['connection'::text, 'login'::text, 'sender'::text, 'recipient'::text, 'message'::text])))
 );
 CREATE INDEX mails_account ON public.mails USING btree (account_id, queued_at DESC);
 CREATE INDEX mails_failed ON public.mails USING btree (outcome_at) WHERE (outcome = ANY (ARRAY['refused'::text, 'given_up'::text, 'bounced'::text]));

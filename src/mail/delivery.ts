@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '../config.ts';
-import { DatabaseUnavailable, type Database } from '../platform/database.ts';
+import { DatabaseUnavailable, type Database, type Queryable } from '../platform/database.ts';
 import type { Texts } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import type { Log } from '../platform/telemetry.ts';
@@ -78,8 +78,8 @@ export function mailDelivery(parts: DeliveryParts): (mail: QueuedMail, stopping:
       await keepOutcome(database, { id, outcome: 'given_up' }, clock());
       return log.error({}, 'a mail was sealed with another secret and is left out');
     }
-    const again = (seconds: number) => putBack(database, { id, payload, mail: mail.mail, seconds });
-    if ('wait' in begun) return again(begun.wait);
+    const again = (db: Queryable, seconds: number) => putBack(db, { id, payload, mail: mail.mail, seconds });
+    if ('wait' in begun) return again(database, begun.wait);
 
     const { tries, queuedAt } = begun;
     const handed = await post.send(mail, id);
@@ -88,9 +88,13 @@ export function mailDelivery(parts: DeliveryParts): (mail: QueuedMail, stopping:
     const wait = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1), Math.max(left, FIRST_PAUSE));
     metrics.mails.inc({ mail: mail.mail, outcome });
     tell({ mail: mail.mail, tries, outcome, handed });
-    await insist(async () => {
-      await keepOutcome(database, { id, outcome, ...codes(handed) }, clock());
-      if (outcome === 'delayed') await again(wait / 1000);
+    const became = { id, outcome, ...codes(handed) };
+    await insist(() => {
+      if (outcome !== 'delayed') return keepOutcome(database, became, clock());
+      return database.transaction(async (tx) => {
+        await keepOutcome(tx, became, clock());
+        await again(tx, wait / 1000);
+      });
     }, stopping);
   };
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { accessibilityFaults, newVisitor, overflow, picture, startChromium } from '../support/browser.ts';
 import type { Browser, Page } from '../support/browser.ts';
 import { type Language, loadTexts } from '../../src/platform/i18n.ts';
+import { sql } from '../../src/platform/database.ts';
 import { startGate, type Gate } from '../support/gate.ts';
 import { startWorld, type World } from '../support/world.ts';
 
@@ -120,6 +121,16 @@ export function everyPageIn(languages: readonly Language[]): void {
       const sendAgain = page.locator('main form[action$="/link-sent"] button');
       await sendAgain.click();
       await expectWhole('link-sent-again', 'link-sent.title');
+      const mailsThat = async (outcome: string): Promise<unknown[]> =>
+        world.database.query(sql`
+          select 1 from mails where outcome = ${outcome}
+            and account_id = (select id from accounts where email = ${mine('none')})`);
+      while ((await mailsThat('sent')).length < 2);
+      await world.database.query(sql`
+        update mails set outcome = 'bounced'
+        where account_id = (select id from accounts where email = ${mine('none')})`);
+      await page.reload();
+      await expectWhole('link-sent-returned', 'link-sent.title');
     });
 
     test('address-lost, your-name, your-services, each with a fault, and request-sent', async () => {

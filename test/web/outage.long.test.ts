@@ -69,8 +69,8 @@ async function signIn(): Promise<HttpBrowser> {
 }
 
 interface Fault {
-  makes(): Promise<unknown> | void;
-  ends(): Promise<unknown> | void;
+  makes: () => Promise<unknown> | void;
+  ends: () => Promise<unknown> | void;
   /** Of a fault that reading does not notice `/health/ready` does not tell. */
   tellsReady?: false;
   /** Now and then one gets through. */
