@@ -78,7 +78,7 @@ describe("another site's form", () => {
   });
 
   test('with its own form cookie planted does not fit either, since the token is made by us', async () => {
-    const place = places.find(({ name }) => name === 'the choice of language')!;
+    const place = places.find(({ name }) => name === 'the change of name, phone and language')!;
     const cookies = place.cookies.replace(/tunnus_form=[^;]+/, `tunnus_form=${'B'.repeat(43)}`);
     const answer = await send({
       ...requestTo(place, filled(place)),

@@ -126,7 +126,7 @@ describe('nobody is led elsewhere', () => {
     const names = 'state client_id redirect_uri return_to returnTo next url uri continue target_link_uri iss service'
       .concat(' post_logout_redirect_uri ui_locales lang login_hint changed again x')
       .split(' ');
-    const maija = places.find(({ name }) => name === 'the choice of language')!;
+    const maija = places.find(({ name }) => name === 'the change of name, phone and language')!;
     for (const address of [`https://${EVIL}/`, `//${EVIL}/`, `/\\${EVIL}/`]) {
       const query = new URLSearchParams(names.map((name): [string, string] => [name, address])).toString();
       for (const path of PATHS) {

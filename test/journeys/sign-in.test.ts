@@ -208,7 +208,7 @@ describe('without a password', () => {
     await browser.submit({ username: 'tulva@example.com' });
     for (const _again of Array(10)) await browser.submit({}, { button: 'Lähetä linkki uudelleen' });
     const [{ count }] = (await world.database.query<{ count: number }>(sql`
-      select count(*)::int as count from links join accounts on accounts.id = account_id where email = 'tulva@example.com'`)) as [
+      select count(*)::int as count from links join accounts on accounts.id = account_id where accounts.email = 'tulva@example.com'`)) as [
       { count: number },
     ];
     expect(count).toBeGreaterThanOrEqual(2);

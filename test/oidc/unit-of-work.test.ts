@@ -126,7 +126,7 @@ test('a session found by its uid alone is never written back', async () => {
   const [row] = await world.db.query<{ payload: string }>(sql`
     select payload from artifacts where model = 'Session' and account_id = ${account}`);
   const { uid } = JSON.parse(row!.payload) as { uid: string };
-  const ctx = { status: 200, response: { get: () => '' } };
+  const ctx = { status: 200, get: () => '', response: { get: () => '' } };
   const deps = { db: world.db, clock: () => world.now, log: makeLog({ level: 'silent' }) };
   const saved = unitOfWork(deps)(ctx as never, async () => {
     const session = await world.provider.Session.findByUid(uid);

@@ -22,6 +22,7 @@ export interface Place {
 export async function formPlaces(world: World): Promise<Place[]> {
   await world.account({ email: 'maija@example.com', password: PASSWORD, ids: { asiointi: 'U1' } });
   await world.account({ email: 'matti@example.com', password: PASSWORD });
+  await world.account({ email: 'liisa@example.com', password: PASSWORD });
   await world.account({ email: 'uusi@example.com' });
   await world.account({ email: 'vanha@example.com' });
   await world.account({
@@ -76,10 +77,25 @@ export async function formPlaces(world: World): Promise<Place[]> {
   note('a tie in doubt', await signIn('epaselva@example.com'));
   const resident = await signIn('maija@example.com', { client: 'bare' });
   const own = resident.newTab();
-  await own.get(`${world.issuer}/account`);
-  note('the choice of language', own);
-  await own.get(`${world.issuer}/account/password`);
-  note('the change of the password', own);
+  for (const [path, name] of Object.entries({
+    details: 'the change of name, phone and language',
+    email: 'the change of the address',
+    password: 'the change of the password',
+    data: 'the copy of all data',
+    leave: 'the order to erase the account',
+  })) {
+    await own.get(`${world.issuer}/account/${path}`);
+    note(name, own);
+  }
+  // Of somebody else: what these do ends every other session.
+  await signIn('liisa@example.com', { client: 'bare' });
+  const moving = await signIn('liisa@example.com', { client: 'bare' });
+  await moving.get(`${world.issuer}/account/sessions`);
+  note('the end of a session', moving);
+  await moving.get(`${world.issuer}/account/email`);
+  await moving.submit({ email: 'liisan.uusi@example.com' });
+  await moving.get(await world.mailbox.nextLink('liisan.uusi@example.com'));
+  note('the page that confirms an address', moving);
   const agreed = await signIn('maija@example.com', { client: 'stranger' });
   await agreed.submit();
   await agreed.get(`${world.issuer}/account/services`);
@@ -207,10 +223,12 @@ export const PATHS: readonly string[] = [
   `/set-password/${TOKEN}`,
   `/set-password/${TOKEN}/link-expired`,
   `/password-set/${TOKEN}`,
+  `/confirm-email/${TOKEN}`,
+  `/undo-email/${TOKEN}`,
   '/account',
-  '/account/password',
-  '/account/services',
-  '/account/signed-in',
+  ...'details email password sessions sign-ins services data leave signed-in'
+    .split(' ')
+    .map((page) => `/account/${page}`),
   '/signed-out',
   '/assets/page.css',
   '/assets/nothing',
