@@ -128,12 +128,11 @@ export async function startTunnus({
     const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
     const dormant = dormantJourney({ database, sealer, mails, config, told: toldOf(config.clients) });
     const retire: JobParts['retire'] = (now) => dormant.retire(now);
-    const audit = auditKeeping({ database, log });
-    const keepAudit: JobParts['keepAudit'] = (now) => audit.keepMonths(now);
+    const audit = auditKeeping({ database, sealer, log, retention: config.retention.audit });
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
     const signingIn = signIn(parts);
     const putOff = { job: PUT_OFF_JOB, task: (payload: unknown, now: Date) => signingIn.carryOutLater(payload, now) };
-    const work = { sweeps, backChannel: channel, retire, keepAudit, putOff };
+    const work = { sweeps, backChannel: channel, retire, audit, putOff };
     const jobs = await startJobs({ database, sealer, config, texts, log, clock, ...work });
     closers.push(() => jobs.stop());
     let stopping = false;

@@ -4,6 +4,7 @@
  * wrong). Owns no rule and no command's words: those stand in commands/.
  */
 import { Command, CommanderError } from 'commander';
+import { auditCommands } from './commands/audit.ts';
 import { clientsCommands } from './commands/clients.ts';
 import { complain, DONE, FAILED, WRONG, Wrong } from './commands/house.ts';
 import { importCommand } from './commands/import.ts';
@@ -35,6 +36,7 @@ function program(): Command {
   moveCommands(accounts);
   clientsCommands(tunnus);
   keysCommands(tunnus);
+  auditCommands(tunnus);
   return tunnus;
 }
 

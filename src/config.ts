@@ -48,7 +48,7 @@ export interface Settings {
   readonly password: { readonly minLength: number };
   readonly links: { readonly lifetime: number };
   readonly session: { readonly idle: number; readonly absolute: number };
-  readonly retention: { readonly dormant: 'off' | number };
+  readonly retention: { readonly dormant: 'off' | number; readonly audit: number };
   readonly keys: { readonly algorithms: readonly SigningAlgorithm[]; readonly rotation: number };
   readonly resources: readonly ResourceConfig[];
   /** All per hour. */

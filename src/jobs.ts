@@ -36,8 +36,12 @@ export interface JobParts {
     /** Ends the sessions of an account that have outlived its epoch. */
     endSessions(accountId: string): Promise<number>;
   };
-  /** Makes the audit's months ahead. */
-  keepAudit: (now: Date) => Promise<void>;
+  audit: {
+    /** Seals the minutes that are closed. */
+    seal(): Promise<void>;
+    /** Makes months ahead, and drops those whose time is over. */
+    keepMonths(now: Date): Promise<void>;
+  };
   /** Does what the sign-in put off until after its answer. */
   putOff: { job: string; task(payload: unknown, now: Date): Promise<void> };
   /** Warns of and erases some dormant accounts. */
@@ -56,7 +60,7 @@ const LOOK_FOR_DEAD_EVERY = 15_000;
 const SWEEP_EVERY = '* * * * * sweep ?max=1';
 /** Milliseconds for all sweeps together; what is left waits a minute. */
 const SWEEP_LIMIT = 30_000;
-const AUDIT_EVERY = '7 * * * * keep_audit ?max=1';
+const AUDIT_EVERY = '* * * * * seal_audit ?max=1\n7 * * * * keep_audit_months ?max=1';
 const RETIRE_EVERY = '5,15,25,35,45,55 * * * * retire ?max=1';
 
 /** After the queue lost the database for too long it ends; it is started anew until it stands again. */
@@ -173,8 +177,8 @@ function retireTask({ log, clock, retire }: JobParts): Task {
   };
 }
 
-function auditTasks({ clock, keepAudit }: JobParts): TaskList {
-  return { keep_audit: () => keepAudit(clock()) };
+function auditTasks({ clock, audit }: JobParts): TaskList {
+  return { seal_audit: () => audit.seal(), keep_audit_months: () => audit.keepMonths(clock()) };
 }
 
 /** Their names and payloads are those that the triggers of sql/0006_logouts_and_seals.sql write. */

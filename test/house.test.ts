@@ -192,6 +192,8 @@ describe('tables', () => {
     ],
     legacy_ids: [wholeLists, wholeAccounts, naming, ...everybody],
     links: everybody,
+    // Sealing hashes each event where it stands.
+    audit: ['src/records/audit-seals.ts'],
     progress: [wholeAccounts],
     erasures: [wholeLists, wholeAccounts],
     // The `sub` that an e-service knew is noted while it is still so.

@@ -136,3 +136,31 @@ test('dormant reports first and erases on a second word', async () => {
   );
   expect(audit.map(({ actor }) => actor.split(':')[0])).toEqual(['support', 'support']);
 });
+
+test('audit list tells events a line each, audit verify names the minute that was tampered with', async () => {
+  const [json, plain, wrong] = await Promise.all([
+    tunnus('audit', 'list', '--kind', 'account_erased', '--since', '2026-01-01', '--json'),
+    tunnus('audit', 'list', '--kind', 'account_erased'),
+    tunnus('audit', 'list', '--since', 'yesterday'),
+  ]);
+  const events = json.out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as object);
+  expect(events).toMatchObject([{ kind: 'account_erased', place: null }, { kind: 'account_erased' }]);
+  expect(plain.out).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z {2}account_erased .*support:/);
+  expect(wrong).toMatchObject({ code: 2, err: expect.stringMatching(/^yesterday is no time, expected one like/) });
+
+  const minute = new Date(Date.now() - 3_600_000).toISOString().slice(0, 16);
+  await place.database.query(sql`
+    insert into audit (written_at, at, kind) values (${`${minute}:30Z`}, ${`${minute}:30Z`}, 'keys_replaced')`);
+  await place.database.query(sql`
+    insert into audit_seals (nth, minute, events, digest) values (1, ${`${minute}:00Z`}, 2, sha256('forged'))`);
+  const [verified, absent] = await Promise.all([
+    tunnus('audit', 'verify'),
+    tunnus('audit', 'verify', '--json', '--seal', 'f'.repeat(64)),
+  ]);
+  expect(verified).toMatchObject({ code: 1, err: '' });
+  expect(verified.out.split('\n')[0]).toBe(`${minute}Z  events are missing: 1`);
+  expect(JSON.parse(absent.out)).toMatchObject({ good: false, inChain: false, broken: [{ what: 'missing' }] });
+});

@@ -97,6 +97,7 @@ export const SETTINGS = {
     dormant: value('off, or a time from 180d to 3650d', (given) =>
       given === 'off' ? given : daysBetween(given, { least: 180, most: 3650 }),
     ),
+    audit: duration('90d', '3650d'),
   },
   keys: {
     algorithms: list(oneOf('RS256', 'ES256'), 'a list of RS256, ES256 or both'),
@@ -129,7 +130,7 @@ const DEFAULTS: Pick<Settings, Defaulted> = {
   password: { minLength: 15 },
   links: { lifetime: milliseconds('24h')! },
   session: { idle: milliseconds('12h')!, absolute: milliseconds('14d')! },
-  retention: { dormant: 'off' },
+  retention: { dormant: 'off', audit: milliseconds('400d')! },
   keys: { algorithms: ['RS256', 'ES256'], rotation: milliseconds('90d')! },
   limits: {
     passwordPerAddress: 30,

@@ -8,28 +8,32 @@
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 import type { DeviceKind } from '../platform/user-agent.ts';
 
-export type AuditKind =
-  | 'signed_in'
-  | 'sign_in_refused'
-  | 'signed_out'
-  | 'link_requested'
-  | 'password_set'
-  | 'password_changed'
-  | 'language_changed'
-  | 'account_locked'
-  | 'account_unlocked'
-  | 'account_erased'
-  | 'dormancy_warned'
-  | 'email_changed'
-  | 'legacy_id_linked'
-  | 'legacy_id_unlinked'
-  | 'account_viewed'
-  | 'support_requested'
-  | 'list_imported'
-  | 'keys_replaced'
-  | 'agreement_given'
-  | 'agreement_withdrawn'
-  | 'token_reused';
+export const AUDIT_KINDS = [
+  'signed_in',
+  'sign_in_refused',
+  'signed_out',
+  'link_requested',
+  'password_set',
+  'password_changed',
+  'language_changed',
+  'account_locked',
+  'account_unlocked',
+  'account_erased',
+  'dormancy_warned',
+  'email_changed',
+  'legacy_id_linked',
+  'legacy_id_unlinked',
+  'account_viewed',
+  'support_requested',
+  'list_imported',
+  'keys_replaced',
+  'agreement_given',
+  'agreement_withdrawn',
+  'token_reused',
+  'audit_dropped',
+] as const;
+
+export type AuditKind = (typeof AUDIT_KINDS)[number];
 
 export interface AuditEvent {
   kind: AuditKind;
@@ -68,6 +72,39 @@ export async function recentEvents(db: Queryable, accountId: string, limit: numb
   return db.query<AuditRow>(sql`
     select at, kind, client_id, place, device, actor, detail from audit
     where account_id = ${accountId} and kind <> 'account_viewed' order by at desc, id desc limit ${limit}`);
+}
+
+export interface AuditFilter {
+  accountId?: string;
+  clientId?: string;
+  kind?: string;
+  /** From this time on. */
+  since?: Date;
+  /** Before this time. */
+  until?: Date;
+}
+
+export type ListedEvent = AuditRow & { id: number; account_id: string | null };
+
+const LISTED_AT_ONCE = 500;
+
+/** All events that fit, in the order in which they were written, a page at a time. */
+export async function* listEvents(db: Queryable, filter: AuditFilter): AsyncGenerator<ListedEvent[]> {
+  const { accountId = null, clientId = null, kind = null, since = null, until = null } = filter;
+  const fits = sql`(${accountId}::uuid is null or account_id = ${accountId})
+    and (${clientId}::text is null or client_id = ${clientId}) and (${kind}::text is null or kind = ${kind})
+    and (${since}::timestamptz is null or at >= ${since}) and (${until}::timestamptz is null or at < ${until})`;
+  let after = sql`true`;
+  for (;;) {
+    const page = await db.query<ListedEvent & { written: string }>(sql`
+      select id, at, kind, account_id, client_id, place, device, actor, detail, written_at::text as written
+      from audit where ${after} and ${fits} order by written_at, id limit ${LISTED_AT_ONCE}`);
+    const last = page.at(-1);
+    if (!last) return;
+    yield page.map(({ written: _, ...event }) => event);
+    // As text: a Date would lose what is below a millisecond.
+    after = sql`(written_at, id) > (${last.written}::timestamptz, ${last.id}::bigint)`;
+  }
 }
 
 /** What is personal in the account's events goes; that they happened stays. */

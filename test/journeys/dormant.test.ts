@@ -32,7 +32,7 @@ const journey = (dormant: 'off' | number = 720 * DAY, url: string | undefined = 
     mails: makeMails({ sealer }),
     told: [],
     config: {
-      retention: { dormant },
+      retention: { dormant, audit: 400 * DAY },
       issuer: 'https://id.example.fi',
       timeZone: 'Europe/Helsinki',
       mail: { url, from: 'x@y.example' },

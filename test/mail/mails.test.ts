@@ -46,7 +46,7 @@ function parts(url: string | undefined): JobParts {
     clock: () => new Date(),
     sweeps: [],
     backChannel: { deliver: () => Promise.resolve(), endSessions: () => Promise.resolve(0) },
-    keepAudit: () => Promise.resolve(),
+    audit: { seal: () => Promise.resolve(), keepMonths: () => Promise.resolve() },
     retire: () => Promise.resolve({ warned: 0, erased: 0 }),
     putOff: { job: 'put_off', task: () => Promise.resolve() },
     config: {
