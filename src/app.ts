@@ -16,6 +16,7 @@ import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { configurationHash, startHeartbeat } from './journeys/heartbeat.ts';
 import { houseMetric } from './journeys/house-metric.ts';
 import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
+import { newPasswords } from './journeys/new-password.ts';
 import { passwordLink } from './journeys/password-link.ts';
 import { progressMetric } from './journeys/progress.ts';
 import type { EService } from './journeys/rehearse.ts';
@@ -43,11 +44,13 @@ import { loadTexts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
 import { oldestArtifact, oldestSession, sweepArtifacts } from './records/artifacts.ts';
+import { breachedPasswords } from './records/breached-passwords.ts';
 import { oldestInteraction, sweepInteractions } from './records/interactions.ts';
 import { dueLink, sweepLinks } from './records/links.ts';
 import { dueMail, sweepMails } from './records/mail-outcomes.ts';
 import { dueLogoutRow, sweepLogouts } from './records/logouts.ts';
 import { dueNode, sweepNodes } from './records/nodes.ts';
+import { hashingOf } from './records/passwords.ts';
 import { reseal, seals } from './records/seals.ts';
 import { dueBucket, sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
@@ -129,7 +132,19 @@ export async function startTunnus({
     const dormant = dormantJourney({ database, sealer, mails, config, told: toldOf(config.clients) });
     const retire: JobParts['retire'] = (now) => dormant.retire(now);
     const audit = auditKeeping({ database, sealer, log, retention: config.retention.audit });
-    const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
+    const parts = {
+      database,
+      sealer,
+      config,
+      mails,
+      allowances: allowances({ sealer, limits: config.limits }),
+      hashing: hashingOf(config.password),
+      newPasswords: newPasswords({
+        config,
+        names: () => [...Object.values(config.brand.name), ...registered.names()],
+        breached: breachedPasswords({ ...config.password.breached, log }),
+      }),
+    };
     const signingIn = signIn(parts);
     const putOff = { job: PUT_OFF_JOB, task: (payload: unknown, now: Date) => signingIn.carryOutLater(payload, now) };
     const work = { sweeps, backChannel: channel, retire, audit, putOff };

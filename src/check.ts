@@ -9,10 +9,11 @@ import { clientFaults } from './oidc/client-check.ts';
 import { DatabaseUnavailable, openDatabase, type Database } from './platform/database.ts';
 import { findEmbedded } from './platform/embedded-postgres.ts';
 import { makeSealer } from './platform/secrets.ts';
-import { countSealedHashes } from './records/accounts.ts';
+import { countPeppers, countSealedHashes } from './records/accounts.ts';
 import { engine } from './records/hashing.ts';
 import { knownSources } from './records/legacy-ids.ts';
 import { troubledLogouts } from './records/logouts.ts';
+import { hashingOf } from './records/passwords.ts';
 import { seals } from './records/seals.ts';
 
 export interface CheckUp {
@@ -35,6 +36,13 @@ async function troubles(database: Database, config: Config): Promise<string[]> {
       lines.push(
         `warning: ${old.length} values in the database are not sealed by the first secret: run tunnus keys reseal`,
       );
+  }
+  const known = hashingOf(config.password).peppers.map(({ id }) => id);
+  for (const { pepper, count } of await countPeppers(database)) {
+    if (!known.includes(pepper))
+      lines.push(`warning: ${count} passwords need a pepper that password.pepper lacks: without it they open nothing`);
+    else if (pepper !== known[0])
+      lines.push(`warning: ${count} passwords rest on pepper ${known.indexOf(pepper) + 1} of password.pepper: keep it`);
   }
   const unwrapped = await countSealedHashes(database);
   if (unwrapped)

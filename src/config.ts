@@ -11,6 +11,7 @@ import { faultsBetween, readSettings } from './config/settings.ts';
 import type { Language } from './platform/i18n.ts';
 
 export type { Language } from './platform/i18n.ts';
+export { securityAdvice } from './config/security.ts';
 export { clientSources, weaknesses } from './config/weaknesses.ts';
 
 export type TextByLanguage = Readonly<Record<Language, string>>;
@@ -45,7 +46,15 @@ export interface Settings {
   /** An IANA name: where a day begins, in figures and in mails. */
   readonly timeZone: string;
   readonly signIn: { readonly unknownAddress: 'tell' | 'conceal'; readonly registration: 'closed' };
-  readonly password: { readonly minLength: number };
+  readonly password: {
+    readonly minLength: number;
+    /** Memory in KiB. */
+    readonly argon2: { readonly memory: number; readonly iterations: number; readonly parallelism: number };
+    /** The first is used, all verify; none: no pepper. */
+    readonly pepper: readonly string[];
+    /** Lists of passwords known from breaches; `file` is an absolute path. */
+    readonly breached: { readonly file?: string; readonly url?: string };
+  };
   readonly links: { readonly lifetime: number };
   readonly session: { readonly idle: number; readonly absolute: number };
   readonly retention: { readonly dormant: 'off' | number; readonly audit: number };

@@ -127,6 +127,15 @@ describe('tunnus check', () => {
     expect(out).toContain('mail.url is not given');
   });
 
+  test('--security names what is weaker than advised, and ends with 1 where something is', async () => {
+    await settings({ password: { minLength: 12 } });
+    const { code, out } = await tunnus('check', '--security');
+    expect(code).toBe(1);
+    expect(out).toMatch(/^weak: .*tunnus\.yaml: password\.minLength is 12; NIST/m);
+    expect(out).toMatch(/^note: .*signIn\.unknownAddress is tell/m);
+    await settings({});
+  });
+
   test('ends with 1 when the mail server does not answer', async () => {
     await settings({ mail: { url: 'smtp://127.0.0.1:1' } });
     const { code, out } = await tunnus('check');

@@ -104,6 +104,7 @@ describe('fences', () => {
     '@koa/router': ['src/web/server.ts'],
     // `tunnus check` tries the mail server.
     nodemailer: ['src/jobs.ts', 'src/check.ts'],
+    '@zxcvbn-ts/core': ['src/records/password-strength-worker.ts'],
     bowser: ['src/platform/user-agent.ts'],
     pug: ['src/mail/mails.ts'],
     i18next: ['src/platform/i18n.ts'],

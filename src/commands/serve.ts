@@ -1,7 +1,7 @@
 /** `tunnus serve`, `migrate` and `check`: the provider itself, and what an operator does before it starts. */
 import type { Command } from 'commander';
 import type { RunningTunnus } from '../app.ts';
-import { describeFaults } from '../config.ts';
+import { describeFaults, securityAdvice } from '../config.ts';
 import { makeLog } from '../platform/telemetry.ts';
 import { configuration, DONE, FAILED, say, withHouse, Wrong } from './house.ts';
 
@@ -13,14 +13,24 @@ export function serveCommands(tunnus: Command): void {
     .action(() => withHouse(() => Promise.resolve(say('The schema is up to date.'))));
   tunnus
     .command('check')
+    .option('--security', 'only name what is weaker than advised; 1 where something is')
     .description('reads the configuration, opens database and mail server, says what is wrong or weak; changes nothing')
-    .action(async () => {
+    .action(async ({ security }: { security?: boolean }) => {
+      if (security) return checkSecurity();
       const { checkHouse } = await import('../check.ts');
       const found = await checkHouse(configuration());
       if ('wrong' in found) throw new Wrong(describeFaults(found.wrong));
       found.lines.forEach(say);
       process.exitCode = found.failed ? FAILED : DONE;
     });
+}
+
+function checkSecurity(): void {
+  const { weak, notes } = securityAdvice(configuration());
+  for (const { file, message } of weak) say(`weak: ${file}: ${message}`);
+  for (const { file, message } of notes) say(`note: ${file}: ${message}`);
+  if (weak.length === 0) say('ok: no setting is weaker than advised');
+  process.exitCode = weak.length ? FAILED : DONE;
 }
 
 async function serve(): Promise<void> {

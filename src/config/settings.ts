@@ -25,6 +25,7 @@ import {
   text,
   textByLanguage,
   value,
+  webUri,
   whole,
 } from './values.ts';
 
@@ -90,7 +91,13 @@ export const SETTINGS = {
     ),
   },
   // NIST SP 800-63B-4, 3.1.1.2: 15 for a password as the only factor, 8 at the very least.
-  password: { minLength: whole(8, 64) },
+  password: {
+    minLength: whole(8, 64),
+    // No more than passwords.ts would take from a stranger's list.
+    argon2: { memory: whole(7_168, 131_072), iterations: whole(1, 8), parallelism: whole(1, 4) },
+    pepper: secrets,
+    breached: { file: text('a file'), url: webUri },
+  },
   links: { lifetime: duration('10m', '7d') },
   session: { idle: duration('5m', '30d'), absolute: duration('5m', '90d') },
   retention: {
@@ -122,12 +129,13 @@ export const SETTINGS = {
 type Defaulted =
   'listen' | 'languages' | 'timeZone' | 'signIn' | 'password' | 'links' | 'session' | 'retention' | 'keys' | 'limits';
 
-const DEFAULTS: Pick<Settings, Defaulted> = {
+export const DEFAULTS: Pick<Settings, Defaulted> = {
   listen: { host: '127.0.0.1', port: 3000, proxies: 0, metricsPort: 9464 },
   languages: LANGUAGES,
   timeZone: 'Europe/Helsinki',
   signIn: { unknownAddress: 'tell', registration: 'closed' },
-  password: { minLength: 15 },
+  // OWASP Password Storage Cheat Sheet: argon2id, 19 MiB, two passes, one lane.
+  password: { minLength: 15, argon2: { memory: 19_456, iterations: 2, parallelism: 1 }, pepper: [], breached: {} },
   links: { lifetime: milliseconds('24h')! },
   session: { idle: milliseconds('12h')!, absolute: milliseconds('14d')! },
   retention: { dormant: 'off', audit: milliseconds('400d')! },
@@ -169,11 +177,12 @@ export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings
       for (const issue of result.error.issues) checked.fault(path, `${variable} is set, but not to ${issue.message}`);
   }
   const logo = values.brand.logo && resolve(folder, values.brand.logo);
-  together(checked, { logo, env });
+  together(checked, { folder, logo, env });
 
   const { issuer } = values;
   if (issuer === undefined || faults.length) return { faults: inOrder(faults) };
   const { database, brand } = values;
+  const { breached } = values.password;
   const settings: Settings = {
     folder,
     issuer,
@@ -186,7 +195,11 @@ export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings
     languages: values.languages ?? DEFAULTS.languages,
     timeZone: values.timeZone ?? DEFAULTS.timeZone,
     signIn: filled(values.signIn, DEFAULTS.signIn),
-    password: filled(values.password, DEFAULTS.password),
+    password: {
+      ...filled({ ...values.password, argon2: undefined, breached: undefined }, DEFAULTS.password),
+      argon2: filled(values.password.argon2, DEFAULTS.password.argon2),
+      breached: { file: breached.file && resolve(folder, breached.file), url: breached.url },
+    },
     links: filled(values.links, DEFAULTS.links),
     session: filled(values.session, DEFAULTS.session),
     retention: filled(values.retention, DEFAULTS.retention),
@@ -200,7 +213,10 @@ export function readSettings(folder: string, env: NodeJS.ProcessEnv): { settings
 export const settingsFile = (folder: string): string => join(folder, 'tunnus.yaml');
 
 /** Faults that no key has by itself. */
-function together(checked: Checked<typeof SETTINGS>, { logo, env }: { logo?: string; env: NodeJS.ProcessEnv }): void {
+function together(
+  checked: Checked<typeof SETTINGS>,
+  { folder, logo, env }: { folder: string; logo?: string; env: NodeJS.ProcessEnv },
+): void {
   const { values, fault, given } = checked;
   if (!given('issuer'))
     fault([], 'issuer is missing, expected the address of this service, like "https://tunnus.example.fi"');
@@ -216,6 +232,12 @@ function together(checked: Checked<typeof SETTINGS>, { logo, env }: { logo?: str
     const expected = `${SECRET_LENGTH} or more characters in TUNNUS_SECRET or under secret (only the embedded database makes its own)`;
     fault([], `a database is given but no secret, expected ${expected}`);
   }
+  const list = values.password.breached.file;
+  if (list && !existsSync(resolve(folder, list)))
+    fault(
+      ['password', 'breached', 'file'],
+      `password.breached.file leads to ${list}, which does not exist, expected a file`,
+    );
   if (logo && !existsSync(logo))
     fault(['brand', 'logo'], `brand.logo leads to ${logo}, which does not exist, expected an image file`);
 }

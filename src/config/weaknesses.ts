@@ -1,10 +1,11 @@
 /**
- * Owns what `tunnus check` warns of: settings that are allowed but weak, or that a resident will feel. Changes nothing.
+ * Owns what `tunnus check` warns of: settings that a resident will feel, and those that are weak
+ * (security.ts). Changes nothing.
  */
-import { readFileSync, statSync } from 'node:fs';
 import type { Config } from '../config.ts';
+import { securityAdvice } from './security.ts';
 import { settingsFile } from './settings.ts';
-import { isLoopback, milliseconds } from './values.ts';
+import { isLoopback } from './values.ts';
 
 export interface Weakness {
   file: string;
@@ -14,11 +15,6 @@ export interface Weakness {
 export function weaknesses(config: Config): Weakness[] {
   const file = settingsFile(config.folder);
   const found: (string | false)[] = [
-    config.issuer.startsWith('http:') && 'issuer is http: on this machine only; residents need an https: address',
-    config.password.minLength < 15 &&
-      `password.minLength is ${config.password.minLength}; NIST SP 800-63B-4 asks for 15 where a password is all`,
-    config.links.lifetime > milliseconds('24h')! &&
-      'links.lifetime is over 24h; NIST SP 800-63B-4 ends a mailed link by then',
     !config.mail.url && 'mail.url is not given; no link can be mailed, so nobody without a password gets in',
     config.retention.dormant !== 'off' &&
       !config.mail.url &&
@@ -38,11 +34,10 @@ export function weaknesses(config: Config): Weakness[] {
       `brand.color ${config.brand.color} is too light for white text (WCAG 2.2, 1.4.3 asks for 4.5:1)`,
   ];
   return [
+    ...securityAdvice(config).weak,
     ...found.filter((message) => message !== false).map((message) => ({ file, message })),
     ...config.clients.flatMap(clientWeaknesses),
     ...idleMachines(config),
-    ...sharedSecrets(config),
-    ...readableSecrets(config),
   ];
 }
 
@@ -59,7 +54,6 @@ function clientWeaknesses(client: Config['clients'][number]): Weakness[] {
   const { file } = client;
   const hosts = new Set(client.redirect_uris.map((uri) => new URL(uri).host));
   const found: (string | false)[] = [
-    !client.require_pkce && 'require_pkce is false; a stolen code can be spent by who stole it (RFC 9700, 2.1.1)',
     client.redirect_uris.length > 0 &&
       !client.initiate_login_uri &&
       !client.client_uri &&
@@ -88,40 +82,7 @@ function idleMachines({ clients, resources }: Pick<Config, 'clients' | 'resource
   return idle.map(({ file }) => ({ file, message }));
 }
 
-/** Whoever knows one e-service's secret is then the other as well. */
-function sharedSecrets({ clients }: Pick<Config, 'clients'>): Weakness[] {
-  const holders = new Map<string, string>();
-  return clients.flatMap(({ client_id, client_secret = [], file }) => {
-    const others = client_secret.map((secret) => holders.get(secret)).filter((other) => other !== undefined);
-    for (const secret of client_secret) holders.set(secret, client_id);
-    return others.map((other) => ({
-      file,
-      message: `client_secret is also that of ${other}; give each one of its own`,
-    }));
-  });
-}
-
 const behindProxy = ({ issuer, listen }: Config): boolean => issuer.startsWith('https:') && isLoopback(listen.host);
-
-/** Files that hold a secret themselves (not by reference) and that everybody on the machine may read. */
-function readableSecrets({ folder, secret, database, mail, clients }: Config): Weakness[] {
-  const urls = [database.url, mail.url].filter((url) => url !== undefined && new URL(url).password !== '');
-  const holders = [
-    { file: settingsFile(folder), secrets: [...secret, ...urls] },
-    ...clients.map(({ file, client_secret }) => ({ file, secrets: client_secret ?? [] })),
-  ];
-  return holders.flatMap(({ file, secrets }) => {
-    if ((statSync(file).mode & 0o004) === 0) return [];
-    const text = readFileSync(file, 'utf8');
-    if (!secrets.some((value) => value !== undefined && text.includes(value))) return [];
-    return [
-      {
-        file,
-        message: 'holds a secret that everybody on this machine may read; chmod 640 it, or use ${NAME} or ${file:…}',
-      },
-    ];
-  });
-}
 
 function lowContrast(color: string | undefined): boolean {
   if (!color) return false;

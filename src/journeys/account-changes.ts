@@ -2,7 +2,6 @@
  * Owns what residents change of their own account: password and language. Each change is one transaction with its audit row
  * and its mail.
  */
-import type { Config } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
@@ -10,15 +9,17 @@ import type { Sealer } from '../platform/secrets.ts';
 import { setLocale, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import { endLinks } from '../records/links.ts';
-import { hashPassword, passwordFaults, verifyPassword, type PasswordFault } from '../records/passwords.ts';
+import { hashPassword, verifyPassword, type Hashing } from '../records/passwords.ts';
 import { giveBack } from '../records/throttle.ts';
 import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
 import { lookUp, withinTry } from './look-up.ts';
+import type { NewPasswords, PasswordFault } from './new-password.ts';
 
 export interface AccountChangeParts {
   database: Database;
   sealer: Sealer;
-  config: Pick<Config, 'password'>;
+  hashing: Hashing;
+  newPasswords: NewPasswords;
   mails: Mails;
   allowances: Allowances;
 }
@@ -26,7 +27,7 @@ export interface AccountChangeParts {
 export type PasswordChange =
   (Refusal & { refused: 'wrong_password' | 'too_many_tries' | PasswordFault }) | { epoch: number };
 
-export function accountChanges({ database, sealer, config, mails, allowances }: AccountChangeParts) {
+export function accountChanges({ database, sealer, hashing, newPasswords, mails, allowances }: AccountChangeParts) {
   return {
     /**
      * Changes the password. Raises the account's epoch, which ends every session and grant; the caller carries its own on.
@@ -40,15 +41,16 @@ export function accountChanges({ database, sealer, config, mails, allowances }: 
       const looked = await lookUp(database, { emailKey: account.emailKey, counting: counted }, now);
       const { wait } = looked;
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
-      const verdict = await withinTry(database, counted, () => verifyPassword(looked.passwordHash, current, sealer));
+      const verdict = await withinTry(database, counted, () =>
+        verifyPassword(looked.passwordHash, current, { sealer, hashing }),
+      );
       if (!verdict.ok || looked.account?.id !== account.id) return { refused: 'wrong_password' };
-      const names = [account.givenName, account.familyName].filter((name) => name !== undefined);
-      const [fault] = passwordFaults(next, { minLength: config.password.minLength, email: account.email, names });
+      const fault = await withinTry(database, counted, () => newPasswords.fault(next, account));
       if (fault) {
         await database.query(giveBack(counted));
         return { refused: fault };
       }
-      const hash = await withinTry(database, counted, () => hashPassword(next));
+      const hash = await withinTry(database, counted, () => hashPassword(next, hashing));
       const epoch = await database.transaction(async (tx) => {
         const raised = await setOwnPassword(tx, { accountId: account.id, epoch: account.epoch, hash }, now);
         if (raised === undefined) return undefined;

@@ -8,15 +8,18 @@ import type { Refusal } from '../platform/refusal.ts';
 import { accountById, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import { endLinks, findLink, noteOpened, spendLink, type Link } from '../records/links.ts';
-import { hashPassword, passwordFaults, type PasswordFault } from '../records/passwords.ts';
+import { hashPassword, type Hashing } from '../records/passwords.ts';
 import { whereFrom, type Visitor } from './allowances.ts';
 import { take } from '../records/throttle.ts';
 import { mailLink, type LinkMailParts } from './link-mail.ts';
+import type { NewPasswords, PasswordFault } from './new-password.ts';
 import { stateOf } from './sign-in.ts';
 import { whatHappens, type Page } from './states.ts';
 
 export interface PasswordLinkParts extends LinkMailParts {
-  config: Pick<Config, 'links' | 'issuer' | 'password'>;
+  config: Pick<Config, 'links' | 'issuer'>;
+  hashing: Hashing;
+  newPasswords: NewPasswords;
 }
 
 export interface Opened {
@@ -32,7 +35,7 @@ const OUTRUN = new Error('outrun');
 const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 
 export function passwordLink(parts: PasswordLinkParts) {
-  const { database, config, mails, allowances } = parts;
+  const { database, hashing, newPasswords, mails, allowances } = parts;
   /** One that works is opened whatever was guessed from its place: whoever holds it did not guess it. */
   async function knock(
     at: 'link_opened' | 'link_posted',
@@ -61,14 +64,10 @@ export function passwordLink(parts: PasswordLinkParts) {
     const opened = await knock('link_posted', { token, visitor }, now);
     const { account, link } = opened;
     if (opened.page !== 'password-set' || !account || !link) return opened;
-    const [fault] = passwordFaults(password, {
-      minLength: config.password.minLength,
-      email: account.email,
-      names: [account.givenName, account.familyName].filter((name) => name !== undefined),
-    });
+    const fault = await newPasswords.fault(password, account);
     if (fault) return { refused: fault, account, link };
 
-    const hash = await hashPassword(password);
+    const hash = await hashPassword(password, hashing);
     const done = await database
       .transaction(async (tx) => {
         // The account before its links, as every change of it: in two orders, two changes would wait for each other.

@@ -7,11 +7,11 @@ import type { Mails } from '../mail/mails.ts';
 import type { Database, Sql } from '../platform/database.ts';
 import { Problem, type Refusal } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { accountByKey, replaceHash, signedInRow, type Account } from '../records/accounts.ts';
+import { accountByKey, signedInRow, type Account } from '../records/accounts.ts';
 import type { AccountRow } from '../records/artifacts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
-import { hashPassword, verifyPassword } from '../records/passwords.ts';
+import { hashPassword, verifyPassword, type Hashing } from '../records/passwords.ts';
 import { giveBack, giveBackOwed, owe, take } from '../records/throttle.ts';
 import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
 import { mailLink, type LinkOrigin } from './link-mail.ts';
@@ -22,6 +22,7 @@ import { whatHappens, type AccountState, type Page } from './states.ts';
 export interface SignInParts {
   database: Database;
   sealer: Sealer;
+  hashing: Hashing;
   config: Pick<Config, 'signIn' | 'links' | 'issuer'>;
   mails: Mails;
   allowances: Allowances;
@@ -61,7 +62,7 @@ function unlessBusy(error: unknown): undefined {
 }
 
 export function signIn(parts: SignInParts) {
-  const { database, sealer, config, mails, allowances } = parts;
+  const { database, sealer, hashing, config, mails, allowances } = parts;
   const setting = config.signIn.unknownAddress;
 
   /** The one mail that goes to a typed address, in its canonical form, in a fixed text. */
@@ -159,7 +160,9 @@ export function signIn(parts: SignInParts) {
       const { wait, account, passwordHash } = looked;
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
 
-      const verdict = await withinTry(database, counted, () => verifyPassword(passwordHash, password, sealer));
+      const verdict = await withinTry(database, counted, () =>
+        verifyPassword(passwordHash, password, { sealer, hashing }),
+      );
       const row = whatHappens({ at: 'password', account: stateOf(account), proof: verdict.ok ? 'right' : 'wrong' });
       if (!account || row.page !== 'e-service') {
         await database.query(
@@ -168,10 +171,8 @@ export function signIn(parts: SignInParts) {
         return row.page === 'locked' ? { page: 'locked' } : { refused: 'wrong_password' };
       }
       // A failure to upgrade the hash must not fail the sign-in: the old one still verifies.
-      if (verdict.rehash) {
-        const hash = await hashPassword(password).catch(unlessBusy);
-        if (hash) await replaceHash(database, { accountId: account.id, from: passwordHash!, to: hash }, now);
-      }
+      const better = verdict.rehash ? await hashPassword(password, hashing).catch(unlessBusy) : undefined;
+      const rehashed = better === undefined ? undefined : { from: passwordHash!, to: better };
       const probe = { allowances: allowances.probe(visitor), key: allowances.owed(emailKey, visitor) };
       return {
         page: row.page,
@@ -179,7 +180,7 @@ export function signIn(parts: SignInParts) {
         writes: [
           giveBack(counted),
           giveBackOwed(probe, now),
-          signedInRow(account.id, now),
+          signedInRow({ accountId: account.id, rehashed }, now),
           auditRow(
             { kind: 'signed_in', accountId: account.id, clientId, ...whereFrom(visitor), detail: { amr: 'pwd' } },
             now,

@@ -13,6 +13,8 @@ export interface RegisteredClients {
   all: () => readonly ClientConfig[];
   /** What pages and mails need to know of one. */
   client: (id: string | undefined) => ClientConfig | undefined;
+  /** What they are called, in every language. */
+  names: () => readonly string[];
   /** For the adapter. */
   metadata: (id: string) => Payload | undefined;
   /** Those that have a back channel. */
@@ -57,6 +59,7 @@ export function registeredClients(config: Config): RegisteredClients {
   return {
     all: () => files,
     client: (id) => (id === undefined ? undefined : present.get(id)),
+    names: () => [...present.values()].flatMap(({ client_name: name }) => Object.values(name)),
     metadata(id) {
       const client = present.get(id);
       return client && copyFor(client);

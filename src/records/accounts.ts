@@ -137,9 +137,25 @@ export async function countSealedHashes(db: Queryable): Promise<number> {
   return row!.count;
 }
 
-/** A statement for composing: the resident signed in. */
-export function signedInRow(accountId: string, now: Date): Sql {
-  return sql`update accounts set signed_in_at = ${now} where id = ${accountId}`;
+/** How many passwords rest on which pepper, by its id. */
+export function countPeppers(db: Queryable): Promise<{ pepper: string; count: number }[]> {
+  return db.query(sql`
+    select split_part(password_hash, '$', 2) as pepper, count(*) from accounts
+    where password_hash like 'peppered$%' group by 1 order by 1`);
+}
+
+/**
+ * A statement for composing: the resident signed in. With `rehashed`, the same password in a better hash, where it is still the
+ * hash that was checked.
+ */
+export function signedInRow(
+  { accountId, rehashed }: { accountId: string; rehashed?: { from: string; to: string } },
+  now: Date,
+): Sql {
+  const hash = rehashed
+    ? sql`, password_hash = case when password_hash = ${rehashed.from} then ${rehashed.to} else password_hash end`
+    : sql``;
+  return sql`update accounts set signed_in_at = ${now} ${hash} where id = ${accountId}`;
 }
 
 /** Ends every session and grant of the account. */

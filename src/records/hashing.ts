@@ -12,8 +12,15 @@ import argon2 from 'argon2';
 import { Problem } from '../platform/refusal.ts';
 import { metrics } from '../platform/telemetry.ts';
 
-/** OWASP Password Storage Cheat Sheet: argon2id, 19 MiB (in KiB), two passes, one lane. */
-export const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
+/** What one hash takes, by the libraries' own names; memory in KiB. */
+export interface Cost {
+  memoryCost: number;
+  timeCost: number;
+  parallelism: number;
+}
+
+/** OWASP Password Storage Cheat Sheet: argon2id, 19 MiB, two passes, one lane. */
+export const COST: Cost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
 // The same hash in half the time, where there is a binary for this machine; an optional dependency.
 const swift = await import('@node-rs/argon2').catch(() => undefined);
@@ -22,17 +29,17 @@ const ARGON2ID = 2;
 /** Which library does our own hashes, for `tunnus check`. */
 export const engine = swift ? '@node-rs/argon2' : 'argon2';
 
-/** A PHC string of our own cost. */
-export function hash(plain: string): Promise<string> {
-  return swift ? swift.hash(plain, { ...COST, algorithm: ARGON2ID }) : argon2.hash(plain, COST);
+/** A PHC string. */
+export function hash(plain: string, cost: Cost = COST): Promise<string> {
+  return swift ? swift.hash(plain, { ...cost, algorithm: ARGON2ID }) : argon2.hash(plain, cost);
 }
 
-/** Checks against a PHC string of our own cost. */
+/** Checks against a PHC string that one of the two libraries made here. */
 export function verify(phc: string, plain: string): Promise<boolean> {
   return swift ? swift.verify(phc, plain) : argon2.verify(phc, plain);
 }
 
-/** Checks against an argon2id PHC string of any cost. */
+/** Checks against an argon2id PHC string of anybody's. */
 export function verifyForeign(phc: string, plain: string): Promise<boolean> {
   return argon2.verify(phc, plain);
 }

@@ -5,12 +5,22 @@
 
 /** `weak` ones are wrapped in argon2id before they rest anywhere; `slow` ones are checked in a thread of their own. */
 export type HashForm =
-  | { form: 'argon2id'; version: number; memory: number; time: number; lanes: number; phc: string }
+  | ArgonForm
+  | { form: 'peppered'; pepper: string; inner: ArgonForm }
   | { form: 'wrapped'; algorithm: Digest; salt: string; phc: string }
   | { form: 'weak'; algorithm: Digest; salt: string; hex: string }
   | { form: 'scrypt'; N: number; r: number; p: number; salt: Buffer; hash: Buffer }
   | { form: 'pbkdf2'; digest: 'sha1' | 'sha256' | 'sha512'; iterations: number; salt: Buffer; hash: Buffer }
   | { form: 'slow' };
+
+export interface ArgonForm {
+  form: 'argon2id';
+  version: number;
+  memory: number;
+  time: number;
+  lanes: number;
+  phc: string;
+}
 
 export type Digest = 'md5' | 'sha1' | 'sha256';
 
@@ -38,7 +48,13 @@ const sized = (hash: Buffer): boolean => hash.length >= 16 && hash.length <= 64;
 export function readHash(text: string): HashForm | undefined {
   if (text.length > 1000) return undefined;
   return (
-    readWrapped(text) ?? readArgon(text) ?? readScrypt(text) ?? readPbkdf2(text) ?? readSlow(text) ?? readWeak(text)
+    readWrapped(text) ??
+    readPeppered(text) ??
+    readArgon(text) ??
+    readScrypt(text) ??
+    readPbkdf2(text) ??
+    readSlow(text) ??
+    readWeak(text)
   );
 }
 
@@ -49,7 +65,14 @@ function readWrapped(text: string): HashForm | undefined {
   return { form: 'wrapped', algorithm: algorithm as Digest, salt, phc: text.slice(end + 1) };
 }
 
-function readArgon(text: string): HashForm | undefined {
+/** `peppered$ID$argon2id$…`: argon2id of the password under the pepper that is called so. */
+function readPeppered(text: string): HashForm | undefined {
+  const [, pepper, phc] = /^peppered\$([\w-]{8})(\$argon2id\$.*)$/.exec(text) ?? [];
+  const inner = phc === undefined ? undefined : readArgon(phc);
+  return inner && { form: 'peppered', pepper: pepper!, inner };
+}
+
+function readArgon(text: string): ArgonForm | undefined {
   const [found, version, parameters, salt, hash] = ARGON2ID.exec(text) ?? [];
   if (!found) return undefined;
   // Writers differ in the order of m, t and p.

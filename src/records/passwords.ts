@@ -1,19 +1,66 @@
 /**
- * Owns making and checking passwords: our argon2id, every old form of hash that lists bring (password-forms.ts), and which
- * new passwords are refused. Keeps nothing; hashes rest in accounts.ts's table. A check without a hash costs like one with.
+ * Owns making and checking passwords: our argon2id, with a pepper where there is one, and every old form of hash that lists
+ * bring (password-forms.ts). Keeps nothing; hashes rest in accounts.ts's table. A check without a hash costs like one with.
+ *
+ * A pepper is a secret outside the database, without which its hashes cannot be guessed at (NIST SP 800-63B-4, 3.1.1.2: an
+ * additional keyed hash). It is laid on by HMAC before argon2id, so that either library can check what the other made; the
+ * stored hash names it by an id that tells nothing else.
  */
-import { createHash, pbkdf2, scrypt, timingSafeEqual, type BinaryLike, type ScryptOptions } from 'node:crypto';
+import {
+  createHash,
+  createHmac,
+  pbkdf2,
+  scrypt,
+  timingSafeEqual,
+  type BinaryLike,
+  type ScryptOptions,
+} from 'node:crypto';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { Sealer } from '../platform/secrets.ts';
-import { admitted, COST, hash, verify, verifyForeign } from './hashing.ts';
-import { claimedForm, readHash, type Digest, type HashForm } from './password-forms.ts';
+import { admitted, COST, hash, verify, verifyForeign, type Cost } from './hashing.ts';
+import { claimedForm, readHash, type ArgonForm, type Digest, type HashForm } from './password-forms.ts';
 import type { SlowCheck } from './slow-hash-worker.ts';
 
 export const LONGEST = 256;
 
-export function hashPassword(plain: string): Promise<string> {
-  return admitted(() => hash(plain.normalize('NFC')));
+/** How new passwords are hashed; a stored one that is hashed otherwise is hashed anew when its resident signs in. */
+export interface Hashing {
+  cost: Cost;
+  /** The first is laid on, all verify. None: no pepper. */
+  peppers: readonly Pepper[];
+}
+
+interface Pepper {
+  id: string;
+  over(plain: string): string;
+}
+
+/** From what the configuration says; memory in KiB. */
+export function hashingOf({
+  argon2: { memory, iterations, parallelism },
+  pepper,
+}: {
+  argon2: { memory: number; iterations: number; parallelism: number };
+  pepper: readonly string[];
+}): Hashing {
+  const keyed = (secret: string, text: string): Buffer =>
+    createHmac('sha256', secret).update(`tunnus ${text}`).digest();
+  return {
+    cost: { memoryCost: memory, timeCost: iterations, parallelism },
+    peppers: pepper.map((secret) => ({
+      id: keyed(secret, 'pepper id:').toString('base64url').slice(0, 8),
+      over: (plain) => keyed(secret, `pepper:${plain}`).toString('base64'),
+    })),
+  };
+}
+
+const STANDARD: Hashing = { cost: COST, peppers: [] };
+
+export async function hashPassword(plain: string, { cost, peppers: [pepper] }: Hashing = STANDARD): Promise<string> {
+  const normal = plain.normalize('NFC');
+  const phc = await admitted(() => hash(pepper ? pepper.over(normal) : normal, cost));
+  return pepper ? `peppered$${pepper.id}${phc}` : phc;
 }
 
 const digested = (algorithm: Digest, salt: string, plain: string): string =>
@@ -28,7 +75,7 @@ const SEALED_HASH = 'old-hash';
  */
 export function restingHash(text: string, sealer: Sealer): { hash: string } | { unusable: string } {
   const form = readHash(text);
-  if (!form || form.form === 'wrapped') return { unusable: claimedForm(text) };
+  if (!form || form.form === 'wrapped' || form.form === 'peppered') return { unusable: claimedForm(text) };
   return { hash: form.form === 'weak' ? SEALED + sealer.seal(text, SEALED_HASH) : text };
 }
 
@@ -56,23 +103,35 @@ export interface Verdict {
   rehash: boolean;
 }
 
-// Made once, of nothing: checking against it always fails and costs what a real check does.
-const DECOY = `$argon2id$v=19$m=${COST.memoryCost},p=${COST.parallelism},t=${COST.timeCost}$${Buffer.alloc(16, 'decoy').toString('base64').replace(/=+$/, '')}$${'A'.repeat(43)}`;
+/** Made of nothing: checking against it always fails and costs what a real check does. */
+function decoy({ memoryCost, timeCost, parallelism }: Cost): string {
+  const salt = Buffer.alloc(16, 'decoy').toString('base64').replace(/=+$/, '');
+  return `$argon2id$v=19$m=${memoryCost},p=${parallelism},t=${timeCost}$${salt}$${'A'.repeat(43)}`;
+}
 
 /** Checks a password. Without a stored hash (no such account, no password yet) it fails at the same cost. */
-export async function verifyPassword(stored: string | undefined, plain: string, sealer?: Sealer): Promise<Verdict> {
+export async function verifyPassword(
+  stored: string | undefined,
+  plain: string,
+  { sealer, hashing = STANDARD }: { sealer?: Sealer; hashing?: Hashing } = {},
+): Promise<Verdict> {
   const fits = plain.length <= 4 * LONGEST;
   const form = stored !== undefined && fits ? readHash(stored) : undefined;
   const weak = stored !== undefined && fits && sealer ? readHash(unsealed(stored, sealer) ?? '') : undefined;
-  const ours = form !== undefined && isOurs(form);
+  const pepper = form?.form === 'peppered' ? hashing.peppers.find(({ id }) => id === form.pepper) : undefined;
   return admitted(async () => {
-    if (!form || form.form === 'weak') {
-      await verify(DECOY, plain.slice(0, LONGEST));
+    if (form?.form === 'peppered' && pepper) {
+      const ok = await verify(form.inner.phc, pepper.over(plain.normalize('NFC'))).catch(() => false);
+      return { ok, rehash: ok && !(pepper === hashing.peppers[0] && costs(form.inner, hashing.cost)) };
+    }
+    if (!form || form.form === 'weak' || form.form === 'peppered') {
+      await verify(decoy(hashing.cost), plain.slice(0, LONGEST));
       const ok = weak?.form === 'weak' && candidates(plain, false).some((typed) => opensWeak(weak, typed));
       return { ok, rehash: ok };
     }
-    const ok = await check(form, stored!, candidates(plain, ours));
-    return { ok, rehash: ok && !ours };
+    const ours = form.form === 'argon2id' && costs(form, hashing.cost);
+    const ok = await check(form, stored!, { plains: candidates(plain, ours), ours });
+    return { ok, rehash: ok && !(ours && hashing.peppers.length === 0) };
   });
 }
 
@@ -80,9 +139,8 @@ function opensWeak({ algorithm, salt, hex }: HashForm & { form: 'weak' }, plain:
   return timingSafeEqual(Buffer.from(digested(algorithm, salt, plain)), Buffer.from(hex));
 }
 
-function isOurs(form: HashForm): boolean {
-  if (form.form !== 'argon2id' || form.version !== 19) return false;
-  return form.memory === COST.memoryCost && form.time === COST.timeCost && form.lanes === COST.parallelism;
+function costs({ version, memory, time, lanes }: ArgonForm, cost: Cost): boolean {
+  return version === 19 && memory === cost.memoryCost && time === cost.timeCost && lanes === cost.parallelism;
 }
 
 /** Ours were made of NFC. How an old system took what was typed nobody knows: as it came, or in NFC. */
@@ -91,20 +149,24 @@ function candidates(plain: string, ours: boolean): string[] {
   return ours || normal === plain ? [normal] : [normal, plain];
 }
 
-async function check(form: HashForm, stored: string, plains: string[]): Promise<boolean> {
+async function check(
+  form: HashForm,
+  stored: string,
+  { plains, ours }: { plains: string[]; ours: boolean },
+): Promise<boolean> {
   if (form.form === 'slow') return slowCheck({ stored, candidates: plains });
   // A hash that its algorithm cannot work on opens nothing. What was thrown may quote it, and goes nowhere.
-  for (const plain of plains) if (await matches(form, plain).catch(() => false)) return true;
+  for (const plain of plains) if (await matches(form, plain, ours).catch(() => false)) return true;
   return false;
 }
 
 const scryptAsync = promisify<BinaryLike, BinaryLike, number, ScryptOptions, Buffer>(scrypt);
 const pbkdf2Async = promisify(pbkdf2);
 
-async function matches(form: HashForm, plain: string): Promise<boolean> {
+async function matches(form: HashForm, plain: string, ours: boolean): Promise<boolean> {
   switch (form.form) {
     case 'argon2id':
-      return isOurs(form) ? verify(form.phc, plain) : verifyForeign(form.phc, plain);
+      return ours ? verify(form.phc, plain) : verifyForeign(form.phc, plain);
     case 'wrapped':
       return verifyForeign(form.phc, digested(form.algorithm, form.salt, plain));
     case 'scrypt': {
@@ -126,38 +188,4 @@ function slowCheck(work: SlowCheck): Promise<boolean> {
     const thread = new Worker(new URL('./slow-hash-worker.ts', import.meta.url), { workerData: work });
     thread.once('message', resolve).once('error', reject);
   });
-}
-
-/** What is wrong with a new password. */
-export type PasswordFault = 'too_short' | 'too_long' | 'common';
-
-const COMMON_WORDS = (
-  'tunnus salasana sanasala password passord lösenord losenord kirjaudu qwertyuiop qwerty asdfghjklöä asdfgh zxcvbnm iloveyou ' +
-  'welcome letmein dragon football monkey sunshine princess admin suomi finland perkele vittu rakastan kissa koira aurinko ' +
-  'jääkiekko kesä talvi syksy kevät hejsan sommar vinter älskling kaupunki helsinki espoo vantaa tampere turku oulu'
-).split(' ');
-const RUNS = ['01234567890123456789', 'abcdefghijklmnopqrstuvwxyzåäö', 'qwertyuiopåasdfghjklöäzxcvbnm'];
-
-/**
- * Why a new password is refused; empty: it is not. No rules of composition (NIST SP 800-63B-4): only length, and that it is
- * more than common words, the resident's own name and address, and runs of keys.
- */
-export function passwordFaults(
-  plain: string,
-  { minLength, email, names }: { minLength: number; email: string; names: readonly string[] },
-): PasswordFault[] {
-  const length = [...plain.normalize('NFC')].length;
-  if (length < minLength) return ['too_short'];
-  if (length > LONGEST) return ['too_long'];
-  const own = [
-    ...email.split('@'),
-    ...email.split(/[@._+-]/),
-    ...names.flatMap((name) => [name, ...name.split(/[\s-]/)]),
-  ];
-  const words = [...own.map((word) => word.toLowerCase()).filter((word) => word.length > 3), ...COMMON_WORDS];
-  let rest = plain.normalize('NFC').toLowerCase();
-  for (const word of words.sort((a, b) => b.length - a.length)) rest = rest.replaceAll(word, '');
-  rest = rest.replace(/[\s!?.,_@-]/g, '');
-  const run = RUNS.some((keys) => keys.includes(rest) || [...keys].reverse().join('').includes(rest));
-  return rest.length < 5 || new Set(rest).size < 4 || run ? ['common'] : [];
 }

@@ -6,13 +6,14 @@ import type { Context } from 'koa';
 import type { ClientConfig, Config, Language, TextByLanguage } from '../config.ts';
 import type { AccountChanges } from '../journeys/account-changes.ts';
 import type { Agreements } from '../journeys/agreements.ts';
+import type { PasswordFault } from '../journeys/new-password.ts';
 import type { PasswordLink } from '../journeys/password-link.ts';
 import type { SignIn } from '../journeys/sign-in.ts';
 import type { SupportRequests } from '../journeys/support-request.ts';
 import type { Consent } from '../oidc/consent.ts';
 import type { SignInGate } from '../oidc/interaction.ts';
 import type { OwnSession } from '../oidc/own-session.ts';
-import { LONGEST as LONGEST_PASSWORD, type PasswordFault } from '../records/passwords.ts';
+import { LONGEST as LONGEST_PASSWORD } from '../records/passwords.ts';
 import type { FieldError } from './page.ts';
 import type { Visitors } from './visitor.ts';
 
@@ -72,6 +73,9 @@ const PASSWORD_FAULTS: Readonly<Record<PasswordFault, string>> = {
   too_short: 'validation.password_too_short',
   too_long: 'validation.password_too_long',
   common: 'validation.password_too_common',
+  personal: 'validation.password_personal',
+  guessable: 'validation.password_guessable',
+  breached: 'validation.password_breached',
 };
 
 /** Leads on after a POST that did its work (303: the next request is a GET). */

@@ -2,12 +2,12 @@
 import { describe, expect, test } from '@jest/globals';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
-import { clientSources, readConfig, weaknesses } from '../../src/config.ts';
+import { clientSources, readConfig, securityAdvice, weaknesses } from '../../src/config.ts';
 import { clientFile, configFolder, configOf, SECRET, type Files } from './config-folder.ts';
 
 const SOUND = `issuer: https://tunnus.example.fi
 listen: { proxies: 1 }
-mail: { url: "smtp://mail.example.fi" }
+mail: { url: "smtps://mail.example.fi" }
 support: { email: tuki@example.fi }
 `;
 const CLIENT = clientFile('initiate_login_uri: https://kirjasto.example.fi/sign-in\n').replace(SECRET, '${LIBRARY}');
@@ -33,6 +33,18 @@ test('one secret for two e-services is warned of', () => {
 describe('is warned of:', () => {
   test.each([
     ['a short password', `${SOUND}password: { minLength: 8 }`, /^password\.minLength is 8; NIST/],
+    [
+      'a hash that is too cheap',
+      `${SOUND}password: { argon2: { memory: 12288, iterations: 2 } }`,
+      /^password\.argon2 takes less/,
+    ],
+    ['a session of months', `${SOUND}session: { absolute: 60d }`, /^session\.absolute is over 30d/],
+    ['mails over the open network', SOUND.replace('smtps://', 'smtp://'), /^mail\.url is smtp:/],
+    [
+      'a higher limit',
+      `${SOUND}limits: { passwordPerAddress: 40 }`,
+      /^limits\.passwordPerAddress is 40; 30 is advised/,
+    ],
     ['a long-lived link', `${SOUND}links: { lifetime: 2d }`, /^links\.lifetime is over 24h/],
     [
       'an issuer on this machine',
@@ -102,5 +114,32 @@ test('the user lists that e-services lean on are told', () => {
   const config = configOf({ 'tunnus.yaml': SOUND, 'clients/a.yaml': `${CLIENT}legacy_source: old-library` }, ENV);
   expect(clientSources(config)).toEqual([
     { source: 'old-library', clientId: 'library', file: expect.stringMatching(/clients\/a\.yaml$/) },
+  ]);
+});
+
+test('what would be stronger still, or departs from a standard for the city, is noted and warned of nowhere', () => {
+  const advice = (settings: string) => {
+    const { weak, notes } = securityAdvice(
+      configOf({ 'tunnus.yaml': SOUND + settings, 'clients/a.yaml': CLIENT }, ENV),
+    );
+    return { weak, notes: notes.map(({ message }) => message.split(' ')[0]) };
+  };
+  const usual = ['signIn.unknownAddress', 'password.pepper', 'password.breached', 'token_endpoint_auth_method'];
+  expect(advice('')).toEqual({ weak: [], notes: usual });
+  const strong = `signIn: { unknownAddress: conceal }
+password: { pepper: "\${PEPPER}", breached: { url: "https://breached.example/range/" }, argon2: { memory: 47104, iterations: 1 } }
+`;
+  const { weak, notes } = securityAdvice(
+    configOf({ 'tunnus.yaml': SOUND + strong, 'clients/a.yaml': CLIENT }, { ...ENV, PEPPER: `${SECRET} pepper` }),
+  );
+  expect([weak, notes.map(({ file }) => file.split('/').at(-1))]).toEqual([[], ['a.yaml']]);
+});
+
+test('a pepper that is also the secret is warned of, and a list of breaches that is not there is a fault', () => {
+  const same = `${SOUND}secret: ${SECRET}\npassword: { pepper: ${SECRET} }\n`;
+  expect(warnings({ 'tunnus.yaml': same })).toContain('password.pepper is also secret; who learns one then has both');
+  const folder = configFolder({ 'tunnus.yaml': `${SOUND}password: { breached: { file: gone.txt } }` });
+  expect(readConfig(folder, {}).faults).toMatchObject([
+    { message: expect.stringContaining('gone.txt, which does not exist') },
   ]);
 });

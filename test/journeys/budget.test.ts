@@ -1,6 +1,8 @@
 /** What a sign-in costs in SQL, counted; and that a stranger's request writes nothing. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as client from 'openid-client';
+import { sql } from '../../src/platform/database.ts';
+import { hashingOf, hashPassword, verifyPassword } from '../../src/records/passwords.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -47,6 +49,21 @@ test('a whole sign-in with tokens, userinfo and audit keeps to its statements', 
   const { statements, commits } = await counted(signIn);
   expect(statements).toBeLessThanOrEqual(6);
   expect(commits).toBeLessThanOrEqual(3);
+});
+
+test('a sign-in that hashes the password anew costs no statement more, and has it hashed when it is answered', async () => {
+  await signIn();
+  const cheap = hashingOf({ argon2: { memory: 7_168, iterations: 1, parallelism: 1 }, pepper: [] });
+  const hash = await hashPassword(PASSWORD, cheap);
+  await world.database.query(sql`update accounts set password_hash = ${hash}`);
+  const [before] = await world.database.query(sql`select epoch, updated_at from accounts`);
+  const { statements, commits } = await counted(signIn);
+  expect(statements).toBeLessThanOrEqual(6);
+  expect(commits).toBeLessThanOrEqual(3);
+  const [after] = await world.database.query<{ password_hash: string }>(sql`
+    select epoch, updated_at, password_hash from accounts`);
+  expect(after).toMatchObject(before!);
+  expect(await verifyPassword(after!.password_hash, PASSWORD)).toEqual({ ok: true, rehash: false });
 });
 
 test('a refresh reads once and writes once, introspection reads once', async () => {

@@ -193,8 +193,8 @@ describe('an old password proves only its own list', () => {
     await list('asiointi', '1,a@example.com,,md5$$78b63c80931864d50159a108f5ee4900');
     const sealed = await stored('a@example.com');
     expect(sealed.password_hash).toMatch(/^sealed:v1\./);
-    expect(await verifyPassword(sealed.password_hash, PASSWORD, sealer)).toEqual({ ok: true, rehash: true });
-    expect(await verifyPassword(sealed.password_hash, 'Hyvää päivää 2', sealer)).toMatchObject({ ok: false });
+    expect(await verifyPassword(sealed.password_hash, PASSWORD, { sealer })).toEqual({ ok: true, rehash: true });
+    expect(await verifyPassword(sealed.password_hash, 'Hyvää päivää 2', { sealer })).toMatchObject({ ok: false });
     expect(await verifyPassword(sealed.password_hash, PASSWORD)).toMatchObject({ ok: false });
     await wrapAllHashes({
       database: db.database,

@@ -10,7 +10,7 @@ import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { accountByKey, type Account } from '../../src/records/accounts.ts';
 import { makeLink } from '../../src/records/links.ts';
-import { hashPassword, verifyPassword } from '../../src/records/passwords.ts';
+import { hashingOf, hashPassword, verifyPassword } from '../../src/records/passwords.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -19,6 +19,10 @@ const NOW = new Date('2026-11-23T12:00:00Z');
 const HOUR = 3_600_000;
 /** Three at once, and one more with every hour. */
 const FEW = 4;
+const HASHING = hashingOf({
+  argon2: { memory: 19_456, iterations: 2, parallelism: 1 },
+  pepper: ['a pepper of the tests, thirty-two characters'],
+});
 const visitor: Visitor = {
   place: '192.0.2.1',
   network: '192.0.2.1',
@@ -48,7 +52,6 @@ function make() {
     signIn: { unknownAddress: 'tell', registration: 'closed' },
     links: { lifetime: HOUR },
     issuer: 'https://tunnus.example',
-    password: { minLength: 15 },
   } as const;
   const parts = {
     database: db.database,
@@ -56,6 +59,8 @@ function make() {
     config,
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits }),
+    hashing: HASHING,
+    newPasswords: { fault: () => Promise.resolve(undefined) },
   };
   return { signIn: signIn(parts), changes: accountChanges(parts), link: passwordLink(parts) };
 }
@@ -155,7 +160,10 @@ test('of a change by session and one by link at once, one wins and the other cha
         (select count(*)::int from audit where account_id = accounts.id and kind like 'password%') as rows
       from accounts where id = ${accountId}`);
     expect(row).toMatchObject({ epoch: account.epoch + 1, rows: 1 });
-    expect((await verifyPassword(row!.hash, bySession ? NEXT : `${NEXT} 2`)).ok).toBe(true);
+    // Whichever way it was set, it has the pepper.
+    expect(row!.hash).toMatch(/^peppered\$/);
+    const chosen = bySession ? NEXT : `${NEXT} 2`;
+    expect((await verifyPassword(row!.hash, chosen, { hashing: HASHING })).ok).toBe(true);
   }
 });
 

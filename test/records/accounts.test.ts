@@ -60,7 +60,7 @@ test('what must end proofs raises the epoch; what need not, does not', async () 
   expect(await raised(() => setOwnPassword(database, own, NOW))).toBe(1);
   expect(await raised(() => replaceHash(database, { accountId, from: 'a', to: 'b' }, NOW))).toBe(0);
   expect(await raised(() => setLocale(database, { accountId, locale: 'sv' }, NOW))).toBe(0);
-  expect(await raised(() => database.query(signedInRow(accountId, NOW)))).toBe(0);
+  expect(await raised(() => database.query(signedInRow({ accountId }, NOW)))).toBe(0);
   expect(await raised(() => raiseEpoch(database, accountId, NOW))).toBe(1);
   expect(await raised(() => lockAccount(database, accountId, NOW))).toBe(1);
   expect(await raised(() => lockAccount(database, accountId, new Date()))).toBe(0);
