@@ -45,6 +45,7 @@ import type { Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
 import { oldestArtifact, oldestSession, sweepArtifacts } from './records/artifacts.ts';
 import { breachedPasswords } from './records/breached-passwords.ts';
+import { sweepDevices } from './records/devices.ts';
 import { oldestInteraction, sweepInteractions } from './records/interactions.ts';
 import { dueLink, sweepLinks } from './records/links.ts';
 import { dueMail, sweepMails } from './records/mail-outcomes.ts';
@@ -284,6 +285,7 @@ const SWEEPS = [
   sweepMails,
   sweepLogouts,
   sweepNodes,
+  sweepDevices,
 ];
 
 /** When the oldest row of each is to go. Sessions go by back-channel logout's own sweep, a minute after they ran out. */

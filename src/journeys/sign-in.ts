@@ -7,7 +7,7 @@ import type { Mails } from '../mail/mails.ts';
 import type { Database, Sql } from '../platform/database.ts';
 import { Problem, type Refusal } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { accountByKey, signedInRow, type Account } from '../records/accounts.ts';
+import { accountByKey, type Account } from '../records/accounts.ts';
 import type { AccountRow } from '../records/artifacts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
@@ -17,6 +17,7 @@ import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
 import { mailLink, type LinkOrigin } from './link-mail.ts';
 import { putOff, putOffErrand } from './put-off.ts';
 import { lookUp, withinTry } from './look-up.ts';
+import { signedIn } from './signed-in.ts';
 import { whatHappens, type AccountState, type Page } from './states.ts';
 
 export interface SignInParts {
@@ -180,11 +181,7 @@ export function signIn(parts: SignInParts) {
         writes: [
           giveBack(counted),
           giveBackOwed(probe, now),
-          signedInRow({ accountId: account.id, rehashed }, now),
-          auditRow(
-            { kind: 'signed_in', accountId: account.id, clientId, ...whereFrom(visitor), detail: { amr: 'pwd' } },
-            now,
-          ),
+          ...signedIn(mails, { account, visitor, clientId, amr: 'pwd', rehashed }, now),
         ],
       };
     },

@@ -10,12 +10,13 @@ import { fileURLToPath } from 'node:url';
 import { compileFile } from 'pug';
 import type { Config, TextByLanguage } from '../config.ts';
 import { sql } from '../platform/database.ts';
-import type { Queryable } from '../platform/database.ts';
+import type { Queryable, Sql } from '../platform/database.ts';
 import { chooseLanguage } from '../platform/i18n.ts';
 import type { Language, Texts, Translate } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
+import { deviceName, type DeviceKind } from '../platform/user-agent.ts';
 import { canonicalAddress } from '../records/addresses.ts';
-import { queuedMail, withdrawnMails } from '../records/mail-outcomes.ts';
+import { queuedMail, queuedMailWhen, withdrawnMails } from '../records/mail-outcomes.ts';
 
 /** The name of the job that carries a mail. */
 export const MAIL_JOB = 'mail';
@@ -62,6 +63,8 @@ export interface SupportRequest {
 export interface Mails {
   setPassword(tx: Queryable, to: Recipient & LinkData, now: Date): Promise<void>;
   passwordChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  /** A statement for composing: where `when` holds, the resident is told of a sign-in with a kind of device that is new. */
+  newDevice(to: Recipient & { accountId: string; device: DeviceKind; when: Sql }, now: Date): Sql;
   /** Before an account that nobody ever used is erased. */
   dormant(tx: Queryable, to: Recipient & DormantData, now: Date): Promise<void>;
   /** The one mail that goes to an address without an account (under `conceal`). */
@@ -87,6 +90,7 @@ type Order = Stranger &
   (
     | ({ mail: 'set_password' } & LinkData)
     | ({ mail: 'dormant' } & DormantData)
+    | { mail: 'new_device'; device: DeviceKind; at: string }
     | ({ mail: 'support_request' } & SupportRequest)
     | { mail: Notice }
   );
@@ -95,6 +99,7 @@ type Order = Stranger &
 const PRIORITY: Readonly<Record<Order['mail'], number>> = {
   set_password: 0,
   password_changed: 5,
+  new_device: 5,
   address_changed: 5,
   address_given: 5,
   account_erased: 5,
@@ -104,12 +109,16 @@ const PRIORITY: Readonly<Record<Order['mail'], number>> = {
 };
 
 export function makeMails({ sealer }: { sealer: Sealer }): Mails {
-  const enqueue = async (tx: Queryable, { accountId, ...order }: Order & Recipient, now: Date): Promise<void> => {
+  /** The call that adds the job of the mail with this id. */
+  const addJob = (order: Order, id: Sql): Sql => {
     const payload = JSON.stringify({ sealed: sealer.seal(JSON.stringify(order), PURPOSE) });
+    return sql`graphile_worker.add_job(${MAIL_JOB}::text, payload := ${payload}::json, job_key := ${id},
+      max_attempts := ${MOST_TRIES}::int, priority := ${PRIORITY[order.mail]}::int)`;
+  };
+  const enqueue = async (tx: Queryable, { accountId, ...order }: Order & Recipient, now: Date): Promise<void> => {
     await tx.query(sql`
       with kept as (${queuedMail({ accountId, kind: order.mail }, now)})
-      select graphile_worker.add_job(${MAIL_JOB}::text, payload := ${payload}::json, job_key := kept.id::text,
-        max_attempts := ${MOST_TRIES}::int, priority := ${PRIORITY[order.mail]}::int) from kept`);
+      select ${addJob(order, sql`kept.id::text`)} from kept`);
   };
   const notice =
     (mail: Notice) =>
@@ -121,6 +130,10 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
     passwordChanged: notice('password_changed'),
     dormant: (tx, { accountId, email, locale, link, day }, now) =>
       enqueue(tx, { mail: 'dormant', accountId, email, locale, link, day }, now),
+    newDevice({ accountId, email, locale, device, when }, now) {
+      const order: Order = { mail: 'new_device', email, locale, device, at: now.toISOString() };
+      return queuedMailWhen({ accountId, kind: order.mail, when, job: (id) => addJob(order, id) }, now);
+    },
     unknownAddress: notice('unknown_address'),
     addressChanged: notice('address_changed'),
     addressGiven: notice('address_given'),
@@ -172,7 +185,12 @@ export function mailWriter({ sealer, texts, config }: MailWriterParts): (payload
     const language = chooseLanguage(config.languages, { own: order.locale });
     const t = texts.for(language);
     const brand = config.brand.name[language];
-    const { subject, blocks } = words(order, { t, language, time: (ms) => texts.duration(language, ms, 'lasting') });
+    const { subject, blocks } = words(order, {
+      t,
+      language,
+      time: (ms) => texts.duration(language, ms, 'lasting'),
+      day: (date) => texts.day(language, date),
+    });
     const person = order.mail === 'support_request' ? { replyTo: plainAddress(order.newEmail) } : undefined;
     const foot = person ? [t('mail.support_request_answer')] : footLines(config.support, { t, language });
     return {
@@ -196,7 +214,12 @@ function plainAddress(address: string): string | undefined {
 
 function words(
   order: Order,
-  { t, language, time }: { t: Translate; language: Language; time: (milliseconds: number) => string },
+  {
+    t,
+    language,
+    time,
+    day: dayOf,
+  }: { t: Translate; language: Language; time: (milliseconds: number) => string; day: (date: Date) => string },
 ): { subject: string; blocks: Block[] } {
   const { email } = order;
   switch (order.mail) {
@@ -218,6 +241,17 @@ function words(
         subject: t('mail.password_changed_subject'),
         blocks: [{ text: t('mail.password_changed_notice', { email }) }, { text: t('mail.password_changed_not_you') }],
       };
+    case 'new_device': {
+      const [day, device] = [dayOf(new Date(order.at)), deviceName(t, order.device)];
+      return {
+        subject: t('mail.new_device_subject'),
+        blocks: [
+          { text: t('mail.new_device_notice', { email, day, device }) },
+          { text: t('mail.new_device_you') },
+          { text: t('mail.new_device_not_you') },
+        ],
+      };
+    }
     case 'dormant': {
       const day = order.day[language];
       return {

@@ -35,6 +35,20 @@ export function queuedMail({ accountId, kind }: { accountId?: string; kind: stri
     values (${accountId ?? null}::uuid, ${kind}, ${now}, ${now}) returning id`;
 }
 
+/**
+ * The same where a condition holds, with the job that carries it in one: as a part of a larger statement nothing reads what it
+ * returns, and only what writes is run there. `job` makes the call that adds the job from the mail's id.
+ */
+export function queuedMailWhen(
+  { accountId, kind, when, job }: { accountId: string; kind: string; when: Sql; job: (id: Sql) => Sql },
+  now: Date,
+): Sql {
+  return sql`insert into mails (id, account_id, kind, queued_at, outcome_at)
+    select mail.id, ${accountId}::uuid, ${kind}, ${now}::timestamptz, ${now}::timestamptz
+    from (select gen_random_uuid() as id where ${when} offset 0) as mail
+    where (${job(sql`mail.id::text`)}).id is not null returning id`;
+}
+
 /** Counts a try. False: the mail has come to its end already, or its account is gone; it must not go out. */
 export async function beginTry(db: Queryable, id: string): Promise<boolean> {
   const rows = await db.query(sql`
