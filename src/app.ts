@@ -12,11 +12,15 @@ import { accountChanges } from './journeys/account-changes.ts';
 import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
 import { auditKeeping } from './journeys/audit-keeping.ts';
+import { factorChanges } from './journeys/factor-changes.ts';
+import { factorProofs } from './journeys/factor-proofs.ts';
+import { factorRemovals, type FactorRemovals } from './journeys/factor-removals.ts';
 import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { configurationHash, startHeartbeat } from './journeys/heartbeat.ts';
 import { houseMetric } from './journeys/house-metric.ts';
 import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
 import { passwordLink } from './journeys/password-link.ts';
+import { registration } from './journeys/registration.ts';
 import { progressMetric } from './journeys/progress.ts';
 import type { EService } from './journeys/rehearse.ts';
 import { PUT_OFF_JOB } from './journeys/put-off.ts';
@@ -48,6 +52,7 @@ import { dueLink, sweepLinks } from './records/links.ts';
 import { dueMail, sweepMails } from './records/mail-outcomes.ts';
 import { dueLogoutRow, sweepLogouts } from './records/logouts.ts';
 import { dueNode, sweepNodes } from './records/nodes.ts';
+import { dueRegistration, sweepRegistrations } from './records/registrations.ts';
 import { reseal, seals } from './records/seals.ts';
 import { dueBucket, sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
@@ -125,7 +130,8 @@ export async function startTunnus({
     const channel = backChannel({ database, provider: () => provider.provider(), clients: registered, clock, log });
     // What an import that was stopped left to do.
     const wrapLeftHashes = (db: Queryable, now: Date) => wrapSomeHashes({ database: db, sealer }, now);
-    const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
+    const removals = factorRemovals({ database, sealer, mails, config });
+    const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes, removals.removeDue];
     const dormant = dormantJourney({ database, sealer, mails, config, told: toldOf(config.clients) });
     const retire: JobParts['retire'] = (now) => dormant.retire(now);
     const audit = auditKeeping({ database, log });
@@ -136,6 +142,8 @@ export async function startTunnus({
     const work = { sweeps, backChannel: channel, retire, keepAudit, putOff };
     const jobs = await startJobs({ database, sealer, config, texts, log, clock, ...work });
     closers.push(() => jobs.stop());
+    const proofs = factorProofs(parts);
+    const { userHandle } = proofs;
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
     const assets = loadAssets(config.brand);
@@ -147,6 +155,10 @@ export async function startTunnus({
       consent: consent({ provider: () => provider.provider(), database, clock }),
       visitors: visitors({ sealer, issuer: config.issuer }),
       signIn: signingIn,
+      factorProofs: proofs,
+      factorChanges: factorChanges({ ...parts, userHandle }),
+      factorRemovals: removals,
+      registration: registration({ ...parts, userHandle }),
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
       agreements: agreements({ database, told }),
@@ -240,6 +252,11 @@ export function supportFor(
   return { ...support(parts), ...identityChanges(parts) };
 }
 
+/** What support does about residents' factors, for the commands. */
+export function factorRemovalsFor({ database, sealer, config }: Connection & { config: Config }): FactorRemovals {
+  return factorRemovals({ database, sealer, config, mails: makeMails({ sealer }) });
+}
+
 /** By what each e-service knows residents, for the rehearsal. */
 export function eServices({ clients }: Pick<Config, 'clients'>): EService[] {
   return clients
@@ -270,6 +287,7 @@ const SWEEPS = [
   sweepMails,
   sweepLogouts,
   sweepNodes,
+  sweepRegistrations,
 ];
 
 /** When the oldest row of each is to go. Sessions go by back-channel logout's own sweep, a minute after they ran out. */
@@ -282,6 +300,7 @@ const DUE: Due = {
   mails: dueMail,
   logouts: dueLogoutRow,
   nodes: dueNode,
+  registrations: dueRegistration,
 };
 
 /** How the service is, for the command. */

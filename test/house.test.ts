@@ -102,6 +102,9 @@ describe('fences', () => {
     'koa-mount': ['src/oidc/'],
     'koa-views': ['src/web/page.ts'],
     '@koa/router': ['src/web/server.ts'],
+    '@simplewebauthn/server': ['src/records/webauthn.ts'],
+    otplib: ['src/records/one-time-codes.ts'],
+    qrcode: ['src/web/qr-code.ts'],
     // `tunnus check` tries the mail server.
     nodemailer: ['src/jobs.ts', 'src/check.ts'],
     bowser: ['src/platform/user-agent.ts'],
@@ -164,6 +167,11 @@ describe('tables', () => {
     progress: 'src/records/progress.ts',
     dormancy_warnings: 'src/records/dormant.ts',
     nodes: 'src/records/nodes.ts',
+    passkeys: 'src/records/factors.ts',
+    authenticators: 'src/records/factors.ts',
+    recovery_codes: 'src/records/factors.ts',
+    factor_removals: 'src/records/factors.ts',
+    registrations: 'src/records/registrations.ts',
   };
   // A whole list goes in by set-based statements over several tables: the other half of both records, in one file.
   const wholeLists = 'src/records/account-lists.ts';
@@ -185,6 +193,7 @@ describe('tables', () => {
     accounts: [
       'src/records/artifacts.ts',
       'src/records/interactions.ts',
+      'src/records/factors.ts',
       wholeLists,
       wholeAccounts,
       naming,

@@ -11,6 +11,7 @@ import { eraseArtifacts } from '../records/artifacts.ts';
 import { auditRow, depersonalise } from '../records/audit.ts';
 import { tiesOfAccount } from '../records/legacy-ids.ts';
 import type { Told } from '../records/logouts.ts';
+import { forgetRegistrations } from '../records/registrations.ts';
 import { signOutEverywhere } from './signing-out.ts';
 
 export interface ErasingParts {
@@ -30,6 +31,7 @@ export async function eraseResident(
   await mails.takeBack(tx, account.id, now);
   await signOutEverywhere(tx, { accountId: account.id, told }, now);
   await eraseArtifacts(tx, account.id);
+  await forgetRegistrations(tx, account.emailKey);
   await eraseAccount(tx, { account, legacyIds, sealer }, now);
   await depersonalise(tx, account.id);
   await tx.query(auditRow({ kind: 'account_erased', accountId: account.id, actor }, now));

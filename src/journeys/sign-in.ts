@@ -22,7 +22,7 @@ import { whatHappens, type AccountState, type Page } from './states.ts';
 export interface SignInParts {
   database: Database;
   sealer: Sealer;
-  config: Pick<Config, 'signIn' | 'links' | 'issuer'>;
+  config: Pick<Config, 'links' | 'issuer'> & { signIn: Pick<Config['signIn'], 'unknownAddress'> };
   mails: Mails;
   allowances: Allowances;
 }
@@ -53,7 +53,20 @@ export type Tried =
 export function stateOf(account: Account | undefined): AccountState {
   if (!account) return 'unknown';
   if (account.lockedAt) return 'locked';
-  return account.passwordState === 'none' ? 'no_password' : 'has_password';
+  if (account.passwordState !== 'none') return 'has_password';
+  return account.factors.includes('passkey') ? 'passkey_only' : 'no_password';
+}
+
+/**
+ * Does a second step come after the password? It does where the resident has an authenticator app, has chosen so, or the
+ * request needs one (`mfa`) and there is a way to it. A passkey alone forces nothing: it is another first step.
+ */
+export function secondStepOf(
+  { factors, twoSteps }: Pick<Account, 'factors' | 'twoSteps'>,
+  { mfa }: { mfa: boolean },
+): 'none' | 'asked' {
+  if (factors.includes('authenticator')) return 'asked';
+  return factors.includes('passkey') && (twoSteps || mfa) ? 'asked' : 'none';
 }
 
 function unlessBusy(error: unknown): undefined {
@@ -145,10 +158,18 @@ export function signIn(parts: SignInParts) {
 
     /**
      * The password step. A right password comes back as a proof, with the statements that belong to its success (what was
-     * counted is given back, the audit row, the time of sign-in): they go out with the write that finishes the sign-in.
+     * counted is given back, the audit row, the time of sign-in): they go out with the write that finishes the sign-in, or keeps
+     * what was shown until the second step.
+     * @param mfa the request needs two steps
      */
     async tryPassword(
-      { email, password, visitor, clientId }: { email: string; password: string; visitor: Visitor; clientId: string },
+      {
+        email,
+        password,
+        visitor,
+        clientId,
+        mfa = false,
+      }: { email: string; password: string; visitor: Visitor; clientId: string; mfa?: boolean },
       now: Date,
     ): Promise<Tried> {
       const emailKey = canonicalAddress(email);
@@ -160,8 +181,13 @@ export function signIn(parts: SignInParts) {
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
 
       const verdict = await withinTry(database, counted, () => verifyPassword(passwordHash, password, sealer));
-      const row = whatHappens({ at: 'password', account: stateOf(account), proof: verdict.ok ? 'right' : 'wrong' });
-      if (!account || row.page !== 'e-service') {
+      const row = whatHappens({
+        at: 'password',
+        account: stateOf(account),
+        proof: verdict.ok ? 'right' : 'wrong',
+        second: account && secondStepOf(account, { mfa }),
+      });
+      if (!account || (row.page !== 'e-service' && row.page !== 'second-step')) {
         await database.query(
           auditRow({ kind: 'sign_in_refused', accountId: account?.id, clientId, ...whereFrom(visitor) }, now),
         );
@@ -173,18 +199,12 @@ export function signIn(parts: SignInParts) {
         if (hash) await replaceHash(database, { accountId: account.id, from: passwordHash!, to: hash }, now);
       }
       const probe = { allowances: allowances.probe(visitor), key: allowances.owed(emailKey, visitor) };
+      const event = { accountId: account.id, clientId, ...whereFrom(visitor), detail: { amr: 'pwd' } };
+      const signedIn = [signedInRow(account.id, now), auditRow({ kind: 'signed_in', ...event }, now)];
       return {
         page: row.page,
         proof: { accountId: account.id, epoch: account.epoch, emailKey, account: looked.row! },
-        writes: [
-          giveBack(counted),
-          giveBackOwed(probe, now),
-          signedInRow(account.id, now),
-          auditRow(
-            { kind: 'signed_in', accountId: account.id, clientId, ...whereFrom(visitor), detail: { amr: 'pwd' } },
-            now,
-          ),
-        ],
+        writes: [giveBack(counted), giveBackOwed(probe, now), ...(row.page === 'e-service' ? signedIn : [])],
       };
     },
   };

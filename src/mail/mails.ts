@@ -59,6 +59,9 @@ export interface SupportRequest {
   service: TextByLanguage;
 }
 
+/** What became of the ways to sign in. */
+export type FactorChange = keyof typeof FACTOR_CHANGES;
+
 export interface Mails {
   setPassword(tx: Queryable, to: Recipient & LinkData, now: Date): Promise<void>;
   passwordChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
@@ -74,18 +77,47 @@ export interface Mails {
   accountErased(tx: Queryable, to: Stranger, now: Date): Promise<void>;
   /** To support, in support's language. */
   supportRequest(tx: Queryable, to: Stranger & SupportRequest, now: Date): Promise<void>;
+  /** After each change of a resident's factors. */
+  factorChanged(tx: Queryable, to: Recipient & { change: FactorChange }, now: Date): Promise<void>;
+  /** Support was asked to remove a factor; `link` calls that off, within `lifetime`. */
+  factorRemoval(tx: Queryable, to: Recipient & RemovalData, now: Date): Promise<void>;
+  /** A link that makes an account for the address. */
+  register(tx: Queryable, to: Stranger & LinkData, now: Date): Promise<void>;
+  /** Who asked for a new account has one (under `conceal`). */
+  accountExists(tx: Queryable, to: Recipient, now: Date): Promise<void>;
   /** What of the account's mails has not gone out yet never will. */
   takeBack(tx: Queryable, accountId: string, now: Date): Promise<void>;
 }
 
+export interface RemovalData {
+  link: string;
+  /** In milliseconds. */
+  lifetime: number;
+}
+
+/** The texts that tell of each change. */
+const FACTOR_CHANGES = {
+  passkey_added: 'mail.passkey_added',
+  passkey_removed: 'mail.passkey_removed',
+  authenticator_added: 'mail.authenticator_added',
+  authenticator_removed: 'mail.authenticator_removed',
+  recovery_codes_made: 'mail.recovery_codes_made',
+  two_steps_on: 'mail.two_steps_on',
+  two_steps_off: 'mail.two_steps_off',
+  removed_by_support: 'mail.removed_by_support',
+} as const;
+
 /** No account has the address, or no longer. */
 type Stranger = Omit<Recipient, 'accountId'>;
 
-type Notice = 'password_changed' | 'unknown_address' | 'address_changed' | 'address_given' | 'account_erased';
+type Notice =
+  'password_changed' | 'unknown_address' | 'address_changed' | 'address_given' | 'account_erased' | 'account_exists';
 
 type Order = Stranger &
   (
-    | ({ mail: 'set_password' } & LinkData)
+    | ({ mail: 'set_password' | 'register' } & LinkData)
+    | { mail: 'factor_changed'; change: FactorChange }
+    | ({ mail: 'factor_removal' } & RemovalData)
     | ({ mail: 'dormant' } & DormantData)
     | ({ mail: 'support_request' } & SupportRequest)
     | { mail: Notice }
@@ -94,10 +126,14 @@ type Order = Stranger &
 /** Lower goes first: who waits for a link waits in front of a page. */
 const PRIORITY: Readonly<Record<Order['mail'], number>> = {
   set_password: 0,
+  register: 0,
+  factor_changed: 5,
+  factor_removal: 5,
   password_changed: 5,
   address_changed: 5,
   address_given: 5,
   account_erased: 5,
+  account_exists: 10,
   support_request: 5,
   unknown_address: 10,
   dormant: 20,
@@ -125,6 +161,13 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
     addressChanged: notice('address_changed'),
     addressGiven: notice('address_given'),
     accountErased: notice('account_erased'),
+    accountExists: notice('account_exists'),
+    factorChanged: (tx, { accountId, email, locale, change }, now) =>
+      enqueue(tx, { mail: 'factor_changed', accountId, email, locale, change }, now),
+    factorRemoval: (tx, { accountId, email, locale, link, lifetime }, now) =>
+      enqueue(tx, { mail: 'factor_removal', accountId, email, locale, link, lifetime }, now),
+    register: (tx, { email, locale, link, service, lifetime }, now) =>
+      enqueue(tx, { mail: 'register', email, locale, link, service, lifetime }, now),
     supportRequest: (tx, { email, locale, oldEmail, newEmail, name, services, service }, now) =>
       enqueue(tx, { mail: 'support_request', email, locale, oldEmail, newEmail, name, services, service }, now),
     async takeBack(tx, accountId, now) {
@@ -211,6 +254,42 @@ function words(
           { text: t('common.lifetime', { time: time(order.lifetime) }) },
           { text: t('common.history') },
           { text: t('mail.set_password_not_you') },
+        ],
+      };
+    case 'register':
+      return {
+        subject: t('mail.register_subject'),
+        blocks: [
+          { text: t('mail.register_why', { email }) },
+          ...(order.service ? [{ text: t('common.service', { service: order.service[language] }) }] : []),
+          { text: t('mail.register_open') },
+          { link: order.link },
+          { text: t('common.lifetime', { time: time(order.lifetime) }) },
+          { text: t('mail.register_not_you') },
+        ],
+      };
+    case 'account_exists':
+      return {
+        subject: t('mail.account_exists_subject'),
+        blocks: [{ text: t('mail.account_exists_notice', { email }) }, { text: t('mail.account_exists_not_you') }],
+      };
+    case 'factor_changed':
+      return {
+        subject: t('mail.factor_changed_subject'),
+        blocks: [
+          { text: t('mail.factor_changed_whose', { email }) },
+          { text: t(FACTOR_CHANGES[order.change]) },
+          { text: t('mail.factor_changed_not_you') },
+        ],
+      };
+    case 'factor_removal':
+      return {
+        subject: t('mail.factor_removal_subject'),
+        blocks: [
+          { text: t('mail.factor_removal_notice', { email }) },
+          { text: t('mail.factor_removal_when', { time: time(order.lifetime) }) },
+          { text: t('mail.factor_removal_call_off') },
+          { link: order.link },
         ],
       };
     case 'password_changed':

@@ -12,6 +12,9 @@ import { canonicalAddress, displayAddress } from './addresses.ts';
 /** 'none': no password yet; 'list': vouched for by one old list only; 'own': set by the resident. */
 export type PasswordState = 'none' | 'list' | 'own';
 
+/** What a resident has besides the password. */
+export type Factor = 'passkey' | 'authenticator';
+
 export interface Account {
   id: string;
   /** As the resident or the list wrote it: for display and for mail. */
@@ -28,6 +31,12 @@ export interface Account {
   createdAt: Date;
   updatedAt: Date;
   signedInAt?: Date;
+  /** What there is of each kind; kept by factors.ts. */
+  factors: readonly Factor[];
+  /** Asks for a second step after the password also where there is no authenticator app. */
+  twoSteps: boolean;
+  /** When a passkey may be offered next; none was offered yet where it is left out. */
+  passkeyOfferAfter?: Date;
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value ? value : undefined);
@@ -51,6 +60,9 @@ export function accountFromRow(row: Record<string, unknown>): Account {
     createdAt: time(row['created_at'])!,
     updatedAt: time(row['updated_at'])!,
     signedInAt: time(row['signed_in_at']),
+    factors: (row['factors'] as Factor[] | null) ?? [],
+    twoSteps: row['two_steps'] as boolean,
+    passkeyOfferAfter: time(row['passkey_offer_after']),
   };
 }
 
@@ -59,13 +71,19 @@ export function accountJson(emailKey: string): Sql {
   return sql`select to_jsonb(a) from accounts a where a.email_key = ${emailKey}`;
 }
 
+/** The same by its id, without the password hash, where it still is at this epoch and open. */
+export function accountAtEpochJson({ accountId, epoch }: { accountId: string; epoch: number }): Sql {
+  return sql`select to_jsonb(a) - 'password_hash' from accounts a
+    where a.id = ${accountId} and a.epoch = ${epoch} and a.locked_at is null`;
+}
+
 /** A query for composing: the account, which stays until the transaction ends. */
 export function heldAccount(id: string): Sql {
   return sql`select id from accounts where id = ${id} for key share`;
 }
 
 const COLUMNS = sql`id, email, email_key, email_verified, given_name, family_name, phone_number, locale, password_state,
-  locked_at, epoch, created_at, updated_at, signed_in_at`;
+  locked_at, epoch, created_at, updated_at, signed_in_at, factors, two_steps, passkey_offer_after`;
 
 async function one(db: Queryable, statement: Sql): Promise<Account | undefined> {
   const [row] = await db.query(statement);
@@ -140,6 +158,72 @@ export async function countSealedHashes(db: Queryable): Promise<number> {
 /** A statement for composing: the resident signed in. */
 export function signedInRow(accountId: string, now: Date): Sql {
   return sql`update accounts set signed_in_at = ${now} where id = ${accountId}`;
+}
+
+/** The account where it still is at this epoch and open; it stays so until the transaction ends. */
+export function heldAtEpoch(
+  tx: Queryable,
+  { accountId, epoch }: { accountId: string; epoch: number },
+): Promise<Account | undefined> {
+  return one(
+    tx,
+    sql`select ${COLUMNS} from accounts where id = ${accountId} and epoch = ${epoch} and locked_at is null for update`,
+  );
+}
+
+/** Notes which factors there are (factors.ts). Raises the epoch and returns it. */
+export async function setFactors(
+  tx: Queryable,
+  { accountId, factors }: { accountId: string; factors: readonly string[] },
+  now: Date,
+): Promise<number> {
+  const [row] = await tx.query<{ epoch: number }>(sql`
+    update accounts set factors = nullif(${factors}::text[], '{}'), two_steps = two_steps and ${factors.length > 0},
+      epoch = epoch + 1, updated_at = ${now}
+    where id = ${accountId} returning epoch`);
+  return row!.epoch;
+}
+
+/** Whether a second step is asked for after the password where there is no authenticator app. Raises the epoch and returns it. */
+export async function setTwoSteps(
+  tx: Queryable,
+  { accountId, twoSteps }: { accountId: string; twoSteps: boolean },
+  now: Date,
+): Promise<number> {
+  const [row] = await tx.query<{ epoch: number }>(sql`
+    update accounts set two_steps = ${twoSteps}, epoch = epoch + 1, updated_at = ${now}
+    where id = ${accountId} returning epoch`);
+  return row!.epoch;
+}
+
+/** A statement for composing: no passkey is offered before this time. */
+export function putOffPasskey(accountId: string, until: Date): Sql {
+  return sql`update accounts set passkey_offer_after = ${until} where id = ${accountId}`;
+}
+
+/** Makes the account of a resident who came by a mailed link; false where somebody has the address by now. */
+export async function makeAccount(
+  tx: Queryable,
+  account: {
+    id: string;
+    email: string;
+    emailKey: string;
+    givenName?: string;
+    familyName?: string;
+    locale: string;
+    /** None: a passkey is the way in. */
+    passwordHash?: string;
+  },
+  now: Date,
+): Promise<boolean> {
+  const { id, email, emailKey, givenName, familyName, locale, passwordHash } = account;
+  const rows = await tx.query(sql`
+    insert into accounts (id, email, email_key, email_verified, given_name, family_name, locale, password_state,
+      password_hash, created_at, updated_at)
+    values (${id}, ${email}, ${emailKey}, true, ${givenName || null}, ${familyName || null}, ${locale},
+      ${passwordHash ? 'own' : 'none'}, ${passwordHash ?? null}, ${now}, ${now})
+    on conflict do nothing returning 1`);
+  return rows.length === 1;
 }
 
 /** Ends every session and grant of the account. */

@@ -29,7 +29,19 @@ export type AuditKind =
   | 'keys_replaced'
   | 'agreement_given'
   | 'agreement_withdrawn'
-  | 'token_reused';
+  | 'token_reused'
+  | 'passkey_added'
+  | 'passkey_removed'
+  | 'authenticator_added'
+  | 'authenticator_removed'
+  | 'recovery_codes_made'
+  | 'two_steps_on'
+  | 'two_steps_off'
+  | 'factor_removal_asked'
+  | 'factor_removal_called_off'
+  | 'factor_removed'
+  | 'registration_requested'
+  | 'account_registered';
 
 export interface AuditEvent {
   kind: AuditKind;

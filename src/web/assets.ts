@@ -31,7 +31,7 @@ interface Asset {
 }
 
 export interface Assets {
-  /** The address of an asset by its short name: 'page.css', 'page.js', 'logo'. */
+  /** The address of an asset by its short name: 'page.css', 'page.js', 'passkey.js', 'logo'. */
   url(name: string): string;
   middleware: Middleware;
 }
@@ -41,6 +41,7 @@ export function loadAssets(brand: Config['brand']): Assets {
   const assets = new Map([
     ['page.css', asset(Buffer.from(brandStyle(brand.color) + readFileSync(join(FOLDER, 'page.css'), 'utf8')), '.css')],
     ['page.js', asset(readFileSync(join(FOLDER, 'page.js')), '.js')],
+    ['passkey.js', asset(readFileSync(join(FOLDER, 'passkey.js')), '.js')],
     ['logo', asset(readFileSync(logo), extname(logo).toLowerCase())],
   ]);
 

@@ -6,7 +6,11 @@ import type { Context } from 'koa';
 import type { ClientConfig, Config, Language, TextByLanguage } from '../config.ts';
 import type { AccountChanges } from '../journeys/account-changes.ts';
 import type { Agreements } from '../journeys/agreements.ts';
+import type { FactorChanges } from '../journeys/factor-changes.ts';
+import type { FactorProofs } from '../journeys/factor-proofs.ts';
+import type { FactorRemovals } from '../journeys/factor-removals.ts';
 import type { PasswordLink } from '../journeys/password-link.ts';
+import type { RegistrationJourney } from '../journeys/registration.ts';
 import type { SignIn } from '../journeys/sign-in.ts';
 import type { SupportRequests } from '../journeys/support-request.ts';
 import type { Consent } from '../oidc/consent.ts';
@@ -30,6 +34,10 @@ export interface ScreenParts {
   session: OwnSession;
   visitors: Visitors;
   signIn: SignIn;
+  factorProofs: FactorProofs;
+  factorChanges: FactorChanges;
+  factorRemovals: FactorRemovals;
+  registration: RegistrationJourney;
   passwordLink: PasswordLink;
   accountChanges: AccountChanges;
   agreements: Agreements;
@@ -62,6 +70,9 @@ function wayBack(issuer: string, client: ClientConfig): string | undefined {
   url.searchParams.set('iss', issuer);
   return url.href;
 }
+
+/** An answer of a passkey, in UTF-16 units: some hundred bytes, but keys of some kinds are long. */
+export const LONGEST_PASSKEY = 16_384;
 
 /** What was wrong with a new password, in words. */
 export function passwordError(field: string, fault: PasswordFault, minLength: number): FieldError {
