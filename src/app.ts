@@ -14,7 +14,7 @@ import { allowances } from './journeys/allowances.ts';
 import { auditKeeping } from './journeys/audit-keeping.ts';
 import { factorChanges } from './journeys/factor-changes.ts';
 import { factorProofs } from './journeys/factor-proofs.ts';
-import { factorRemovals, type FactorRemovals } from './journeys/factor-removals.ts';
+import { factorRemovals } from './journeys/factor-removals.ts';
 import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { configurationHash, startHeartbeat } from './journeys/heartbeat.ts';
 import { houseMetric } from './journeys/house-metric.ts';
@@ -234,11 +234,17 @@ export const sealing = ({ database, sealer }: Omit<Connection, 'close'>) => ({
   reseal: () => reseal(database, sealer),
 });
 
+type Removals = ReturnType<typeof factorRemovals>;
+interface FactorActs {
+  factors(email: string, now: Date): ReturnType<Removals['list']>;
+  removeFactor(which: { email: string; factor: string; reason: string }, now: Date): ReturnType<Removals['ask']>;
+}
+
 /** Support's journeys, for the commands. */
 export function supportFor(
   { database, sealer, config }: Connection & { config: Config },
   actor: string,
-): Support & IdentityChanges {
+): Support & IdentityChanges & FactorActs {
   const parts = {
     database,
     sealer,
@@ -249,12 +255,13 @@ export function supportFor(
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits: config.limits }),
   };
-  return { ...support(parts), ...identityChanges(parts) };
-}
-
-/** What support does about residents' factors, for the commands. */
-export function factorRemovalsFor({ database, sealer, config }: Connection & { config: Config }): FactorRemovals {
-  return factorRemovals({ database, sealer, config, mails: makeMails({ sealer }) });
+  const { list, ask } = factorRemovals(parts);
+  return {
+    ...support(parts),
+    ...identityChanges(parts),
+    factors: (email, now) => list({ email, actor }, now),
+    removeFactor: (which, now) => ask({ ...which, actor }, now),
+  };
 }
 
 /** By what each e-service knows residents, for the rehearsal. */

@@ -24,7 +24,9 @@ import {
   takeRemoval,
   type Factors,
   type Removable,
+  type Removal,
 } from '../records/factors.ts';
+import { secondStepOf } from './sign-in.ts';
 import { cleanReason, findAccount, type NotFound } from './support.ts';
 
 export interface FactorRemovalParts {
@@ -32,6 +34,16 @@ export interface FactorRemovalParts {
   sealer: Sealer;
   mails: Mails;
   config: Pick<Config, 'issuer'>;
+}
+
+/** What support sees of it: nothing that proves anything. */
+export interface FactorsPicture {
+  passkeys: { id: string; name: string; backedUp: boolean; createdAt: Date; usedAt?: Date }[];
+  authenticator?: { createdAt: Date; usedAt?: Date };
+  codes: number;
+  /** A second step is asked for after the password. */
+  secondStep: boolean;
+  removal?: Removal;
 }
 
 export const REMOVAL_WAITS = 72 * 3_600_000;
@@ -86,17 +98,26 @@ export function factorRemovals({ database, sealer, mails, config }: FactorRemova
 
   return {
     /** What the resident has besides the password; looking has its audit row. */
-    listFactors: (
-      email: string,
-      actor: string,
-      now: Date,
-    ): Promise<{ account: Account; factors: Factors } | NotFound> =>
+    list: ({ email, actor }: { email: string; actor: string }, now: Date): Promise<FactorsPicture | NotFound> =>
       database.transaction(async (tx) => {
         const found = await findAccount(tx, sealer, email);
         if ('refused' in found) return found;
-        const factors = await factorsOf(tx, found.account.id);
-        await tx.query(auditRow({ kind: 'account_viewed', accountId: found.account.id, actor }, now));
-        return { account: found.account, factors };
+        const { account } = found;
+        const { passkeys, authenticator, codes, removal } = await factorsOf(tx, account.id);
+        await tx.query(auditRow({ kind: 'account_viewed', accountId: account.id, actor }, now));
+        return {
+          passkeys: passkeys.map(({ id, name, backedUp, createdAt, usedAt }) => ({
+            id,
+            name,
+            backedUp,
+            createdAt,
+            usedAt,
+          })),
+          authenticator: authenticator && { createdAt: authenticator.createdAt, usedAt: authenticator.usedAt },
+          codes,
+          secondStep: secondStepOf(account, { mfa: false }) === 'asked',
+          removal,
+        };
       }),
 
     /** Begins the waiting time, or begins it anew. */

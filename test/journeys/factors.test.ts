@@ -1,12 +1,18 @@
 /** Passkeys, authenticator apps, recovery codes and the second step, over HTTP, with an eye on whoever should not get in. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { generateSync } from 'otplib';
+import { supportFor } from '../../src/app.ts';
+import { tellFactors } from '../../src/commands/account-picture.ts';
+import { factorRemovals } from '../../src/journeys/factor-removals.ts';
+import { makeMails } from '../../src/mail/mails.ts';
 import { sql } from '../../src/platform/database.ts';
+import { makeSealer } from '../../src/platform/secrets.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
+import { reseal } from '../../src/records/seals.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import type { HttpPage } from '../support/http-page.ts';
 import { SoftPasskey, type Asked, type Dishonesty } from '../support/passkey.ts';
-import { startWorld, type RelyingParty, type World } from '../support/world.ts';
+import { SECRET, startWorld, type RelyingParty, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
 const MINUTE = 60_000;
@@ -560,4 +566,127 @@ describe('the offer of a passkey', () => {
     await password(browser);
     expect(leadsToService(browser)).toBe(true);
   });
+});
+
+describe('support', () => {
+  const acts = () => {
+    const { sealer, database } = world.tunnus;
+    return supportFor({ database, sealer, config: world.config, close: () => Promise.resolve() }, 'support:tester');
+  };
+  /** What the sweep does every minute. */
+  const removeDue = (hours: number) => {
+    const { sealer, database } = world.tunnus;
+    const removals = factorRemovals({ database, sealer, mails: makeMails({ sealer }), config: world.config });
+    return removals.removeDue(database, new Date(world.clock.now().getTime() + hours * HOURS));
+  };
+  const HOURS = 60 * MINUTE;
+  const ask = async (email: string, factor = 'all') => {
+    const asked = await acts().removeFactor({ email, factor, reason: 'lost the phone' }, world.clock.now());
+    expect(asked).toHaveProperty('dueAt');
+    await world.mailbox.next({ to: email });
+    return world.mailbox.nextLink(email);
+  };
+  const has = async (email: string) => {
+    const seen = await acts().factors(email, world.clock.now());
+    if ('refused' in seen) throw new Error(seen.refused);
+    return seen;
+  };
+
+  test('sees which ways there are, and nothing that proves anything', async () => {
+    const who = await resident();
+    const { passkey } = await withPasskey(who);
+    const { secret } = await withApp(who);
+    const seen = await has(who.email);
+    expect(seen).toMatchObject({ passkeys: [{ name: 'Oma puhelin', backedUp: true }], codes: 0, secondStep: true });
+    const told = [JSON.stringify(seen), ...tellFactors(seen)].join();
+    for (const secrets of [secret, passkey.id, 'v1.']) expect(told).not.toContain(secrets);
+    expect((await events(who.id)).at(-1)).toBe('account_viewed');
+  });
+
+  test('removes what is lost after 72 hours, with a mail before and after, and who did so is on record', async () => {
+    const who = await resident();
+    await withApp(who);
+    await ask(who.email);
+    expect(await removeDue(71)).toBe(0);
+    expect((await has(who.email)).authenticator).toBeDefined();
+    expect((await Promise.all([removeDue(73), removeDue(73)])).sort()).toEqual([0, 1]);
+    expect(await has(who.email)).toMatchObject({ passkeys: [], authenticator: undefined, codes: 0, secondStep: false });
+    expect((await world.mailbox.next({ to: who.email })).text).toContain('Tuki on poistanut');
+    const browser = world.browser();
+    await atPassword(browser, who.email);
+    await password(browser);
+    expect(leadsToService(browser)).toBe(true);
+    const [row] = await world.database.query(sql`
+      select actor, detail from audit where account_id = ${who.id} and kind = 'factor_removal_asked'`);
+    expect(row).toEqual({ actor: 'support:tester', detail: { factor: 'all', reason: 'lost the phone' } });
+  });
+
+  test('is stopped by the link of the mail, which a scanner may fetch and which works once', async () => {
+    const who = await resident();
+    await withApp(who);
+    const link = await ask(who.email);
+    const browser = world.browser();
+    await browser.get(link);
+    await browser.get(link);
+    expect((await has(who.email)).removal).toBeDefined();
+    await browser.submit();
+    expect(browser.page.text).toContain('Poisto on peruttu');
+    expect((await browser.get(link)).status).toBe(410);
+    expect(await removeDue(80)).toBe(0);
+    expect((await has(who.email)).authenticator).toBeDefined();
+    expect((await world.browser().get(`${world.issuer}/keep-factors/${'x'.repeat(43)}`)).status).toBe(410);
+  });
+
+  test('is stopped by signing in with what was to go, and by nothing less', async () => {
+    const who = await resident();
+    const { passkey } = await withPasskey(who);
+    const { secret } = await withApp(who);
+    await world.mailbox.next({ to: who.email });
+    await ask(who.email, 'authenticator');
+    const other = world.browser();
+    await other.get((await asiointi.begin()).url);
+    await other.submit({ passkey: passkey.answer(asked(other.page)) }, PASSKEY_FORM);
+    expect((await has(who.email)).removal).toMatchObject({ factor: 'authenticator', actor: 'support:tester' });
+    const browser = world.browser();
+    await atPassword(browser, who.email);
+    await password(browser);
+    await browser.submit({ 'one-time-code': codeOf(secret) });
+    expect(leadsToService(browser)).toBe(true);
+    expect((await has(who.email)).removal).toBeUndefined();
+    expect(await events(who.id)).toContain('factor_removal_called_off');
+  });
+
+  test.each([
+    ['a factor that there is not', 'authenticator', 'lost', 'no_such_factor'],
+    ['no reason', 'all', ' ', 'bad_reason'],
+  ])('is refused with %s', async (_, factor, reason, refused) => {
+    const { email } = await resident();
+    expect(await acts().removeFactor({ email, factor, reason }, world.clock.now())).toMatchObject({ refused });
+  });
+
+  test('an erased account leaves nothing of its factors', async () => {
+    const who = await resident();
+    await withPasskey(who);
+    const { browser } = await withApp(who);
+    await browser.submit();
+    await acts().removeFactor({ email: who.email, factor: 'all', reason: 'x' }, world.clock.now());
+    await acts().erase({ email: who.email, yes: true }, world.clock.now());
+    const [left] = await world.database.query<{ count: number }>(sql`
+      select (select count(*) from passkeys where account_id = ${who.id})
+        + (select count(*) from authenticators where account_id = ${who.id})
+        + (select count(*) from recovery_codes where account_id = ${who.id})
+        + (select count(*) from factor_removals where account_id = ${who.id}) as count`);
+    expect(left!.count).toBe(0);
+  });
+});
+
+test('a new secret seals the keys of authenticator apps anew', async () => {
+  const who = await resident();
+  const { secret } = await withApp(who);
+  const changed = makeSealer(['another secret of thirty-two characters or more', SECRET]);
+  expect(await reseal(world.database, changed)).toBeGreaterThan(0);
+  const [row] = await world.database.query<{ sealed: string }>(sql`
+    select sealed from authenticators where account_id = ${who.id}`);
+  expect(changed.sealedWith(row!.sealed, 'authenticator')).toBe(0);
+  expect(changed.open(row!.sealed, 'authenticator')).toBe(secret);
 });
