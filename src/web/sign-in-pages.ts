@@ -93,9 +93,13 @@ export const parkedLogin = (underWay: SignInUnderWay): Login | undefined =>
  * 'Go to sign in', after a mailed link: to the sign-in that it came from where this browser holds it (its cookie goes along
  * with that path only), else from there on to the e-service's own start.
  */
-export function goToSignIn(parts: ScreenParts, from: { clientId?: string; uid?: string }): string | undefined {
+export function goToSignIn(
+  parts: ScreenParts,
+  from: { clientId?: string; uid?: string },
+  step: 'password' | 'passkey' = 'password',
+): string | undefined {
   if (!from.clientId || !parts.client(from.clientId)) return undefined;
-  return `/sign-in/${from.uid ?? '-'}/password?${new URLSearchParams({ client_id: from.clientId }).toString()}`;
+  return `/sign-in/${from.uid ?? '-'}/${step}?${new URLSearchParams({ client_id: from.clientId }).toString()}`;
 }
 
 export const emailOf = (underWay: SignInUnderWay): string | undefined => textOf(underWay.facts['email']);

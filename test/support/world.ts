@@ -100,6 +100,8 @@ const CLIENTS: Record<string, Yaml> = {
 export interface WorldOptions {
   settings?: Yaml;
   clients?: Record<string, Yaml>;
+  /** Of the issuer; browsers know no passkeys under a bare network address. */
+  host?: 'localhost' | '127.0.0.1';
   /** Another way to the same database. */
   databaseUrl?: (url: string) => Promise<string>;
 }
@@ -107,7 +109,8 @@ export interface WorldOptions {
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const [place, mailbox, port] = await Promise.all([testDatabase(), startMailbox(), freePort()]);
   const folder = await mkdtemp(join(tmpdir(), 'tunnus-config-'));
-  const issuer = (options.settings?.['issuer'] as string | undefined) ?? `http://127.0.0.1:${port}`;
+  const issuer =
+    (options.settings?.['issuer'] as string | undefined) ?? `http://${options.host ?? '127.0.0.1'}:${port}`;
   await mkdir(join(folder, 'clients'));
   const settings = {
     secret: SECRET,

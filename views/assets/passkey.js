@@ -33,7 +33,7 @@ const ask = async (form, how) => {
     for (const part of ['clientDataJSON', 'attestationObject', 'authenticatorData', 'signature', 'userHandle'])
       if (response[part]) answer[part] = text(response[part]);
     if (call === 'create') answer.transports = response.getTransports?.() ?? [];
-    form.elements.passkey.value = JSON.stringify({ id, response: answer });
+    form.querySelector('input[name=passkey]').value = JSON.stringify({ id, response: answer });
     form.submit();
   } catch {
     // Nothing to tell: the browser has said why.

@@ -12,7 +12,9 @@ export function accountMadeScreen(parts: ScreenParts): Screen {
       if (opened.state !== 'used') return goOn(ctx, `/new-account/${encodeURIComponent(token)}`);
       const page = pageOf(ctx);
       page.preferLanguage(undefined, opened.locale);
-      const signIn = goToSignIn(parts, { clientId: opened.clientId, uid: opened.interactionUid });
+      const account = await parts.session.account(opened.accountId);
+      const step = account?.passwordState === 'none' ? 'passkey' : 'password';
+      const signIn = goToSignIn(parts, { clientId: opened.clientId, uid: opened.interactionUid }, step);
       await page.render('account-made', { signIn, service: serviceOf(parts, opened.clientId, page.language) });
     },
   };
