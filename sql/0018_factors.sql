@@ -69,4 +69,5 @@ create table registrations (
   expires_at timestamptz not null,
   spent_at timestamptz
 );
+create index registrations_email on registrations (email_key);
 create index registrations_expiry on registrations (expires_at);

@@ -17,10 +17,14 @@ create table accounts (
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null,
   signed_in_at timestamp with time zone,
+  factors text[],
+  two_steps boolean not null default false,
+  passkey_offer_after timestamp with time zone,
   constraint accounts_pkey PRIMARY KEY (id),
   constraint accounts_email_key_key UNIQUE (email_key),
   constraint accounts_check CHECK (((password_hash IS NULL) = (password_state = 'none'::text))),
   constraint accounts_check1 CHECK (((password_list IS NOT NULL) = (password_state = 'list'::text))),
+  constraint accounts_factors_check CHECK ((factors <@ ARRAY['passkey'::text, 'authenticator'::text])),
   constraint accounts_password_state_check CHECK ((password_state = ANY (ARRAY['none'::text, 'list'::text, 'own'::text])))
 );
 CREATE INDEX accounts_to_wrap ON public.accounts USING btree (id) WHERE (password_hash ~~ 'sealed:%'::text);
@@ -42,45 +46,30 @@ create table artifacts (
 CREATE INDEX artifacts_account ON public.artifacts USING btree (account_id) WHERE (model = ANY (ARRAY['Session'::text, 'Grant'::text]));
 CREATE INDEX artifacts_expiry ON public.artifacts USING btree (expires_at);
 CREATE INDEX artifacts_grant ON public.artifacts USING btree (grant_hash) WHERE (grant_hash IS NOT NULL);
-CREATE INDEX artifacts_session_expiry ON public.artifacts USING btree (expires_at) WHERE (model = 'Session'::text);
 CREATE UNIQUE INDEX artifacts_session_uid ON public.artifacts USING btree (uid_hash) WHERE (uid_hash IS NOT NULL);
 
 create table audit (
-  id bigint not null default nextval('audit_ids'::regclass),
-  written_at timestamp with time zone not null default clock_timestamp(),
+  id bigint not null generated always as identity,
   at timestamp with time zone not null,
   kind text not null,
   account_id uuid,
   client_id text,
-  actor text not null default 'resident'::text,
   place text,
-  device jsonb,
+  actor text not null default 'resident'::text,
   detail jsonb not null default '{}'::jsonb,
-  salt bytea,
-  personal_hash bytea not null,
-  constraint audit_pkey PRIMARY KEY (written_at, id)
-) partition by RANGE (written_at);
-CREATE INDEX audit_account ON ONLY public.audit USING btree (account_id, at DESC, id DESC);
-CREATE INDEX audit_time ON ONLY public.audit USING brin (at);
-
-create table audit_seals (
-  nth bigint not null,
-  minute timestamp with time zone not null,
-  events integer not null,
-  digest bytea not null,
-  anchor bytea,
-  constraint audit_seals_pkey PRIMARY KEY (nth)
+  constraint audit_pkey PRIMARY KEY (id)
 );
+CREATE INDEX audit_account ON public.audit USING btree (account_id, at DESC);
 
-create table devices (
+create table authenticators (
   account_id uuid not null,
-  browser text not null,
-  system text not null,
-  seen_at timestamp with time zone not null,
-  constraint devices_pkey PRIMARY KEY (account_id, browser, system),
-  constraint devices_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+  sealed text not null,
+  last_step bigint not null,
+  created_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  constraint authenticators_pkey PRIMARY KEY (account_id),
+  constraint authenticators_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
-CREATE INDEX devices_age ON public.devices USING btree (seen_at);
 
 create table digest_keys (
   one boolean not null default true,
@@ -102,8 +91,21 @@ create table erasures (
   digest bytea not null,
   erased_at timestamp with time zone not null,
   constraint erasures_pkey PRIMARY KEY (kind, digest),
-  constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text, 'account'::text])))
+  constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text])))
 );
+
+create table factor_removals (
+  account_id uuid not null,
+  factor text not null,
+  actor text not null,
+  token_hash bytea not null,
+  asked_at timestamp with time zone not null,
+  due_at timestamp with time zone not null,
+  constraint factor_removals_pkey PRIMARY KEY (account_id),
+  constraint factor_removals_token_hash_key UNIQUE (token_hash),
+  constraint factor_removals_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+CREATE INDEX factor_removals_due ON public.factor_removals USING btree (due_at);
 
 create table import_changes (
   nth integer not null,
@@ -214,9 +216,7 @@ create table mails (
   constraint mails_status_check CHECK ((status ~ '^[245]\.[0-9]{1,3}\.[0-9]{1,3}$'::text))
 );
 CREATE INDEX mails_account ON public.mails USING btree (account_id, queued_at DESC);
-CREATE INDEX mails_failed ON public.mails USING btree (outcome_at) WHERE (outcome = ANY (ARRAY['refused'::text, 'given_up'::text, 'bounced'::text]));
 CREATE INDEX mails_queued ON public.mails USING btree (queued_at);
-CREATE INDEX mails_waiting ON public.mails USING btree (queued_at) WHERE (outcome = ANY (ARRAY['queued'::text, 'delayed'::text]));
 
 create table migrations (
   number integer not null,
@@ -224,16 +224,24 @@ create table migrations (
   constraint migrations_pkey PRIMARY KEY (number)
 );
 
-create table nodes (
-  id uuid not null,
+create table passkeys (
+  id uuid not null default gen_random_uuid(),
+  account_id uuid not null,
+  credential_id bytea not null,
+  public_key bytea not null,
+  counter bigint not null,
+  backup_eligible boolean not null,
+  backed_up boolean not null,
+  transports text[] not null,
   name text not null,
-  version text not null,
-  configuration text not null,
-  started_at timestamp with time zone not null,
-  seen_at timestamp with time zone not null,
-  stopping boolean not null default false,
-  constraint nodes_pkey PRIMARY KEY (id)
+  challenge text,
+  created_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  constraint passkeys_pkey PRIMARY KEY (id),
+  constraint passkeys_credential_id_key UNIQUE (credential_id),
+  constraint passkeys_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
+CREATE INDEX passkeys_account ON public.passkeys USING btree (account_id);
 
 create table progress (
   account_id uuid not null,
@@ -247,6 +255,31 @@ create table progress (
   constraint progress_pkey PRIMARY KEY (account_id),
   constraint progress_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
+
+create table recovery_codes (
+  account_id uuid not null,
+  digest bytea not null,
+  created_at timestamp with time zone not null,
+  spent_at timestamp with time zone,
+  constraint recovery_codes_pkey PRIMARY KEY (account_id, digest),
+  constraint recovery_codes_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
+create table registrations (
+  token_hash bytea not null,
+  account_id uuid not null default uuid_v7(),
+  email text not null,
+  email_key text not null,
+  locale text not null,
+  client_id text,
+  interaction_uid text,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  spent_at timestamp with time zone,
+  constraint registrations_pkey PRIMARY KEY (token_hash)
+);
+CREATE INDEX registrations_email ON public.registrations USING btree (email_key);
+CREATE INDEX registrations_expiry ON public.registrations USING btree (expires_at);
 
 create table services (
   account_id uuid not null,

@@ -138,7 +138,7 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
       clientId: kept.clientId,
       params: payload.params,
       prompt: payload.prompt,
-      session,
+      session: session && { accountId: session.accountId, epoch: session.epoch, amr: session.amr, ts: session.ts },
       facts: found ? (JSON.parse(found.facts) as Record<string, unknown>) : { email: kept.email },
       login: (payload.lastSubmission as { login?: Login } | undefined)?.login,
       result: found?.proofStands ? payload.result : undefined,
