@@ -19,10 +19,14 @@ create table accounts (
   signed_in_at timestamp with time zone,
   leaves_at timestamp with time zone,
   leave_reminded_at timestamp with time zone,
+  factors text[],
+  two_steps boolean not null default false,
+  passkey_offer_after timestamp with time zone,
   constraint accounts_pkey PRIMARY KEY (id),
   constraint accounts_email_key_key UNIQUE (email_key),
   constraint accounts_check CHECK (((password_hash IS NULL) = (password_state = 'none'::text))),
   constraint accounts_check1 CHECK (((password_list IS NOT NULL) = (password_state = 'list'::text))),
+  constraint accounts_factors_check CHECK ((factors <@ ARRAY['passkey'::text, 'authenticator'::text])),
   constraint accounts_password_state_check CHECK ((password_state = ANY (ARRAY['none'::text, 'list'::text, 'own'::text])))
 );
 CREATE INDEX accounts_leaving ON public.accounts USING btree (leaves_at) WHERE (leaves_at IS NOT NULL);
@@ -75,6 +79,16 @@ create table audit_seals (
   constraint audit_seals_pkey PRIMARY KEY (nth)
 );
 
+create table authenticators (
+  account_id uuid not null,
+  sealed text not null,
+  last_step bigint not null,
+  created_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  constraint authenticators_pkey PRIMARY KEY (account_id),
+  constraint authenticators_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
 create table devices (
   account_id uuid not null,
   browser text not null,
@@ -107,6 +121,19 @@ create table erasures (
   constraint erasures_pkey PRIMARY KEY (kind, digest),
   constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text, 'account'::text])))
 );
+
+create table factor_removals (
+  account_id uuid not null,
+  factor text not null,
+  actor text not null,
+  token_hash bytea not null,
+  asked_at timestamp with time zone not null,
+  due_at timestamp with time zone not null,
+  constraint factor_removals_pkey PRIMARY KEY (account_id),
+  constraint factor_removals_token_hash_key UNIQUE (token_hash),
+  constraint factor_removals_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+CREATE INDEX factor_removals_due ON public.factor_removals USING btree (due_at);
 
 create table import_rows (
   line integer not null,
@@ -247,6 +274,25 @@ create table nodes (
   constraint nodes_pkey PRIMARY KEY (id)
 );
 
+create table passkeys (
+  id uuid not null default gen_random_uuid(),
+  account_id uuid not null,
+  credential_id bytea not null,
+  public_key bytea not null,
+  counter bigint not null,
+  backup_eligible boolean not null,
+  backed_up boolean not null,
+  transports text[] not null,
+  name text not null,
+  challenge text,
+  created_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  constraint passkeys_pkey PRIMARY KEY (id),
+  constraint passkeys_credential_id_key UNIQUE (credential_id),
+  constraint passkeys_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+CREATE INDEX passkeys_account ON public.passkeys USING btree (account_id);
+
 create table progress (
   account_id uuid not null,
   link_requested_at timestamp with time zone,
@@ -259,6 +305,31 @@ create table progress (
   constraint progress_pkey PRIMARY KEY (account_id),
   constraint progress_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
+
+create table recovery_codes (
+  account_id uuid not null,
+  digest bytea not null,
+  created_at timestamp with time zone not null,
+  spent_at timestamp with time zone,
+  constraint recovery_codes_pkey PRIMARY KEY (account_id, digest),
+  constraint recovery_codes_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+
+create table registrations (
+  token_hash bytea not null,
+  account_id uuid not null default uuid_v7(),
+  email text not null,
+  email_key text not null,
+  locale text not null,
+  client_id text,
+  interaction_uid text,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  spent_at timestamp with time zone,
+  constraint registrations_pkey PRIMARY KEY (token_hash)
+);
+CREATE INDEX registrations_email ON public.registrations USING btree (email_key);
+CREATE INDEX registrations_expiry ON public.registrations USING btree (expires_at);
 
 create table services (
   account_id uuid not null,

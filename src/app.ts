@@ -12,6 +12,9 @@ import { accountChanges } from './journeys/account-changes.ts';
 import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
 import { auditKeeping } from './journeys/audit-keeping.ts';
+import { factorChanges } from './journeys/factor-changes.ts';
+import { factorProofs } from './journeys/factor-proofs.ts';
+import { factorRemovals } from './journeys/factor-removals.ts';
 import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { configurationHash, startHeartbeat } from './journeys/heartbeat.ts';
 import { houseMetric } from './journeys/house-metric.ts';
@@ -21,6 +24,7 @@ import { leaving } from './journeys/leave.ts';
 import { ownData } from './journeys/own-data.ts';
 import { newPasswords } from './journeys/new-password.ts';
 import { passwordLink } from './journeys/password-link.ts';
+import { registration } from './journeys/registration.ts';
 import { progressMetric } from './journeys/progress.ts';
 import type { EService } from './journeys/rehearse.ts';
 import { PUT_OFF_JOB } from './journeys/put-off.ts';
@@ -61,6 +65,7 @@ import { hashingOf } from './records/passwords.ts';
 import { sweepMailPace } from './records/mail-pace.ts';
 import { dueLogoutRow, sweepLogouts } from './records/logouts.ts';
 import { dueNode, sweepNodes } from './records/nodes.ts';
+import { dueRegistration, sweepRegistrations } from './records/registrations.ts';
 import { reseal, seals } from './records/seals.ts';
 import { dueBucket, sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
@@ -141,7 +146,8 @@ export async function startTunnus({
     const channel = backChannel({ database, provider: () => provider.provider(), clients: registered, clock, log });
     // What an import that was stopped left to do.
     const wrapLeftHashes = (db: Queryable, now: Date) => wrapSomeHashes({ database: db, sealer }, now);
-    const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes];
+    const removals = factorRemovals({ database, sealer, mails, config });
+    const sweeps = [channel.sweepSessions, ...SWEEPS, wrapLeftHashes, removals.removeDue];
     const dormant = dormantJourney({ database, sealer, mails, config, told: toldOf(config.clients) });
     const leave = leaving({ database, sealer, mails, config, told });
     const retire: JobParts['retire'] = async (now) => {
@@ -169,6 +175,8 @@ export async function startTunnus({
     const work = { believed, sweeps, backChannel: channel, retire, audit, putOff };
     const jobs = await startJobs({ database, sealer, config, texts, post, log, clock, ...work });
     closers.push(() => jobs.stop());
+    const proofs = factorProofs(parts);
+    const { userHandle } = proofs;
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
     const assets = loadAssets(config.brand);
@@ -181,6 +189,10 @@ export async function startTunnus({
       consent: consent({ provider: () => provider.provider(), database, clock }),
       visitors: visitors({ sealer, issuer: config.issuer }),
       signIn: signingIn,
+      factorProofs: proofs,
+      factorChanges: factorChanges({ ...parts, userHandle }),
+      factorRemovals: removals,
+      registration: registration({ ...parts, userHandle }),
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
       agreements: agreements({ database, told }),
@@ -271,11 +283,17 @@ export const sealing = ({ database, sealer }: Omit<Connection, 'close'>) => ({
   reseal: () => reseal(database, sealer),
 });
 
+type Removals = ReturnType<typeof factorRemovals>;
+interface FactorActs {
+  factors(email: string, now: Date): ReturnType<Removals['list']>;
+  removeFactor(which: { email: string; factor: string; reason: string }, now: Date): ReturnType<Removals['ask']>;
+}
+
 /** Support's journeys, for the commands. */
 export function supportFor(
   { database, sealer, config }: Connection & { config: Config },
   actor: string,
-): Support & IdentityChanges {
+): Support & IdentityChanges & FactorActs {
   const parts = {
     database,
     sealer,
@@ -286,7 +304,13 @@ export function supportFor(
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits: config.limits }),
   };
-  return { ...support(parts), ...identityChanges(parts) };
+  const { list, ask } = factorRemovals(parts);
+  return {
+    ...support(parts),
+    ...identityChanges(parts),
+    factors: (email, now) => list({ email, actor }, now),
+    removeFactor: (which, now) => ask({ ...which, actor }, now),
+  };
 }
 
 /** The way to the mail server, for the commands. */
@@ -325,6 +349,7 @@ const SWEEPS = [
   sweepNodes,
   sweepDeadJobs,
   sweepDevices,
+  sweepRegistrations,
 ];
 
 /** When the oldest row of each is to go. Sessions go by back-channel logout's own sweep, a minute after they ran out. */
@@ -338,6 +363,7 @@ const DUE: Due = {
   logouts: dueLogoutRow,
   nodes: dueNode,
   jobs: dueDeadJob,
+  registrations: dueRegistration,
 };
 
 /** How the service is, for the command. */

@@ -8,11 +8,13 @@
 import { join, resolve } from 'node:path';
 import { readClientFiles } from './config/clients.ts';
 import { faultsBetween, readSettings } from './config/settings.ts';
+import type { Acr } from './config/values.ts';
 import type { Language } from './platform/i18n.ts';
 
 export type { Language } from './platform/i18n.ts';
 export { domainOf } from './config/settings.ts';
 export { securityAdvice } from './config/security.ts';
+export { ACR, type Acr } from './config/values.ts';
 export { clientSources, weaknesses } from './config/weaknesses.ts';
 
 export type TextByLanguage = Readonly<Record<Language, string>>;
@@ -59,7 +61,11 @@ export interface Settings {
   readonly languages: readonly Language[];
   /** An IANA name: where a day begins, in figures and in mails. */
   readonly timeZone: string;
-  readonly signIn: { readonly unknownAddress: 'tell' | 'conceal'; readonly registration: 'closed' };
+  readonly signIn: {
+    readonly unknownAddress: 'tell' | 'conceal';
+    readonly registration: 'closed' | 'open';
+    readonly requireAcr: Acr;
+  };
   readonly password: {
     readonly minLength: number;
     /** Memory in KiB. */
@@ -157,6 +163,8 @@ export interface ClientConfig {
   readonly dpop_bound_access_tokens: boolean;
   readonly default_max_age?: number;
   readonly default_acr_values?: readonly string[];
+  /** How sure a sign-in must be here, whatever the request says. */
+  readonly require_acr?: Acr;
   readonly require_auth_time: boolean;
   readonly jwks?: { readonly keys: readonly Readonly<Record<string, unknown>>[] };
   readonly jwks_uri?: string;

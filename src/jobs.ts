@@ -1,7 +1,7 @@
 /**
  * What is done later: carries the mails of the queue to the mail server, has e-services told of sign-outs, retires dormant
  * accounts, and sweeps what has expired. Durable and on PostgreSQL (graphile-worker), so a job outlives this process and any
- * node may take it. What a mail says is mail/mails.ts', what an e-service is told is oidc/back-channel.ts', who is dormant
+ * node may take it. What a mail says is mail/writing.ts', what an e-service is told is oidc/back-channel.ts', who is dormant
  * journeys/dormant.ts'; what expires when is known by each record.
  */
 import { EventEmitter } from 'node:events';

@@ -1,4 +1,5 @@
-/** How `accounts show` tells a person what is known of an account. */
+/** How `accounts show` and `accounts factors` tell a person what is known of an account. */
+import type { FactorsPicture } from '../journeys/factor-removals.ts';
 import type { AccountPicture } from '../journeys/support.ts';
 
 const DOUBTS: Readonly<Record<string, string>> = {
@@ -40,6 +41,7 @@ export function tellPicture(picture: AccountPicture): string[] {
       ? [line('leaves', `${time(account.leavesAt)}: the resident has asked for it, and stays by signing in before`)]
       : []),
     line('password', PASSWORDS[account.passwordState]),
+    line('factors', account.factors.join(', ') || 'none'),
     line('language', account.locale ?? 'not chosen'),
     line('created', time(account.createdAt)),
     line('last sign-in', time(account.signedInAt)),
@@ -72,6 +74,22 @@ export function tellPicture(picture: AccountPicture): string[] {
       return `  ${time(at)}  ${words(kind).padEnd(20)}${[actor, client, ...more].filter(Boolean).join(', ')}`;
     }),
     ...(events.length ? [] : ['  none']),
+  ];
+}
+
+/** Times are in UTC. */
+export function tellFactors({ passkeys, authenticator, codes, secondStep, removal }: FactorsPicture): string[] {
+  const times = ({ createdAt, usedAt }: { createdAt: Date; usedAt?: Date }): string =>
+    `since ${time(createdAt)}, last used: ${time(usedAt)}`;
+  return [
+    ...passkeys.map((each) => line('passkey', `${each.id}  ${each.name ? `'${each.name}', ` : ''}${times(each)}`)),
+    ...(authenticator ? [line('authenticator', times(authenticator))] : []),
+    ...(passkeys.length || authenticator ? [] : ['no way to sign in besides the password']),
+    line('recovery codes', `${codes} left`),
+    line('second step', secondStep ? 'asked for after the password' : 'not asked for'),
+    ...(removal
+      ? [line('to be removed', `${removal.factor}, on ${time(removal.dueAt)}, asked for by ${removal.actor}`)]
+      : []),
   ];
 }
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { supportFor } from '../app.ts';
 import type { Whose } from '../journeys/support.ts';
 import type { ChangeRefused, Warning } from '../journeys/identity-changes.ts';
-import { tellPicture } from './account-picture.ts';
+import { tellFactors, tellPicture } from './account-picture.ts';
 import { actor, complain, DONE, FAILED, jsonOption, say, sayJson, withHouse, WRONG, Wrong } from './house.ts';
 
 type Acts = ReturnType<typeof supportFor>;
@@ -51,6 +51,23 @@ export function supportCommands(accounts: Command): void {
         run((acts, now) => acts[act]({ email, reason }, now), { json, tell: changed }),
       );
   }
+
+  command('factors', 'the ways to sign in besides the password')
+    .argument('<email>')
+    .action((email: string, { json }: Output) =>
+      run((acts, now) => acts.factors(email, now), { json, tell: tellFactors }),
+    );
+
+  command('remove-factor', 'removes a way to sign in that the resident has lost, 72 hours after telling them')
+    .argument('<email>')
+    .argument('<factor>', 'authenticator, the id of a passkey, or all')
+    .requiredOption('--reason <text>', 'why, for the record')
+    .action((email: string, factor: string, { json, reason }: Output & { reason: string }) =>
+      run((acts, now) => acts.removeFactor({ email, factor, reason }, now), {
+        json,
+        tell: ({ dueAt }) => [`The resident is told. It goes on ${dueAt.toISOString()} if they do not call it off.`],
+      }),
+    );
 
   for (const act of ['link', 'unlink'] as const) {
     command(act, act === 'link' ? 'ties an old user id to an account' : 'takes an old user id away from an account')
@@ -103,6 +120,10 @@ const REFUSALS: Readonly<Record<string, { words: string; code: number }>> = {
   other_id: { words: 'the account is tied to another id of this list: unlink that first', code: FAILED },
   sub_taken: {
     words: 'e-services have known another account by this old id; it is never given to a second one',
+    code: FAILED,
+  },
+  no_such_factor: {
+    words: 'the account does not have this way to sign in: accounts factors shows which',
     code: FAILED,
   },
   no_such_id: { words: 'the account does not have this old id', code: FAILED },

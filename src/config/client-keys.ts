@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { ClientConfig } from '../config.ts';
 import { LANGUAGES, type Language } from '../platform/i18n.ts';
 import {
+  ACR,
   emailAddress,
   isWebUri,
   list,
@@ -121,6 +122,7 @@ export const CLIENT = {
   dpop_bound_access_tokens: yesOrNo,
   default_max_age: whole(0, 31_536_000),
   default_acr_values: list(words, 'a list of texts'),
+  require_acr: oneOf(...Object.values(ACR)),
   require_auth_time: yesOrNo,
   jwks,
   jwks_uri: webUri,

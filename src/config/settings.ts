@@ -12,6 +12,7 @@ import { resourceFaults, resources } from './resources.ts';
 import { check, inOrder, type Checked } from './shape.ts';
 import { readSource } from './source.ts';
 import {
+  ACR,
   duration,
   emailAddress,
   everyLanguage,
@@ -111,9 +112,8 @@ export const SETTINGS = {
   timeZone: text('the name of a time zone like Europe/Helsinki', (given) => TIME_ZONES.has(given)),
   signIn: {
     unknownAddress: oneOf('tell', 'conceal'),
-    registration: value('closed (open comes with a later version)', (given) =>
-      given === 'closed' ? given : undefined,
-    ),
+    registration: oneOf('closed', 'open'),
+    requireAcr: oneOf(...Object.values(ACR)),
   },
   // NIST SP 800-63B-4, 3.1.1.2: 15 for a password as the only factor, 8 at the very least.
   password: {
@@ -159,7 +159,7 @@ export const DEFAULTS: Pick<Settings, Defaulted> = {
   listen: { host: '127.0.0.1', port: 3000, proxies: 0, metricsPort: 9464 },
   languages: LANGUAGES,
   timeZone: 'Europe/Helsinki',
-  signIn: { unknownAddress: 'tell', registration: 'closed' },
+  signIn: { unknownAddress: 'tell', registration: 'closed', requireAcr: ACR.password },
   // OWASP Password Storage Cheat Sheet: argon2id, 19 MiB, two passes, one lane.
   password: { minLength: 15, argon2: { memory: 19_456, iterations: 2, parallelism: 1 }, pepper: [], breached: {} },
   links: { lifetime: milliseconds('24h')! },

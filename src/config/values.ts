@@ -6,6 +6,10 @@ import { z } from 'zod';
 import type { TextByLanguage } from '../config.ts';
 import { LANGUAGES, type Language } from '../platform/i18n.ts';
 
+/** How sure a sign-in is: a password alone, or two steps (a passkey that verifies its user is both at once). */
+export const ACR = { password: 'urn:tunnus:password', mfa: 'urn:tunnus:mfa' } as const;
+export type Acr = (typeof ACR)[keyof typeof ACR];
+
 /** A value that `parse` understands; it answers undefined to any other. */
 export function value<T>(expected: string, parse: (given: unknown) => T | undefined): z.ZodType<T> {
   return z.unknown().transform((given, context): T => {

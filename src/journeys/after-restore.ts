@@ -5,7 +5,8 @@
  */
 import type { Database, Session } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { accountById, erasureDigests, holdIdentities, raiseEveryEpoch } from '../records/accounts.ts';
+import { accountById, raiseEveryEpoch } from '../records/accounts.ts';
+import { erasureDigests, holdIdentities } from '../records/erasures.ts';
 import { removeOwnerless } from '../records/artifacts.ts';
 import { auditRow } from '../records/audit.ts';
 import { removeInteractions } from '../records/interactions.ts';

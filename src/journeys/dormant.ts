@@ -4,7 +4,8 @@
  */
 import type { Config } from '../config.ts';
 import type { Database, Queryable } from '../platform/database.ts';
-import { holdIdentities, type Account } from '../records/accounts.ts';
+import type { Account } from '../records/accounts.ts';
+import { holdIdentities } from '../records/erasures.ts';
 import { auditRow } from '../records/audit.ts';
 import {
   dormantAccounts,

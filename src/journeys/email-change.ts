@@ -3,8 +3,8 @@
  * it for seven days. Ids, history and every `sub` stay as they are.
  *
  * Who has taken an account over may change its address too, so undoing is made for its owner: it outlives a change of password
- * and further changes of address, gives the old address back, ends every session, link and password, and takes back an
- * order to erase the account. Whether somebody else has the new address is told to its mailbox alone.
+ * and further changes of address, gives the old address back, ends every session, link and password and every factor
+ * that is newer, and takes back an order to erase the account. Whether somebody else has the new address is told to its mailbox alone.
  */
 import type { Config } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
@@ -15,12 +15,13 @@ import {
   accountByKey,
   changeEmail,
   forgetPassword,
-  holdIdentities,
   stopLeaving,
   type Account,
 } from '../records/accounts.ts';
+import { holdIdentities } from '../records/erasures.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
+import { forgetFactorsSince } from '../records/factors.ts';
 import { endLaterUndos, endLinks, findLink, isToken, makeLink, spendLink, type Link } from '../records/links.ts';
 import { take } from '../records/throttle.ts';
 import { whereFrom, type Allowances, type Visitor, type Whence } from './allowances.ts';
@@ -34,6 +35,9 @@ export interface EmailChangeParts {
 
 /** How long the old address can undo, in milliseconds. */
 export const UNDO_LIFETIME = 7 * 86_400_000;
+
+/** What was set up so long before a change of address goes with its undoing: whoever took the account over begins anywhere. */
+const TAKEN_BEFORE = 86_400_000;
 
 type Purpose = 'confirm_email' | 'undo_email';
 
@@ -158,7 +162,10 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
         now,
       ),
 
-    /** POST: all is as before the change, but for the password, which whoever made the change may know. */
+    /**
+     * POST: all is as before the change, but for what lets in whoever made it: the password, which they may know, and passkeys
+     * and apps that were set up shortly before the change or since.
+     */
     undo: ({ token, visitor }: Knock, now: Date): Promise<EmailLink> =>
       spend(
         { token, visitor, purpose: 'undo_email' },
@@ -167,6 +174,8 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
           const came = await changeEmail(tx, { accountId, email, verified: true }, now);
           if (came === 'taken') return { step: 'over', why: 'taken', account };
           await forgetPassword(tx, accountId, now);
+          const since = new Date(link.createdAt.getTime() - TAKEN_BEFORE);
+          await forgetFactorsSince(tx, { accountId, since }, now);
           await stopLeaving(tx, accountId, now);
           if (!(await spendLink(tx, link.id, now))) throw OUTRUN;
           await endLinks(tx, accountId, now);

@@ -6,11 +6,13 @@
 import type { Mails } from '../mail/mails.ts';
 import type { Queryable } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { eraseAccount, type Account } from '../records/accounts.ts';
+import type { Account } from '../records/accounts.ts';
+import { eraseAccount } from '../records/erasures.ts';
 import { eraseArtifacts } from '../records/artifacts.ts';
 import { auditRow, depersonalise } from '../records/audit.ts';
 import { tiesOfAccount } from '../records/legacy-ids.ts';
 import type { Told } from '../records/logouts.ts';
+import { forgetRegistrations } from '../records/registrations.ts';
 import { signOutEverywhere } from './signing-out.ts';
 
 export interface ErasingParts {
@@ -40,6 +42,7 @@ export async function eraseQuietly(
 ): Promise<void> {
   const legacyIds = await tiesOfAccount(tx, account.id);
   await eraseArtifacts(tx, account.id);
+  await forgetRegistrations(tx, account.emailKey);
   await eraseAccount(tx, { account, legacyIds, sealer }, at);
   await depersonalise(tx, account.id);
   await tx.query(auditRow({ kind: 'account_erased', accountId: account.id, actor }, now));

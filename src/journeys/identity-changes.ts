@@ -7,15 +7,8 @@
  */
 import type { Transaction } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
-import {
-  changeEmail,
-  dropListPassword,
-  erasedAt,
-  erasureDigests,
-  forgetPassword,
-  holdIdentities,
-  type Account,
-} from '../records/accounts.ts';
+import { changeEmail, dropListPassword, forgetPassword, type Account } from '../records/accounts.ts';
+import { erasedAt, erasureDigests, holdIdentities } from '../records/erasures.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { liveSessions } from '../records/artifacts.ts';
 import { auditRow } from '../records/audit.ts';

@@ -23,7 +23,7 @@ import {
   type Extent,
   type StagedRow,
 } from '../records/account-lists.ts';
-import { MERGE_LOCK } from '../records/accounts.ts';
+import { MERGE_LOCK } from '../records/erasures.ts';
 import { canonicalAddress, displayAddress, mixedScript } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
 import { isUsable } from '../records/legacy-ids.ts';

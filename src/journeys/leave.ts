@@ -7,7 +7,6 @@ import type { Database } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import {
   accountById,
-  holdIdentities,
   holdLeaving,
   leavingBefore,
   noteReminder,
@@ -15,6 +14,7 @@ import {
   stopLeaving,
   type Account,
 } from '../records/accounts.ts';
+import { holdIdentities } from '../records/erasures.ts';
 import { auditRow } from '../records/audit.ts';
 import { endLinks } from '../records/links.ts';
 import type { Whence } from './allowances.ts';

@@ -7,7 +7,9 @@ import type { Database } from '../platform/database.ts';
 import type { DeviceKind } from '../platform/user-agent.ts';
 import type { Account } from '../records/accounts.ts';
 import { allEvents, auditRow, type AuditKind } from '../records/audit.ts';
+import { factorsOf, type Factors } from '../records/factors.ts';
 import { recentMails } from '../records/mail-outcomes.ts';
+import { registrationsOf } from '../records/registrations.ts';
 import { servicesOf, type Given } from '../records/services.ts';
 import { wholeAccount, type WholeAccount } from '../records/whole-accounts.ts';
 import type { Whence } from './allowances.ts';
@@ -30,6 +32,17 @@ export interface OwnData {
   account: Omit<WholeAccount, 'password' | 'ids' | 'subjects' | 'email_key' | 'progress'> & {
     password: WholeAccount['password']['state'];
   };
+  /** What there is besides the password. */
+  factors: {
+    two_steps: boolean;
+    passkeys: { name: string; backed_up: boolean; created_at: string; used_at: string | null }[];
+    authenticator: { created_at: string; used_at: string | null } | null;
+    recovery_codes_left: number;
+    /** When support removes one of them, as it was asked to. */
+    removal_due_at: string | null;
+  };
+  /** Links to make an account that were asked for with this address. */
+  registrations: { asked_at: string; expires_at: string }[];
   /** When each step of the move was done first. */
   move: WholeAccount['progress'];
   /** Ids on old lists; none where it is in doubt whose the id is. */
@@ -56,6 +69,24 @@ export interface OwnData {
   }[];
 }
 
+const factorsCopy = (
+  { twoSteps }: Account,
+  { passkeys, authenticator, codes, removal }: Factors,
+): OwnData['factors'] => ({
+  two_steps: twoSteps || authenticator !== undefined,
+  passkeys: passkeys.map(({ name, backedUp, createdAt, usedAt }) => ({
+    name,
+    backed_up: backedUp,
+    created_at: createdAt.toISOString(),
+    used_at: usedAt?.toISOString() ?? null,
+  })),
+  authenticator: authenticator
+    ? { created_at: authenticator.createdAt.toISOString(), used_at: authenticator.usedAt?.toISOString() ?? null }
+    : null,
+  recovery_codes_left: codes,
+  removal_due_at: removal?.dueAt.toISOString() ?? null,
+});
+
 const MOST_MAILS = 1000;
 
 export function ownData({ database, config, sessions, clients, sectorOf }: OwnDataParts) {
@@ -75,6 +106,11 @@ export function ownData({ database, config, sessions, clients, sectorOf }: OwnDa
           issuer: config.issuer,
           made_at: now.toISOString(),
           account: { ...rest, password: password.state },
+          factors: factorsCopy(account, await factorsOf(tx, account.id)),
+          registrations: (await registrationsOf(tx, account.emailKey)).map(({ askedAt, expiresAt }) => ({
+            asked_at: askedAt.toISOString(),
+            expires_at: expiresAt.toISOString(),
+          })),
           move: progress,
           old_ids: ids.map(({ source, id, doubt }) => ({ list: source, id: doubt ? null : id, in_doubt: doubt })),
           known_as: subjects.map(({ sector, sub, created_at: since, retired_at: until }) => ({

@@ -7,7 +7,7 @@ import { csvLine } from '../platform/csv-line.ts';
 import { sql, type Database, type Queryable } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import { wholeFile } from '../platform/whole-file.ts';
-import { erasureDigests, MERGE_LOCK } from '../records/accounts.ts';
+import { erasureDigests, MERGE_LOCK } from '../records/erasures.ts';
 import { auditRow } from '../records/audit.ts';
 import { isCheckable } from '../records/passwords.ts';
 import {

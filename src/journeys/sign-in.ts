@@ -7,7 +7,7 @@ import type { Mails } from '../mail/mails.ts';
 import type { Database, Sql } from '../platform/database.ts';
 import { Problem, type Refusal } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { accountByKey, type Account } from '../records/accounts.ts';
+import { accountByKey, rehashedRow, type Account } from '../records/accounts.ts';
 import type { AccountRow } from '../records/artifacts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
@@ -25,7 +25,7 @@ export interface SignInParts {
   database: Database;
   sealer: Sealer;
   hashing: Hashing;
-  config: Pick<Config, 'signIn' | 'links' | 'issuer'>;
+  config: Pick<Config, 'links' | 'issuer'> & { signIn: Pick<Config['signIn'], 'unknownAddress'> };
   mails: Mails;
   allowances: Allowances;
 }
@@ -65,7 +65,20 @@ const TROUBLES: Partial<Record<MailOutcome, LinkTrouble>> = {
 export function stateOf(account: Account | undefined): AccountState {
   if (!account) return 'unknown';
   if (account.lockedAt) return 'locked';
-  return account.passwordState === 'none' ? 'no_password' : 'has_password';
+  if (account.passwordState !== 'none') return 'has_password';
+  return account.factors.includes('passkey') ? 'passkey_only' : 'no_password';
+}
+
+/**
+ * Does a second step come after the password? It does where the resident has an authenticator app, has chosen so, or the
+ * request needs one (`mfa`) and there is a way to it. A passkey alone forces nothing: it is another first step.
+ */
+export function secondStepOf(
+  { factors, twoSteps }: Pick<Account, 'factors' | 'twoSteps'>,
+  { mfa }: { mfa: boolean },
+): 'none' | 'asked' {
+  if (factors.includes('authenticator')) return 'asked';
+  return factors.includes('passkey') && (twoSteps || mfa) ? 'asked' : 'none';
 }
 
 function unlessBusy(error: unknown): undefined {
@@ -168,10 +181,18 @@ export function signIn(parts: SignInParts) {
 
     /**
      * The password step. A right password comes back as a proof, with the statements that belong to its success (what was
-     * counted is given back, the audit row, the time of sign-in): they go out with the write that finishes the sign-in.
+     * counted is given back, the audit row, the time of sign-in): they go out with the write that finishes the sign-in, or keeps
+     * what was shown until the second step.
+     * @param mfa the request needs two steps
      */
     async tryPassword(
-      { email, password, visitor, clientId }: { email: string; password: string; visitor: Visitor; clientId: string },
+      {
+        email,
+        password,
+        visitor,
+        clientId,
+        mfa = false,
+      }: { email: string; password: string; visitor: Visitor; clientId: string; mfa?: boolean },
       now: Date,
     ): Promise<Tried> {
       const emailKey = canonicalAddress(email);
@@ -185,8 +206,13 @@ export function signIn(parts: SignInParts) {
       const verdict = await withinTry(database, counted, () =>
         verifyPassword(passwordHash, password, { sealer, hashing }),
       );
-      const row = whatHappens({ at: 'password', account: stateOf(account), proof: verdict.ok ? 'right' : 'wrong' });
-      if (!account || row.page !== 'e-service') {
+      const row = whatHappens({
+        at: 'password',
+        account: stateOf(account),
+        proof: verdict.ok ? 'right' : 'wrong',
+        second: account && secondStepOf(account, { mfa }),
+      });
+      if (!account || (row.page !== 'e-service' && row.page !== 'second-step')) {
         await database.query(
           auditRow({ kind: 'sign_in_refused', accountId: account?.id, clientId, ...whereFrom(visitor) }, now),
         );
@@ -196,14 +222,17 @@ export function signIn(parts: SignInParts) {
       const better = verdict.rehash ? await hashPassword(password, hashing).catch(unlessBusy) : undefined;
       const rehashed = better === undefined ? undefined : { from: passwordHash!, to: better };
       const probe = { allowances: allowances.probe(visitor), key: allowances.owed(emailKey, visitor) };
+      const success =
+        row.page === 'e-service'
+          ? signedIn(mails, { account, visitor, clientId, amr: 'pwd', rehashed }, now)
+          : // The second step ends it; what the password gives is here now.
+            rehashed
+            ? [rehashedRow({ accountId: account.id, rehashed })]
+            : [];
       return {
         page: row.page,
         proof: { accountId: account.id, epoch: account.epoch, emailKey, account: looked.row! },
-        writes: [
-          giveBack(counted),
-          giveBackOwed(probe, now),
-          ...signedIn(mails, { account, visitor, clientId, amr: 'pwd', rehashed }, now),
-        ],
+        writes: [giveBack(counted), giveBackOwed(probe, now), ...success],
       };
     },
   };

@@ -6,14 +6,8 @@ import type { ClientConfig, Config } from '../config.ts';
 import type { Queryable } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import {
-  accountById,
-  accountByKey,
-  erasedAt,
-  erasureDigests,
-  lockAccount,
-  unlockAccount,
-} from '../records/accounts.ts';
+import { accountById, accountByKey, lockAccount, unlockAccount } from '../records/accounts.ts';
+import { erasedAt, erasureDigests } from '../records/erasures.ts';
 import type { Account } from '../records/accounts.ts';
 import { canonicalAddress } from '../records/addresses.ts';
 import { liveSessions } from '../records/artifacts.ts';

@@ -1,6 +1,6 @@
 /**
  * Owns how a mail gets from the queue to the mail server: at what pace, how often it is tried, when it is given up, and that what
- * became of it is kept. What it says is mails.ts's, the dialogue post.ts's.
+ * became of it is kept. What it says is writing.ts's, the dialogue post.ts's.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '../config.ts';
@@ -12,8 +12,9 @@ import { metrics } from '../platform/telemetry.ts';
 import { traced } from '../platform/tracing.ts';
 import { beginTry, keepOutcome, type MailOutcome } from '../records/mail-outcomes.ts';
 import type { Lane } from '../records/mail-pace.ts';
-import { isAwaited, mailWriter, putBack, type RenderedMail } from './mails.ts';
+import { isAwaited, putBack } from './mails.ts';
 import type { Handed, Post } from './post.ts';
+import { mailWriter, type RenderedMail } from './writing.ts';
 
 export interface DeliveryParts {
   database: Database;

@@ -1,21 +1,15 @@
 /**
- * The catalogue of mails: the name, the data and the words of each. Only this file puts a mail into the queue, in the
- * transaction that causes it and with the row that keeps what becomes of it, and only it knows what a mail says;
- * delivery.ts carries it to the mail server.
+ * The catalogue of mails: the name and the data of each. Only this file puts a mail into the queue, in the transaction that
+ * causes it and with the row that keeps what becomes of it. What a mail says is writing.ts's; delivery.ts carries it to the mail
+ * server.
  *
- * What waits in the queue is sealed: it holds a link that opens an account. Text and HTML are made from the same blocks,
- * so that they cannot say different things.
+ * What waits in the queue is sealed: it holds a link that opens an account.
  */
-import { fileURLToPath } from 'node:url';
-import { compileFile } from 'pug';
-import type { Config, TextByLanguage } from '../config.ts';
+import type { TextByLanguage } from '../config.ts';
 import { sql } from '../platform/database.ts';
 import type { Queryable, Sql } from '../platform/database.ts';
-import { chooseLanguage } from '../platform/i18n.ts';
-import type { Language, Texts, Translate } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { deviceName, type DeviceKind } from '../platform/user-agent.ts';
-import { canonicalAddress } from '../records/addresses.ts';
+import type { DeviceKind } from '../platform/user-agent.ts';
 import { queuedMail, queuedMailWhen, withdrawnEverywhere, withdrawnMails } from '../records/mail-outcomes.ts';
 
 /** The name of the job that carries a mail. */
@@ -58,6 +52,17 @@ export interface SupportRequest {
   service: TextByLanguage;
 }
 
+/** What became of the ways to sign in. */
+export type FactorChange =
+  | 'passkey_added'
+  | 'passkey_removed'
+  | 'authenticator_added'
+  | 'authenticator_removed'
+  | 'recovery_codes_made'
+  | 'two_steps_on'
+  | 'two_steps_off'
+  | 'removed_by_support';
+
 export interface Mails {
   setPassword(tx: Queryable, to: Recipient & LinkData, now: Date): Promise<void>;
   passwordChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
@@ -89,8 +94,22 @@ export interface Mails {
   accountErased(tx: Queryable, to: Stranger, now: Date): Promise<void>;
   /** To support, in support's language. */
   supportRequest(tx: Queryable, to: Stranger & SupportRequest, now: Date): Promise<void>;
+  /** After each change of a resident's factors. */
+  factorChanged(tx: Queryable, to: Recipient & { change: FactorChange }, now: Date): Promise<void>;
+  /** Support was asked to remove a factor; `link` calls that off, within `lifetime`. */
+  factorRemoval(tx: Queryable, to: Recipient & RemovalData, now: Date): Promise<void>;
+  /** A link that makes an account for the address. */
+  register(tx: Queryable, to: Stranger & LinkData, now: Date): Promise<void>;
+  /** Who asked for a new account has one (under `conceal`). */
+  accountExists(tx: Queryable, to: Recipient, now: Date): Promise<void>;
   /** What of the account's mails has not gone out yet never will. */
   takeBack(tx: Queryable, accountId: string, now: Date): Promise<void>;
+}
+
+export interface RemovalData {
+  link: string;
+  /** In milliseconds. */
+  lifetime: number;
 }
 
 /** No account has the address, or no longer. */
@@ -99,7 +118,8 @@ type Stranger = Omit<Recipient, 'accountId'>;
 /** A link and how long it works, in milliseconds. */
 type Timed = Omit<LinkData, 'service'>;
 
-type Notice =
+/** Mails that only tell. */
+export type Notice =
   | 'password_changed'
   | 'unknown_address'
   | 'address_changed'
@@ -109,14 +129,18 @@ type Notice =
   | 'email_restored'
   | 'email_undone'
   | 'details_changed'
-  | 'leaving_undone';
+  | 'leaving_undone'
+  | 'account_exists';
 
-type Order = Stranger &
+/** A mail to be written. */
+export type Order = Stranger &
   (
-    | ({ mail: 'set_password' } & LinkData)
+    | ({ mail: 'set_password' | 'register' } & LinkData)
     | ({ mail: 'confirm_email' | 'email_changed' } & Timed)
     | ({ mail: 'dormant' | 'leaving' | 'leaving_reminder' } & ErasureData)
     | { mail: 'new_device'; device: DeviceKind; at: string }
+    | { mail: 'factor_changed'; change: FactorChange }
+    | ({ mail: 'factor_removal' } & RemovalData)
     | ({ mail: 'support_request' } & SupportRequest)
     | { mail: Notice }
   );
@@ -125,6 +149,9 @@ type Order = Stranger &
 const PRIORITY: Readonly<Record<Order['mail'], number>> = {
   set_password: 0,
   confirm_email: 0,
+  register: 0,
+  factor_changed: 5,
+  factor_removal: 5,
   password_changed: 5,
   new_device: 5,
   address_changed: 5,
@@ -138,6 +165,7 @@ const PRIORITY: Readonly<Record<Order['mail'], number>> = {
   leaving: 5,
   leaving_reminder: 5,
   leaving_undone: 5,
+  account_exists: 10,
   support_request: 5,
   unknown_address: 10,
   dormant: 20,
@@ -189,6 +217,13 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
     addressChanged: notice('address_changed'),
     addressGiven: notice('address_given'),
     accountErased: notice('account_erased'),
+    accountExists: notice('account_exists'),
+    factorChanged: (tx, { accountId, email, locale, change }, now) =>
+      enqueue(tx, { mail: 'factor_changed', accountId, email, locale, change }, now),
+    factorRemoval: (tx, { accountId, email, locale, link, lifetime }, now) =>
+      enqueue(tx, { mail: 'factor_removal', accountId, email, locale, link, lifetime }, now),
+    register: (tx, { email, locale, link, service, lifetime }, now) =>
+      enqueue(tx, { mail: 'register', email, locale, link, service, lifetime }, now),
     supportRequest: (tx, { email, locale, oldEmail, newEmail, name, services, service }, now) =>
       enqueue(tx, { mail: 'support_request', email, locale, oldEmail, newEmail, name, services, service }, now),
     async takeBack(tx, accountId, now) {
@@ -218,223 +253,9 @@ export async function putBack(
       run_at := now() + make_interval(secs => ${seconds}::float8), priority := ${PRIORITY[mail] + 1}::int)`);
 }
 
-export interface RenderedMail {
-  mail: Order['mail'];
-  to: string;
-  language: Language;
-  /** The sender's name beside `mail.from`. */
-  brand: string;
-  subject: string;
-  text: string;
-  html: string;
-  /** Milliseconds, where it is of no use later. */
-  goodFor?: number;
-  /** A person wrote it, and an answer reaches them where they have an address for it. */
-  person?: { replyTo?: string };
-}
-
-export interface MailWriterParts {
-  sealer: Sealer;
-  texts: Texts;
-  config: Pick<Config, 'brand' | 'support' | 'languages'>;
-}
-
-/** `quote`: what a resident wrote, in lines; marked as such, so that it cannot pass for words of ours. */
-type Block = { text: string } | { link: string } | { quote: string[] };
-
-const inText = (block: Block): string =>
-  'link' in block ? block.link : 'text' in block ? block.text : block.quote.map((line) => `> ${line}`).join('\n');
-
-const MESSAGE_VIEW = fileURLToPath(new URL('../../views/mail/message.pug', import.meta.url));
-
-/** Writes the mail that a job's payload orders; undefined where none of our secrets sealed it. */
-export function mailWriter({ sealer, texts, config }: MailWriterParts): (payload: unknown) => RenderedMail | undefined {
-  const toHtml = compileFile(MESSAGE_VIEW);
-  return (payload) => {
-    const sealed = (payload as { sealed?: unknown } | null)?.sealed;
-    const opened = typeof sealed === 'string' ? sealer.open(sealed, PURPOSE) : undefined;
-    if (opened === undefined) return undefined;
-    const order = JSON.parse(opened) as Order;
-    const language = chooseLanguage(config.languages, { own: order.locale });
-    const t = texts.for(language);
-    const brand = config.brand.name[language];
-    const { subject, blocks } = words(order, {
-      t,
-      language,
-      time: (ms) => texts.duration(language, ms, 'lasting'),
-      day: (date) => texts.day(language, date),
-    });
-    const person = order.mail === 'support_request' ? { replyTo: plainAddress(order.newEmail) } : undefined;
-    const foot = person ? [t('mail.support_request_answer')] : footLines(config.support, { t, language });
-    return {
-      mail: order.mail,
-      to: order.email,
-      language,
-      brand,
-      subject,
-      text: [subject, ...blocks.map(inText), ...foot.slice(0, -1), `${foot.at(-1)}\n${brand}`, ''].join('\n\n'),
-      html: toHtml({ language, brand, subject, blocks, foot }),
-      goodFor: order.mail === 'set_password' ? order.lifetime : undefined,
-      person,
-    };
-  };
-}
-
-/** For a header: other letters in an address are not for every mail program (RFC 6532). */
-function plainAddress(address: string): string | undefined {
-  const key = canonicalAddress(address);
-  return key && /^[\x21-\x7e]+$/.test(key) ? key : undefined;
-}
-
-/** Subject and paragraphs of mails that only tell. */
-const NOTICES: Readonly<Record<Notice, readonly string[]>> = {
-  password_changed: ['mail.password_changed_subject', 'mail.password_changed_notice', 'mail.password_changed_not_you'],
-  unknown_address: ['mail.unknown_address_subject', 'mail.unknown_address_notice', 'mail.unknown_address_not_you'],
-  address_changed: ['mail.address_changed_subject', 'mail.address_changed_notice', 'mail.address_changed_not_you'],
-  address_given: [
-    'mail.address_given_subject',
-    'mail.address_given_notice',
-    'mail.address_given_password',
-    'common.history',
-    'mail.address_given_not_you',
-  ],
-  account_erased: ['mail.account_erased_subject', 'mail.account_erased_notice', 'mail.account_erased_not_you'],
-  email_taken: ['mail.email_taken_subject', 'mail.email_taken_notice', 'mail.email_taken_not_you'],
-  email_restored: [
-    'mail.email_restored_subject',
-    'mail.email_restored_notice',
-    'mail.email_restored_password',
-    'mail.email_restored_check',
-  ],
-  email_undone: ['mail.email_undone_subject', 'mail.email_undone_notice', 'mail.email_undone_not_you'],
-  details_changed: ['mail.details_changed_subject', 'mail.details_changed_notice', 'mail.details_changed_not_you'],
-  leaving_undone: ['mail.leaving_undone_subject', 'mail.leaving_undone_notice', 'mail.leaving_undone_not_you'],
-};
-
-function words(
-  order: Order,
-  {
-    t,
-    language,
-    time,
-    day: dayOf,
-  }: { t: Translate; language: Language; time: (milliseconds: number) => string; day: (date: Date) => string },
-): { subject: string; blocks: Block[] } {
-  const { email } = order;
-  switch (order.mail) {
-    case 'set_password':
-      return {
-        subject: t('mail.set_password_subject'),
-        blocks: [
-          { text: t('mail.set_password_why', { email }) },
-          ...(order.service ? [{ text: t('common.service', { service: order.service[language] }) }] : []),
-          { text: t('mail.set_password_open') },
-          { link: order.link },
-          { text: t('common.lifetime', { time: time(order.lifetime) }) },
-          { text: t('common.history') },
-          { text: t('mail.set_password_not_you') },
-        ],
-      };
-    case 'new_device': {
-      const [day, device] = [dayOf(new Date(order.at)), deviceName(t, order.device)];
-      return {
-        subject: t('mail.new_device_subject'),
-        blocks: [
-          { text: t('mail.new_device_notice', { email, day, device }) },
-          { text: t('mail.new_device_you') },
-          { text: t('mail.new_device_not_you') },
-        ],
-      };
-    }
-    case 'dormant': {
-      const day = order.day[language];
-      return {
-        subject: t('mail.dormant_subject', { day }),
-        blocks: [
-          { text: t('mail.dormant_why', { email }) },
-          { text: t('mail.dormant_when', { day }) },
-          { text: t('mail.dormant_keep') },
-          { link: order.link },
-          { text: t('mail.dormant_ignore') },
-        ],
-      };
-    }
-    case 'confirm_email':
-      return {
-        subject: t('mail.confirm_email_subject'),
-        blocks: [
-          { text: t('mail.confirm_email_why', { email }) },
-          { text: t('mail.confirm_email_open') },
-          { link: order.link },
-          { text: t('common.lifetime', { time: time(order.lifetime) }) },
-          { text: t('mail.confirm_email_not_you') },
-        ],
-      };
-    case 'email_changed':
-      return {
-        subject: t('mail.email_changed_subject'),
-        blocks: [
-          { text: t('mail.email_changed_notice', { email }) },
-          { text: t('mail.email_changed_undo') },
-          { link: order.link },
-          { text: t('common.lifetime', { time: time(order.lifetime) }) },
-          { text: t('mail.email_changed_keep') },
-        ],
-      };
-    case 'leaving': {
-      const day = order.day[language];
-      return {
-        subject: t('mail.leaving_subject', { day }),
-        blocks: [
-          { text: t('mail.leaving_notice', { email, day }) },
-          { text: t('mail.leaving_undo') },
-          { link: order.link },
-          { text: t('mail.leaving_not_you') },
-        ],
-      };
-    }
-    case 'leaving_reminder': {
-      const day = order.day[language];
-      return {
-        subject: t('mail.leaving_reminder_subject', { day }),
-        blocks: [
-          { text: t('mail.leaving_reminder_notice', { email, day }) },
-          { text: t('mail.leaving_undo') },
-          { link: order.link },
-          { text: t('mail.leaving_reminder_ignore') },
-        ],
-      };
-    }
-    case 'support_request':
-      return {
-        subject: t('mail.support_request_subject'),
-        blocks: [
-          { text: t('mail.support_request_notice') },
-          { text: t('mail.support_request_old') },
-          { quote: [order.oldEmail] },
-          { text: t('mail.support_request_new') },
-          { quote: [order.newEmail] },
-          { text: t('mail.support_request_name') },
-          { quote: [order.name] },
-          { text: t('mail.support_request_services') },
-          { quote: order.services ? order.services.split('\n') : [t('mail.support_request_nothing')] },
-          { text: t('common.service', { service: order.service[language] }) },
-          { text: t('mail.support_request_check') },
-        ],
-      };
-    default: {
-      const [subject, ...lines] = NOTICES[order.mail].map((key) => t(key, { email }));
-      return { subject: subject!, blocks: lines.map((text) => ({ text })) };
-    }
-  }
-}
-
-function footLines(
-  { email, phone, hours }: Config['support'],
-  { t, language }: { t: Translate; language: Language },
-): string[] {
-  const contact = [email, phone].filter(Boolean).join(', ');
-  const reachable = contact ? [t('common.support', { contact })] : [];
-  const open = contact && hours ? [hours[language]] : [];
-  return [...reachable, ...open, t('mail.about')];
+/** The mail that a job's payload orders; undefined where none of our secrets sealed it. */
+export function orderFrom(payload: unknown, sealer: Sealer): Order | undefined {
+  const sealed = (payload as { sealed?: unknown } | null)?.sealed;
+  const opened = typeof sealed === 'string' ? sealer.open(sealed, PURPOSE) : undefined;
+  return opened === undefined ? undefined : (JSON.parse(opened) as Order);
 }

@@ -5,7 +5,7 @@
 import { createTransport } from 'nodemailer';
 import type { Config } from '../config.ts';
 import type { MailStep, Reply } from '../records/mail-outcomes.ts';
-import type { RenderedMail } from './mails.ts';
+import type { RenderedMail } from './writing.ts';
 
 export interface Failure extends Reply {
   /** Holds neither address nor link: mail servers like to repeat both. */

@@ -2,6 +2,7 @@
  * Owns what leaves the house about a resident: the claims of each scope, and the `sub` that an e-service knows them by.
  */
 import { errors, type AccountClaims, type Client, type KoaContextWithOIDC } from 'oidc-provider';
+import { ACR, type Acr } from '../config.ts';
 import type { Queryable } from '../platform/database.ts';
 import { accountById, accountFromRow, type Account } from '../records/accounts.ts';
 import { legacyId } from '../records/legacy-ids.ts';
@@ -24,10 +25,11 @@ export function claimsOf(scopes: readonly string[]): Set<string> {
   return new Set(scopes.flatMap((scope) => offered[scope] ?? []));
 }
 
-/** How sure a sign-in by password alone is (OpenID Connect Core 1.0, 2: `acr`). */
-export const PASSWORD_ACR = 'urn:tunnus:password';
-/** How sure a sign-in here can be. */
-export const ACR_VALUES: readonly string[] = [PASSWORD_ACR];
+/** How sure a sign-in here can be (OpenID Connect Core 1.0, 2: `acr`). */
+export const ACR_VALUES: readonly Acr[] = Object.values(ACR);
+
+/** How sure one is that was proved so (RFC 8176). */
+export const acrOf = (amr: readonly string[]): Acr => (amr.includes('mfa') ? ACR.mfa : ACR.password);
 
 export const SCOPES = ['openid', 'offline_access'];
 

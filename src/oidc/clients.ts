@@ -23,6 +23,7 @@ export const OWN_CLIENT_METADATA = [
   'profile',
   'legacy_source',
   'require_pkce',
+  'require_acr',
   'consent',
   'logout_on_expiry',
   'client_secrets',

@@ -19,9 +19,11 @@ export interface SignInUnderWay {
   params: InteractionPayload['params'];
   prompt: InteractionPayload['prompt'];
   /** Who is signed in in this browser now. */
-  session?: { accountId: string };
+  session?: BrowserSession;
   /** What was shown so far; they live in the row only. */
   facts: Record<string, unknown>;
+  /** What an earlier step of the same request has brought. */
+  login?: Login;
   /** The outcome, when it is finished but the provider has not taken it up yet. */
   result?: object;
   expiresAt: Date;
@@ -29,6 +31,15 @@ export interface SignInUnderWay {
   row: StoredInteraction;
   /** Whether the row is known to exist. */
   persisted: boolean;
+}
+
+export interface BrowserSession {
+  accountId: string;
+  /** Under which it stands. */
+  epoch: number;
+  /** How and when (seconds) its resident signed in. */
+  amr: string[];
+  ts: number;
 }
 
 /** A sign-in that cannot go on; `restart` begins the same authorization request afresh. */
@@ -40,9 +51,19 @@ export interface SignInPast {
 
 export type Opened = SignInUnderWay | { stale: SignInPast } | { finished: SignInPast & { at: Date } };
 
+export interface Login {
+  accountId: string;
+  epoch: number;
+  /** The time of the proof, in seconds: without it the provider takes the time of the way back. */
+  ts: number;
+  amr?: string[];
+  acr?: string;
+  /** A passkey may be offered before the way goes on. */
+  offer?: boolean;
+}
+
 interface LoginOutcome {
-  /** `ts` is the time of the proof, in seconds: without it the provider takes the time of the way back. */
-  login: { accountId: string; epoch: number; ts: number; amr?: string[]; acr?: string; remember?: boolean };
+  login: Login;
   consent?: { grantId?: string };
 }
 
@@ -76,11 +97,20 @@ export interface GateDeps extends AdapterDeps {
 export function makeSignInGate(deps: GateDeps): SignInGate {
   const sessions = makeAdapter(deps)('Session');
 
-  async function browserSession(ctx: Context): Promise<{ id: string; uid: string; accountId: string } | undefined> {
+  async function browserSession(ctx: Context): Promise<(BrowserSession & { id: string; uid: string }) | undefined> {
     const id = ctx.cookies.get(deps.sessionCookie.name, { signed: deps.sessionCookie.signed });
     const session = id ? await sessions.find(id) : undefined;
     if (!session?.accountId || (session.exp ?? 0) * 1000 <= deps.clock().getTime()) return undefined;
-    return { id: id!, uid: session.uid!, accountId: session.accountId };
+    const { accountId, uid } = session;
+    const amr = (session['amr'] as string[] | undefined) ?? [];
+    return {
+      id: id!,
+      uid: uid!,
+      accountId,
+      epoch: current()!.proof(accountId)!,
+      amr,
+      ts: Number(session['loginTs'] ?? 0),
+    };
   }
 
   async function open(ctx: Context, uid: string, { unread = false } = {}): Promise<Opened | undefined> {
@@ -108,8 +138,9 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
       clientId: kept.clientId,
       params: payload.params,
       prompt: payload.prompt,
-      session: session && { accountId: session.accountId },
+      session: session && { accountId: session.accountId, epoch: session.epoch, amr: session.amr, ts: session.ts },
       facts: found ? (JSON.parse(found.facts) as Record<string, unknown>) : { email: kept.email },
+      login: (payload.lastSubmission as { login?: Login } | undefined)?.login,
       result: found?.proofStands ? payload.result : undefined,
       expiresAt: new Date(payload.exp * 1000),
       row: {

@@ -6,6 +6,7 @@ import type { Context } from 'koa';
 import { randomToken } from '../platform/secrets.ts';
 import { accountById, accountFromRow, type Account } from '../records/accounts.ts';
 import { makeAdapter, type AdapterDeps } from './adapter.ts';
+import { acrOf } from './claims.ts';
 import { current } from './unit-of-work.ts';
 
 export interface SignedIn {
@@ -14,6 +15,8 @@ export interface SignedIn {
   uid: string;
   /** When the resident last proved who they are, in seconds (`auth_time`). */
   signedInAt: number;
+  /** How, by the names of RFC 8176. */
+  amr: readonly string[];
 }
 
 export interface OwnSession {
@@ -22,9 +25,10 @@ export interface OwnSession {
   account(id: string): Promise<Account | undefined>;
   /**
    * Gives this browser's session a new id and the account's new epoch. The tokens that e-services got under the old one have
-   * ended, their own sessions have not: they keep their `sid`, to be told when this session ends.
+   * ended, their own sessions have not: they keep their `sid`, to be told when this session ends. `amr`: what the resident has
+   * now shown in all.
    */
-  carryOn(ctx: Context, proof: { accountId: string; epoch: number }): Promise<void>;
+  carryOn(ctx: Context, proof: { accountId: string; epoch: number; amr?: readonly string[] }): Promise<void>;
 }
 
 export interface OwnSessionDeps extends AdapterDeps {
@@ -51,16 +55,21 @@ export function ownSession(deps: OwnSessionDeps): OwnSession {
       const session = await find(ctx);
       const resident = session && (await account(session.accountId!));
       if (!resident || resident.lockedAt) return undefined;
-      return { account: resident, uid: session.uid!, signedInAt: Number(session['loginTs'] ?? 0) };
+      return {
+        account: resident,
+        uid: session.uid!,
+        signedInAt: Number(session['loginTs'] ?? 0),
+        amr: (session['amr'] as string[] | undefined) ?? [],
+      };
     },
-    async carryOn(ctx, { accountId, epoch }) {
+    async carryOn(ctx, { accountId, epoch, amr }) {
       const session = await find(ctx);
       const unit = current();
       if (!session || !unit) return;
       unit.rememberProof(accountId, epoch);
       const id = randomToken();
       const { exp } = session;
-      await sessions.upsert(id, { ...session, jti: id });
+      await sessions.upsert(id, { ...session, ...(amr && { amr, acr: acrOf(amr) }), jti: id });
       ctx.cookies.set(deps.cookieName, id, {
         path: '/',
         signed: true,

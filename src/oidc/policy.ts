@@ -3,11 +3,15 @@
  * step. Steps never lead to one another; each returns here.
  */
 import { errors, interactionPolicy, type Client, type KoaContextWithOIDC } from 'oidc-provider';
+import { OWN_CLIENT_ID } from '../config/client-rules.ts';
+import { ACR, type Acr } from '../config.ts';
 import { ACR_VALUES } from './claims.ts';
 
 const { base, Check, Prompt } = interactionPolicy;
 
 export interface PolicyQuestions {
+  /** How sure every sign-in must be, by the city's wish. */
+  requireAcr: Acr;
   /** Is the resident's tie to this e-service's old list in doubt? Then they do not get in there but are led to support. */
   tieInDoubt(ctx: KoaContextWithOIDC): Promise<boolean>;
   /** The `sub` by which this e-service knows the account, if any. */
@@ -28,6 +32,15 @@ export function signInPolicy(questions: PolicyQuestions): interactionPolicy.Defa
       if (acrCanBeMet(ctx)) return Check.NO_NEED_TO_PROMPT;
       throw new errors.UnmetAuthenticationRequirements('none of the essential acr values can be met');
     }),
+  );
+  login.checks.add(
+    new Check(
+      'acr_too_low',
+      'the sign-in is less sure than it must be',
+      'login_required',
+      (ctx) => (needsMfa(ctx, questions) && ctx.oidc.acr !== ACR.mfa ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT),
+      () => ({ mfa: true }),
+    ),
   );
   login.checks.add(
     new Check('scope_unknown', 'the request names no scope that there is', 'login_required', (ctx) => {
@@ -51,6 +64,14 @@ export function signInPolicy(questions: PolicyQuestions): interactionPolicy.Defa
     ),
   );
   policy.add(inDoubt, 1);
+  // After a sign-in of a kind (oidc/interaction.ts); never by itself.
+  const passkeyOffer = new Prompt(
+    { name: 'passkey_offer', requestable: false },
+    new Check('passkey_offered', 'a passkey may be made', 'interaction_required', ({ oidc }) =>
+      (oidc.result?.login as { offer?: boolean } | undefined)?.offer ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT,
+    ),
+  );
+  policy.add(passkeyOffer, 2);
   const { checks } = policy.get('consent')!;
   checks.remove('native_client_prompt');
   checks.add(
@@ -85,11 +106,33 @@ function asksForSomething({ oidc }: KoaContextWithOIDC): boolean {
  * again. Known before the resident does anything where no sign-in here reaches it.
  */
 function acrCanBeMet({ oidc }: KoaContextWithOIDC): boolean {
-  const { essential, value, values } = oidc.claims.id_token?.acr ?? {};
-  const wanted = (values ?? (value === undefined ? [] : [value])) as unknown[];
+  const { essential, wanted } = wantedAcr(oidc);
   if (!essential || !wanted.length) return true;
-  const reachable = oidc.result?.login ? [oidc.acr] : ACR_VALUES;
-  return wanted.some((acr) => reachable.includes(acr as string));
+  // A second step may still come after the first, but none is taken back.
+  const reachable: readonly unknown[] = oidc.result?.login && oidc.acr === ACR.mfa ? [ACR.mfa] : ACR_VALUES;
+  return wanted.some((acr) => reachable.includes(acr));
+}
+
+/** By the claim `acr`, which is also what the library makes of `acr_values`. */
+function wantedAcr(oidc: KoaContextWithOIDC['oidc']): { essential: boolean; wanted: unknown[] } {
+  const { essential, value, values } = oidc.claims.id_token?.acr ?? {};
+  return {
+    essential: essential === true,
+    wanted: (values as unknown[] | undefined) ?? (value === undefined ? [] : [value]),
+  };
+}
+
+/**
+ * Must this sign-in be in two steps? By the city's setting, the e-service's, or this request's wish: one that names
+ * `urn:tunnus:mfa` and not the password as good enough. A mere wish (`acr_values`) is no error where nobody may be asked.
+ */
+function needsMfa({ oidc }: KoaContextWithOIDC, { requireAcr }: PolicyQuestions): boolean {
+  // Our own pages are where a second step is set up.
+  if (oidc.client?.clientId === OWN_CLIENT_ID) return false;
+  if (requireAcr === ACR.mfa || oidc.client?.['require_acr'] === ACR.mfa) return true;
+  const { essential, wanted } = wantedAcr(oidc);
+  const asked = wanted.includes(ACR.mfa) && !wanted.includes(ACR.password);
+  return asked && (essential || !oidc.prompts.has('none'));
 }
 
 /**
@@ -109,4 +152,9 @@ async function namesAnother(ctx: KoaContextWithOIDC, { subFor }: PolicyQuestions
 }
 
 /** Where each prompt has its page, below `/sign-in/<uid>`. */
-export const PROMPT_PAGE: Readonly<Record<string, string>> = { login: '', in_doubt: '/in-doubt', consent: '/consent' };
+export const PROMPT_PAGE: Readonly<Record<string, string>> = {
+  login: '',
+  in_doubt: '/in-doubt',
+  consent: '/consent',
+  passkey_offer: '/passkey-offer',
+};

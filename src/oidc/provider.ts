@@ -128,7 +128,7 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     ...CLIENT_OPTIONS,
     loadExistingGrant: grantsOf({ ...parts, giveSubject: people.giveSubject }),
     interactions: {
-      policy: signInPolicy(people),
+      policy: signInPolicy({ ...people, requireAcr: config.signIn.requireAcr }),
       url: (_ctx, interaction) => `/sign-in/${interaction.uid}${PROMPT_PAGE[interaction.prompt.name] ?? ''}`,
     },
     cookies: {

@@ -6,7 +6,7 @@
  * compares again, so that it meets what is known by then. Every step may be run again.
  */
 import { sql, type Queryable, type Session, type Sql } from '../platform/database.ts';
-import { erasureDigests } from './accounts.ts';
+import { erasureDigests } from './erasures.ts';
 import type { Sealer } from '../platform/secrets.ts';
 
 /** One staged row, in the order of the table's columns. */

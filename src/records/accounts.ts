@@ -1,16 +1,18 @@
 /**
- * Owns the tables `accounts` and `erasures`: one row a resident, found by the canonical form of the address.
+ * Owns the table `accounts`: one row a resident, found by the canonical form of the address.
  *
  * Every change that must end proofs (password, address, another list, lock) raises `epoch`; sessions, grants and sign-ins
  * carry the epoch they were made under. The password hash is no part of an Account: it leaves this file only for checking.
  * Setting up accounts from lists is journeys/import-accounts.ts's, in the set-based statements of account-lists.ts.
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
-import type { Sealer } from '../platform/secrets.ts';
 import { canonicalAddress, displayAddress } from './addresses.ts';
 
 /** 'none': no password yet; 'list': vouched for by one old list only; 'own': set by the resident. */
 export type PasswordState = 'none' | 'list' | 'own';
+
+/** What a resident has besides the password. */
+export type Factor = 'passkey' | 'authenticator';
 
 export interface Account {
   id: string;
@@ -30,6 +32,12 @@ export interface Account {
   signedInAt?: Date;
   /** When it is erased, as the resident has asked. */
   leavesAt?: Date;
+  /** What there is of each kind; kept by factors.ts. */
+  factors: readonly Factor[];
+  /** Asks for a second step after the password also where there is no authenticator app. */
+  twoSteps: boolean;
+  /** When a passkey may be offered next; none was offered yet where it is left out. */
+  passkeyOfferAfter?: Date;
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value ? value : undefined);
@@ -54,6 +62,9 @@ export function accountFromRow(row: Record<string, unknown>): Account {
     updatedAt: time(row['updated_at'])!,
     signedInAt: time(row['signed_in_at']),
     leavesAt: time(row['leaves_at']),
+    factors: (row['factors'] as Factor[] | null) ?? [],
+    twoSteps: row['two_steps'] as boolean,
+    passkeyOfferAfter: time(row['passkey_offer_after']),
   };
 }
 
@@ -62,13 +73,19 @@ export function accountJson(emailKey: string): Sql {
   return sql`select to_jsonb(a) from accounts a where a.email_key = ${emailKey}`;
 }
 
+/** The same by its id, without the password hash, where it still is at this epoch and open. */
+export function accountAtEpochJson({ accountId, epoch }: { accountId: string; epoch: number }): Sql {
+  return sql`select to_jsonb(a) - 'password_hash' from accounts a
+    where a.id = ${accountId} and a.epoch = ${epoch} and a.locked_at is null`;
+}
+
 /** A query for composing: the account, which stays until the transaction ends. */
 export function heldAccount(id: string): Sql {
   return sql`select id from accounts where id = ${id} for key share`;
 }
 
 const COLUMNS = sql`id, email, email_key, email_verified, given_name, family_name, phone_number, locale, password_state,
-  locked_at, epoch, created_at, updated_at, signed_in_at, leaves_at`;
+  locked_at, epoch, created_at, updated_at, signed_in_at, leaves_at, factors, two_steps, passkey_offer_after`;
 
 async function one(db: Queryable, statement: Sql): Promise<Account | undefined> {
   const [row] = await db.query(statement);
@@ -158,14 +175,19 @@ export function countPeppers(db: Queryable): Promise<{ pepper: string; count: nu
     where password_hash like 'peppered$%' group by 1 order by 1`);
 }
 
-/**
- * A statement for composing: the resident signed in. Who was about to leave stays. With `rehashed`, the same password in a better hash, where it is still the
- * hash that was checked.
- */
-export function signedInRow(
-  { accountId, rehashed }: { accountId: string; rehashed?: { from: string; to: string } },
-  now: Date,
-): Sql {
+/** The same password in a better hash; it is laid down where the old one is still there. */
+export interface Rehashed {
+  from: string;
+  to: string;
+}
+
+/** A statement for composing: what a first step alone writes, where a second one is to come. */
+export function rehashedRow({ accountId, rehashed: { from, to } }: { accountId: string; rehashed: Rehashed }): Sql {
+  return sql`update accounts set password_hash = ${to} where id = ${accountId} and password_hash = ${from}`;
+}
+
+/** A statement for composing: the resident signed in. Who was about to leave stays. */
+export function signedInRow({ accountId, rehashed }: { accountId: string; rehashed?: Rehashed }, now: Date): Sql {
   const hash = rehashed
     ? sql`, password_hash = case when password_hash = ${rehashed.from} then ${rehashed.to} else password_hash end`
     : sql``;
@@ -215,6 +237,72 @@ export function holdLeaving(tx: Queryable, { id, before }: { id: string; before:
 export async function noteReminder(tx: Queryable, accountId: string, now: Date): Promise<boolean> {
   const rows = await tx.query(sql`
     update accounts set leave_reminded_at = ${now} where id = ${accountId} and leave_reminded_at is null returning 1`);
+  return rows.length === 1;
+}
+
+/** The account where it still is at this epoch and open; it stays so until the transaction ends. */
+export function heldAtEpoch(
+  tx: Queryable,
+  { accountId, epoch }: { accountId: string; epoch: number },
+): Promise<Account | undefined> {
+  return one(
+    tx,
+    sql`select ${COLUMNS} from accounts where id = ${accountId} and epoch = ${epoch} and locked_at is null for update`,
+  );
+}
+
+/** Notes which factors there are (factors.ts). Raises the epoch and returns it. */
+export async function setFactors(
+  tx: Queryable,
+  { accountId, factors }: { accountId: string; factors: readonly string[] },
+  now: Date,
+): Promise<number> {
+  const [row] = await tx.query<{ epoch: number }>(sql`
+    update accounts set factors = nullif(${factors}::text[], '{}'), two_steps = two_steps and ${factors.length > 0},
+      epoch = epoch + 1, updated_at = ${now}
+    where id = ${accountId} returning epoch`);
+  return row!.epoch;
+}
+
+/** Whether a second step is asked for after the password where there is no authenticator app. Raises the epoch and returns it. */
+export async function setTwoSteps(
+  tx: Queryable,
+  { accountId, twoSteps }: { accountId: string; twoSteps: boolean },
+  now: Date,
+): Promise<number> {
+  const [row] = await tx.query<{ epoch: number }>(sql`
+    update accounts set two_steps = ${twoSteps}, epoch = epoch + 1, updated_at = ${now}
+    where id = ${accountId} returning epoch`);
+  return row!.epoch;
+}
+
+/** A statement for composing: no passkey is offered before this time. */
+export function putOffPasskey(accountId: string, until: Date): Sql {
+  return sql`update accounts set passkey_offer_after = ${until} where id = ${accountId}`;
+}
+
+/** Makes the account of a resident who came by a mailed link; false where somebody has the address by now. */
+export async function makeAccount(
+  tx: Queryable,
+  account: {
+    id: string;
+    email: string;
+    emailKey: string;
+    givenName?: string;
+    familyName?: string;
+    locale: string;
+    /** None: a passkey is the way in. */
+    passwordHash?: string;
+  },
+  now: Date,
+): Promise<boolean> {
+  const { id, email, emailKey, givenName, familyName, locale, passwordHash } = account;
+  const rows = await tx.query(sql`
+    insert into accounts (id, email, email_key, email_verified, given_name, family_name, locale, password_state,
+      password_hash, created_at, updated_at)
+    values (${id}, ${email}, ${emailKey}, true, ${givenName || null}, ${familyName || null}, ${locale},
+      ${passwordHash ? 'own' : 'none'}, ${passwordHash ?? null}, ${now}, ${now})
+    on conflict do nothing returning 1`);
   return rows.length === 1;
 }
 
@@ -300,72 +388,4 @@ export async function changeEmail(
     update accounts set email = ${written}, email_key = ${emailKey}, email_verified = ${verified}, epoch = epoch + 1,
       updated_at = ${now} where id = ${accountId}`);
   return 'changed';
-}
-
-/** What is kept of what was erased: keyed hashes, one for each secret still in use. */
-export const erasureDigests = {
-  email: (sealer: Sealer, emailKey: string): Buffer[] => sealer.digests(emailKey, 'erased-email'),
-  legacyId: (sealer: Sealer, source: string, legacyId: string): Buffer[] =>
-    sealer.digests(`${source}\n${legacyId}`, 'erased-legacy-id'),
-  account: (sealer: Sealer, id: string): Buffer[] => sealer.digests(id, 'erased-account'),
-};
-
-/** When an address, or an old id, was erased: the digests say which. */
-export async function erasedAt(
-  db: Queryable,
-  kind: 'email' | 'legacy_id',
-  digests: readonly Buffer[],
-): Promise<Date | undefined> {
-  const [row] = await db.query<{ at: Date }>(sql`
-    select erased_at as at from erasures where kind = ${kind} and digest = any(${digests}::bytea[])
-    order by erased_at desc limit 1`);
-  return row?.at;
-}
-
-/**
- * Held shared by each batch that an import merges, and alone by whoever changes whose an address or an old id is: who is erased
- * must not come back with a list.
- */
-export const MERGE_LOCK = 7_112_025;
-
-/**
- * Until the end of the transaction nobody else changes whose an address or an old id is: of two who do so at once, the
- * second sees what the first did. It waits for the batch that an import is merging, so the caller has written to no account
- * before, or the two would wait for each other.
- */
-export async function holdIdentities(tx: Queryable): Promise<void> {
-  await tx.query(sql`select pg_advisory_xact_lock(${MERGE_LOCK})`);
-}
-
-/**
- * Erases the account, under `holdIdentities`. Its address and old ids (which the caller read in `tx`) never come back by an
- * import.
- */
-export async function eraseAccount(
-  tx: Queryable,
-  {
-    account,
-    legacyIds,
-    sealer,
-  }: {
-    account: Account;
-    legacyIds: readonly { source: string; id: string }[];
-    sealer: Sealer;
-  },
-  now: Date,
-): Promise<void> {
-  await holdIdentities(tx);
-  await tx.query(sql`select nextval('erasures_made')`);
-  const emails = [sealer.digest(account.emailKey, 'erased-email')];
-  const ids = legacyIds.map(({ source, id }) => erasureDigests.legacyId(sealer, source, id)[0]!);
-  const own = erasureDigests.account(sealer, account.id)[0]!;
-  await tx.query(sql`
-    insert into erasures (kind, digest, erased_at)
-    select 'account', ${own}::bytea, ${now}::timestamptz
-    union
-    select 'email', digest, ${now}::timestamptz from unnest(${emails}::bytea[]) as digest
-    union
-    select 'legacy_id', digest, ${now}::timestamptz from unnest(${ids}::bytea[]) as digest
-    on conflict (kind, digest) do update set erased_at = excluded.erased_at`);
-  await tx.query(sql`delete from accounts where id = ${account.id}`);
 }

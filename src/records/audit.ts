@@ -41,10 +41,21 @@ export const AUDIT_KINDS = [
   'token_reused',
   'audit_dropped',
   'database_restored',
+  'passkey_added',
+  'passkey_removed',
+  'authenticator_added',
+  'authenticator_removed',
+  'recovery_codes_made',
+  'two_steps_on',
+  'two_steps_off',
+  'factor_removal_asked',
+  'factor_removal_called_off',
+  'factor_removed',
+  'registration_requested',
+  'account_registered',
 ] as const;
 
 export type AuditKind = (typeof AUDIT_KINDS)[number];
-
 export interface AuditEvent {
   kind: AuditKind;
   accountId?: string;

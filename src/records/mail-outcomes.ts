@@ -2,7 +2,7 @@
  * Owns the table `mails`: what became of each mail that was put into the queue, for support and for the story of the move.
  *
  * A row has no address, no link and none of the mail server's words: of its answer only the reply code (RFC 5321, 4.2) and
- * the enhanced status (RFC 3463). It goes with its account. What waits in the queue, and what a mail says, is mail/mails.ts's.
+ * the enhanced status (RFC 3463). It goes with its account. What waits in the queue is mail/mails.ts's.
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 import { takeTurns, type Lane } from './mail-pace.ts';

@@ -6,6 +6,7 @@
 import type { Queryable } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import { digestKeySeals } from './digest-key.ts';
+import { authenticatorSeals } from './factors.ts';
 import { signingKeySeals } from './signing-keys.ts';
 
 export interface SealedKind {
@@ -17,7 +18,7 @@ export interface SealedKind {
   replace: (db: Queryable, value: { id: string; from: string; to: string }) => Promise<void>;
 }
 
-const KINDS: readonly SealedKind[] = [signingKeySeals, digestKeySeals];
+const KINDS: readonly SealedKind[] = [signingKeySeals, digestKeySeals, authenticatorSeals];
 
 export interface Seal {
   name: string;

@@ -13,23 +13,40 @@ import { readQuery } from './form.ts';
 import { pageOf, type FieldError } from './page.ts';
 import { goOn, serviceOf, type Screen, type ScreenParts } from './screen.ts';
 
-/** In the order of the navigation; `title` is the text that heads the page, and its link. */
-const PAGES = [
+/** In the order of the navigation; `title` is the text that heads the page, and its link. Those `within` another have no link there. */
+const PAGES: readonly { path: AccountPath; title: string; within?: AccountPath }[] = [
   { path: '/account', title: 'account.title' },
   { path: '/account/details', title: 'account-details.title' },
   { path: '/account/email', title: 'account-email.title' },
   { path: '/account/password', title: 'account-password.title' },
+  { path: '/account/factors', title: 'account-factors.title' },
+  { path: '/account/passkey', title: 'account-passkey.title', within: '/account/factors' },
+  { path: '/account/authenticator', title: 'account-authenticator.title', within: '/account/factors' },
+  { path: '/account/recovery-codes', title: 'account-recovery-codes.title', within: '/account/factors' },
   { path: '/account/sessions', title: 'account-sessions.title' },
   { path: '/account/sign-ins', title: 'account-sign-ins.title' },
   { path: '/account/services', title: 'account-services.title' },
   { path: '/account/data', title: 'account-data.title' },
   { path: '/account/leave', title: 'account-leave.title' },
-] as const;
+];
 
-export type AccountPath = (typeof PAGES)[number]['path'];
+export type AccountPath =
+  | '/account'
+  | '/account/details'
+  | '/account/email'
+  | '/account/password'
+  | '/account/factors'
+  | '/account/passkey'
+  | '/account/authenticator'
+  | '/account/recovery-codes'
+  | '/account/sessions'
+  | '/account/sign-ins'
+  | '/account/services'
+  | '/account/data'
+  | '/account/leave';
 
 /** For so many seconds a sign-in is fresh. */
-const FRESH = 600;
+export const FRESH = 600;
 
 /** One request of a resident to a page of theirs. */
 export interface Visit {
@@ -38,6 +55,8 @@ export interface Visit {
   sessionUid: string;
   /** For the audit. */
   from: Whence;
+  /** How the resident signed in, by the names of RFC 8176. */
+  amr: readonly string[];
   /** The address of one of these pages, with the way back to the e-service kept along. */
   url: (path: AccountPath, query?: Record<string, string>) => string;
   /** The page with its navigation. */
@@ -57,20 +76,28 @@ export function inAccount(
     const now = Math.floor(parts.clock().getTime() / 1000);
     if (!here || (fresh && now - here.signedInAt > FRESH))
       return goOn(ctx, signInUrl(parts, ctx, { again: here !== undefined }));
-    const { account, uid: sessionUid } = here;
+    const { account, uid: sessionUid, amr } = here;
     const page = pageOf(ctx);
     page.preferLanguage(undefined, account.locale);
-    const client = known(parts, readQuery(ctx, 'client_id', 200));
-    const url: Visit['url'] = (path, query = {}) => withQuery(path, { ...client, ...query });
+    const kept = known(parts, readQuery(ctx, 'client_id', 200), readQuery(ctx, 'sign_in', 64));
+    const url: Visit['url'] = (path, query = {}) => withQuery(path, { ...kept, ...query });
+    const at = PAGES.find(({ path }) => path === ctx.path);
     const frame = {
       url,
-      pages: PAGES.map(({ path, title }) => ({ url: url(path), title: page.t(title), current: path === ctx.path })),
-      back: serviceOf(parts, client.client_id, page.language),
+      pages: PAGES.filter(({ within }) => !within).map(({ path, title }) => ({
+        url: url(path),
+        title: page.t(title),
+        current: path === ctx.path,
+        within: path === at?.within,
+      })),
+      back: serviceOf(parts, kept.client_id, page.language),
+      signIn: kept.sign_in && `/sign-in/${kept.sign_in}`,
     };
     await work(ctx, {
       account,
       sessionUid,
       from: whereFrom(parts.visitors.of(ctx)),
+      amr,
       url,
       render: (view, locals) => page.render(view, { ...locals, account: frame }),
       refuse: (view, locals, errors) => page.refuse(view, { ...locals, account: frame }, errors),
@@ -78,9 +105,15 @@ export function inAccount(
   };
 }
 
-/** The e-service that the resident came from, where it is registered: nothing else becomes a link. */
-const known = (parts: ScreenParts, id: string | null | undefined): { client_id?: string } =>
-  id && parts.client(id) ? { client_id: id } : {};
+/** The e-service that the resident came from, where it is registered, and the sign-in there that waits: nothing else becomes a link. */
+function known(
+  parts: ScreenParts,
+  id: string | null | undefined,
+  signIn: string | null | undefined,
+): { client_id?: string; sign_in?: string } {
+  if (!id || !parts.client(id)) return {};
+  return { client_id: id, ...(signIn && /^[\w-]+$/.test(signIn) && { sign_in: signIn }) };
+}
 
 const withQuery = (path: string, query: Record<string, string>): string =>
   Object.keys(query).length ? `${path}?${new URLSearchParams(query).toString()}` : path;
@@ -92,7 +125,7 @@ function signInUrl(parts: ScreenParts, ctx: Context, { again }: { again: boolean
     response_type: 'none',
     scope: 'openid',
     redirect_uri: `${parts.config.issuer}/account/signed-in`,
-    state: withQuery(ctx.path, known(parts, readQuery(ctx, 'client_id', 200))),
+    state: withQuery(ctx.path, known(parts, readQuery(ctx, 'client_id', 200), readQuery(ctx, 'sign_in', 64))),
     ...(uiLocales && { ui_locales: uiLocales }),
     // Not max_age: whether it is fresh enough is decided here alone, by one clock.
     ...(again && { prompt: 'login' }),
@@ -106,7 +139,8 @@ export function signedInReturn(parts: ScreenParts): Screen {
     get: (ctx) => {
       const [path, query] = (readQuery(ctx, 'state', 500) ?? '').split('?');
       const wanted = PAGES.find((page) => page.path === path)?.path ?? '/account';
-      goOn(ctx, withQuery(wanted, known(parts, new URLSearchParams(query).get('client_id'))));
+      const given = new URLSearchParams(query);
+      goOn(ctx, withQuery(wanted, known(parts, given.get('client_id'), given.get('sign_in'))));
       return Promise.resolve();
     },
   };

@@ -31,7 +31,7 @@ interface Asset {
 }
 
 export interface Assets {
-  /** The address of an asset by its short name: 'page.css', 'page.js', 'password.js', 'logo'. */
+  /** The address of an asset by its short name: 'page.css', 'page.js', 'password.js', 'passkey.js', 'logo'. */
   url(name: string): string;
   middleware: Middleware;
 }
@@ -42,6 +42,7 @@ export function loadAssets(brand: Config['brand']): Assets {
     ['page.css', asset(Buffer.from(brandStyle(brand.color) + readFileSync(join(FOLDER, 'page.css'), 'utf8')), '.css')],
     ['page.js', asset(readFileSync(join(FOLDER, 'page.js')), '.js')],
     ['password.js', asset(readFileSync(join(FOLDER, 'password.js')), '.js')],
+    ['passkey.js', asset(readFileSync(join(FOLDER, 'passkey.js')), '.js')],
     ['logo', asset(readFileSync(logo), extname(logo).toLowerCase())],
   ]);
 

@@ -10,8 +10,12 @@ import type { EmailChanges } from '../journeys/email-change.ts';
 import type { Leaving } from '../journeys/leave.ts';
 import type { OwnDataJourney } from '../journeys/own-data.ts';
 import type { PasswordFault } from '../journeys/new-password.ts';
+import type { FactorChanges } from '../journeys/factor-changes.ts';
+import type { FactorProofs } from '../journeys/factor-proofs.ts';
+import type { FactorRemovals } from '../journeys/factor-removals.ts';
 import type { PasswordLink } from '../journeys/password-link.ts';
 import type { ResidentSessions } from '../journeys/sessions.ts';
+import type { RegistrationJourney } from '../journeys/registration.ts';
 import type { SignIn } from '../journeys/sign-in.ts';
 import type { SignInHistory } from '../journeys/sign-in-history.ts';
 import type { SupportRequests } from '../journeys/support-request.ts';
@@ -36,6 +40,10 @@ export interface ScreenParts {
   session: OwnSession;
   visitors: Visitors;
   signIn: SignIn;
+  factorProofs: FactorProofs;
+  factorChanges: FactorChanges;
+  factorRemovals: FactorRemovals;
+  registration: RegistrationJourney;
   passwordLink: PasswordLink;
   accountChanges: AccountChanges;
   agreements: Agreements;
@@ -73,6 +81,9 @@ function wayBack(issuer: string, client: ClientConfig): string | undefined {
   url.searchParams.set('iss', issuer);
   return url.href;
 }
+
+/** An answer of a passkey, in UTF-16 units: some hundred bytes, but keys of some kinds are long. */
+export const LONGEST_PASSKEY = 16_384;
 
 /** What was wrong with a new password, in words. */
 export function passwordError(field: string, fault: PasswordFault, minLength: number): FieldError {

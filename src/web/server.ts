@@ -21,7 +21,12 @@ import { accountDataScreen } from './screens/account-data.ts';
 import { accountDetailsScreen } from './screens/account-details.ts';
 import { accountEmailScreen } from './screens/account-email.ts';
 import { accountLeaveScreen } from './screens/account-leave.ts';
+import { accountAuthenticatorScreen } from './screens/account-authenticator.ts';
+import { accountFactorsScreen } from './screens/account-factors.ts';
+import { accountMadeScreen } from './screens/account-made.ts';
+import { accountPasskeyScreen } from './screens/account-passkey.ts';
 import { accountPasswordScreen } from './screens/account-password.ts';
+import { accountRecoveryCodesScreen } from './screens/account-recovery-codes.ts';
 import { accountServicesScreen } from './screens/account-services.ts';
 import { accountSessionsScreen } from './screens/account-sessions.ts';
 import { accountSignInsScreen } from './screens/account-sign-ins.ts';
@@ -30,13 +35,20 @@ import { addressLostScreen } from './screens/address-lost.ts';
 import { confirmEmailScreen } from './screens/confirm-email.ts';
 import { consentScreen } from './screens/consent.ts';
 import { inDoubtScreen } from './screens/in-doubt.ts';
+import { keepFactorsScreen } from './screens/keep-factors.ts';
 import { linkExpiredScreen } from './screens/link-expired.ts';
 import { linkSentScreen } from './screens/link-sent.ts';
 import { lockedScreen } from './screens/locked.ts';
+import { newAccountScreen } from './screens/new-account.ts';
 import { otherPersonScreen } from './screens/other-person.ts';
+import { passkeyOfferScreen } from './screens/passkey-offer.ts';
+import { passkeyScreen } from './screens/passkey.ts';
 import { passwordSetScreen } from './screens/password-set.ts';
 import { passwordScreen } from './screens/password.ts';
+import { registerScreen } from './screens/register.ts';
+import { registrationSentScreen } from './screens/registration-sent.ts';
 import { requestSentScreen } from './screens/request-sent.ts';
+import { secondStepScreen } from './screens/second-step.ts';
 import { setPasswordScreen } from './screens/set-password.ts';
 import { signInScreen } from './screens/sign-in.ts';
 import { signedOutScreen } from './screens/signed-out.ts';
@@ -62,6 +74,11 @@ export interface ServerParts extends ScreenParts {
 const SCREENS = [
   signInScreen,
   passwordScreen,
+  secondStepScreen,
+  passkeyScreen,
+  passkeyOfferScreen,
+  registerScreen,
+  registrationSentScreen,
   linkSentScreen,
   unknownAddressScreen,
   addressLostScreen,
@@ -75,12 +92,19 @@ const SCREENS = [
   setPasswordScreen,
   linkExpiredScreen,
   passwordSetScreen,
+  newAccountScreen,
+  accountMadeScreen,
+  keepFactorsScreen,
   accountScreen,
   accountDetailsScreen,
   accountEmailScreen,
   accountPasswordScreen,
   accountSessionsScreen,
   accountSignInsScreen,
+  accountFactorsScreen,
+  accountPasskeyScreen,
+  accountAuthenticatorScreen,
+  accountRecoveryCodesScreen,
   accountServicesScreen,
   accountDataScreen,
   accountLeaveScreen,
@@ -162,7 +186,10 @@ const nothingThere: Middleware = async (ctx, next) => {
 function loggablePath(path: string): string {
   return path
     .slice(0, 200)
-    .replace(/((?:set-password|password-set|confirm-email|undo-email)\/).+/i, '$1…')
+    .replace(
+      /((?:set-password|password-set|confirm-email|undo-email|new-account|account-made|keep-factors)\/).+/i,
+      '$1…',
+    )
     .replace(/^(\/+(?:sign-in|auth)\/+)[^/]+/i, '$1…');
 }
 

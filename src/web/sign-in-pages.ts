@@ -5,9 +5,10 @@
 import type { Context } from 'koa';
 import type { Language } from '../config.ts';
 import { whereFrom } from '../journeys/allowances.ts';
+import type { Amr } from '../journeys/factor-proofs.ts';
 import type { Origin, Proof } from '../journeys/sign-in.ts';
-import type { SignInPast, SignInUnderWay } from '../oidc/interaction.ts';
-import { PASSWORD_ACR } from '../oidc/claims.ts';
+import type { Login, SignInPast, SignInUnderWay } from '../oidc/interaction.ts';
+import { acrOf } from '../oidc/claims.ts';
 import { PROMPT_PAGE } from '../oidc/policy.ts';
 import { current } from '../oidc/unit-of-work.ts';
 import type { Sql } from '../platform/database.ts';
@@ -85,8 +86,6 @@ export async function offerWayOn(
 /** A parameter of the authorization request as text. */
 export const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-type Login = { accountId: string; epoch: number; amr: string[]; acr: string; ts: number };
-
 /** A proof that waits for the resident's word, since somebody else is signed in on this browser. */
 export const parkedLogin = (underWay: SignInUnderWay): Login | undefined =>
   underWay.facts['login'] as Login | undefined;
@@ -95,9 +94,13 @@ export const parkedLogin = (underWay: SignInUnderWay): Login | undefined =>
  * 'Go to sign in', after a mailed link: to the sign-in that it came from where this browser holds it (its cookie goes along
  * with that path only), else from there on to the e-service's own start.
  */
-export function goToSignIn(parts: ScreenParts, from: { clientId?: string; uid?: string }): string | undefined {
+export function goToSignIn(
+  parts: ScreenParts,
+  from: { clientId?: string; uid?: string },
+  step: 'password' | 'passkey' = 'password',
+): string | undefined {
   if (!from.clientId || !parts.client(from.clientId)) return undefined;
-  return `/sign-in/${from.uid ?? '-'}/password?${new URLSearchParams({ client_id: from.clientId }).toString()}`;
+  return `/sign-in/${from.uid ?? '-'}/${step}?${new URLSearchParams({ client_id: from.clientId }).toString()}`;
 }
 
 export const emailOf = (underWay: SignInUnderWay): string | undefined => textOf(underWay.facts['email']);
@@ -116,18 +119,77 @@ export async function tooMany(ctx: Context, retryAfter = 60, service?: Service):
   await page.render('too-many', { service, uid, time: page.duration(retryAfter * 1000, 'after') }, { status: 429 });
 }
 
-/** A proof is good: where somebody else is signed in on this browser the resident is asked first; else it finishes. */
-export async function finishSignIn(
+/** Must this sign-in be in two steps (oidc/policy.ts)? */
+export const needsMfa = ({ prompt }: SignInUnderWay): boolean => prompt.details['mfa'] === true;
+
+/** Is it only that who is signed in here has shown too little for this request? */
+const isStepUp = ({ prompt, session }: SignInUnderWay): boolean =>
+  session !== undefined &&
+  prompt.reasons.every((reason) => ['acr_too_low', 'essential_acr', 'essential_acrs'].includes(reason));
+
+/** What was shown before the second step: a password in this sign-in, or all that the present session rests on. */
+export interface FirstStep {
+  accountId: string;
+  epoch: number;
+  amr: Amr;
+  /** When, in seconds. */
+  ts: number;
+  /** By the present session. */
+  signedIn: boolean;
+}
+
+export function firstStepOf(underWay: SignInUnderWay): FirstStep | undefined {
+  const passed = underWay.facts['passed'] as Omit<FirstStep, 'signedIn'> | undefined;
+  if (passed) return { ...passed, signedIn: false };
+  if (!isStepUp(underWay)) return undefined;
+  const { accountId, epoch, amr, ts } = underWay.session!;
+  return { accountId, epoch, amr: amr as FirstStep['amr'], ts, signedIn: true };
+}
+
+/** Notes that the password was right; nobody is signed in before the second step. */
+export function keepFirstStep(
   ctx: Context,
   parts: ScreenParts,
   { underWay, proof, writes, now }: { underWay: SignInUnderWay; proof: Proof; writes: Sql[]; now: Date },
+): void {
+  const { accountId, epoch } = proof;
+  for (const write of writes) current()!.also(write);
+  parts.gate.keep(ctx, underWay, { passed: { accountId, epoch, amr: ['pwd'], ts: secondsOf(now) } });
+}
+
+const secondsOf = (time: Date): number => Math.floor(time.getTime() / 1000);
+
+/**
+ * A proof is good: where somebody else is signed in on this browser the resident is asked first; else it finishes.
+ * `spends` gives one row where the proof was not used before; `ts` is the time of an earlier step that counts; `offer`: a passkey
+ * may be offered before the way goes on.
+ */
+export async function finishSignIn(
+  ctx: Context,
+  parts: ScreenParts,
+  {
+    underWay,
+    proof,
+    now,
+    ...how
+  }: {
+    underWay: SignInUnderWay;
+    proof: Proof;
+    amr: Amr;
+    writes: Sql[];
+    spends?: Sql;
+    ts?: number;
+    offer?: boolean;
+    now: Date;
+  },
 ): Promise<void> {
   const login: Login = {
     accountId: proof.accountId,
     epoch: proof.epoch,
-    amr: ['pwd'],
-    acr: PASSWORD_ACR,
-    ts: Math.floor(now.getTime() / 1000),
+    amr: [...how.amr],
+    acr: acrOf(how.amr),
+    ts: how.ts ?? secondsOf(now),
+    ...(how.offer && { offer: true }),
   };
   parts.visitors.remember(ctx, proof.emailKey);
   if (proof.account['leaves_at']) {
@@ -136,7 +198,8 @@ export async function finishSignIn(
   }
   const unit = current()!;
   unit.rememberAccount(proof.account);
-  for (const write of writes) unit.also(write);
+  if (how.spends) unit.also(how.spends, 'proof');
+  for (const write of how.writes) unit.also(write);
   const { clientId: client } = underWay;
   unit.onFlush(() => metrics.signIns.inc({ step: 'password', outcome: 'signed_in', client }));
   if (underWay.session && underWay.session.accountId !== proof.accountId) {

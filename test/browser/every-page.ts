@@ -5,6 +5,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { accessibilityFaults, newVisitor, overflow, picture, startChromium } from '../support/browser.ts';
 import type { Browser, Page } from '../support/browser.ts';
+import { generateSync } from 'otplib';
+import { supportFor } from '../../src/app.ts';
 import { type Language, loadTexts } from '../../src/platform/i18n.ts';
 import { sql } from '../../src/platform/database.ts';
 import { startGate, type Gate } from '../support/gate.ts';
@@ -20,7 +22,16 @@ let chromium: Browser;
 beforeAll(async () => {
   [world, chromium] = await Promise.all([
     startWorld({
-      settings: { limits: { passwordPerPlace: 3 } },
+      settings: { limits: { passwordPerPlace: 3 }, signIn: { registration: 'open' } },
+      clients: {
+        strict: {
+          client_name: 'Vahva',
+          redirect_uris: ['https://strict.example/callback'],
+          client_uri: 'https://strict.example/',
+          scope: 'openid email profile',
+          require_acr: 'urn:tunnus:mfa',
+        },
+      },
       async databaseUrl(url) {
         gate = await startGate(url);
         return gate.url;
@@ -206,6 +217,102 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
       });
       await expectWhole('consent-more', 'consent.title');
       await page.context().clearCookies();
+    });
+
+    test('passkey-offer, passkey and its fault', async () => {
+      await page.context().clearCookies();
+      await account('offered', { password: PASSWORD });
+      await begin(page);
+      await giveAddress(page, mine('offered'));
+      // As the script would say on a device that can make one.
+      await page.locator('input[name=passkeys]').evaluate((field) => field.setAttribute('value', 'yes'));
+      await field(page, 'current-password').fill(PASSWORD);
+      await goOn(page);
+      await expectWhole('passkey-offer');
+      await page.context().clearCookies();
+      await begin(page);
+      await page.goto(`${page.url()}/passkey`);
+      await expectWhole('passkey');
+      await page.locator('form[data-passkey]').evaluate((form) => (form as unknown as { submit(): void }).submit());
+      await expectWhole('passkey-fault', 'passkey.title');
+    });
+
+    test('add-second-step, what sets one up, and second-step', async () => {
+      await page.context().clearCookies();
+      await account('strong', { password: PASSWORD, givenName: 'Aino' });
+      await signIn(page, { email: mine('strong'), client: 'strict' });
+      await expectWhole('add-second-step');
+      await page.locator('main a.button').first().click();
+      await expectWhole('account-factors');
+      await page.locator('main a[href*="/account/passkey"]').click();
+      await expectWhole('account-passkey');
+      await page.locator('form[data-passkey]').evaluate((form) => (form as unknown as { submit(): void }).submit());
+      await expectWhole('account-passkey-fault', 'account-passkey.title');
+      await page.goBack();
+      await page.goBack();
+      await page.locator('main a[href*="/account/authenticator"]').click();
+      await expectWhole('account-authenticator');
+      await field(page, 'one-time-code').fill('12');
+      await goOn(page);
+      await expectWhole('account-authenticator-fault', 'account-authenticator.title');
+      const secret = (await page.locator('.key').innerText()).replaceAll(' ', '');
+      const epoch = Math.floor(world.clock.now().getTime() / 1000);
+      await field(page, 'one-time-code').fill(generateSync({ secret, epoch }));
+      await goOn(page);
+      await expectWhole('account-recovery-codes');
+      await goOn(page);
+      await expectWhole('account-recovery-codes-shown', 'account-recovery-codes.title');
+      await world.database.query(sql`
+        insert into passkeys (account_id, credential_id, public_key, counter, backup_eligible, backed_up, transports, name,
+          created_at)
+        select id, convert_to(email_key, 'UTF8'), '\\x00', 0, true, true, '{}', 'Aino – puhelin', now()
+        from accounts where email_key = ${mine('strong')}`);
+      const { sealer, database } = world.tunnus;
+      const acts = supportFor({ database, sealer, config: world.config, close: () => Promise.resolve() }, 'support:x');
+      await acts.removeFactor({ email: mine('strong'), factor: 'all', reason: 'lost' }, world.clock.now());
+      await page.goto(`${world.issuer}/account/factors`);
+      await expectWhole('account-factors-whole', 'account-factors.title');
+      await page.context().clearCookies();
+      await signIn(page, { email: mine('strong') });
+      await expectWhole('second-step');
+      await field(page, 'one-time-code').fill('123456');
+      await goOn(page);
+      await expectWhole('second-step-fault', 'second-step.title');
+    });
+
+    test('keep-factors, asked, done, and too late', async () => {
+      let link: string | undefined;
+      while (!link) link = (await world.mailbox.next({ to: mine('strong') })).links[0];
+      await page.goto(link);
+      await expectWhole('keep-factors');
+      await goOn(page);
+      await expectWhole('keep-factors-done', 'keep-factors.title');
+      await page.goto(link);
+      await expectWhole('keep-factors-past', 'keep-factors.title');
+    });
+
+    test('register, registration-sent, new-account, each with a fault, account-made and new-account-past', async () => {
+      await page.context().clearCookies();
+      await begin(page, { client: 'strict' });
+      await page.locator('main a[href$="/register"]').click();
+      await expectWhole('register');
+      await field(page, 'username').fill('no address');
+      await goOn(page);
+      await expectWhole('register-fault', 'register.title');
+      await field(page, 'username').fill(mine('fresh'));
+      await goOn(page);
+      await expectWhole('registration-sent');
+      const link = await world.mailbox.nextLink(mine('fresh'));
+      await page.goto(link);
+      await expectWhole('new-account');
+      await goOn(page);
+      await expectWhole('new-account-fault', 'new-account.title');
+      await field(page, 'given-name').fill('Aino');
+      await field(page, 'new-password').fill(PASSWORD);
+      await goOn(page);
+      await expectWhole('account-made');
+      await page.goto(link);
+      await expectWhole('new-account-past');
     });
 
     test('other-person', async () => {

@@ -156,10 +156,8 @@ describe('a fault is told with file, line, what is wrong and what is expected', 
     ['languages: [fi, fi]', 'languages is a list, expected a list of some of fi, sv, en, each once'],
     ['languages: fi', 'languages is "fi", expected a list of some of fi, sv, en'],
     ['signIn: { unknownAddress: hide }', 'signIn.unknownAddress is "hide", expected tell or conceal'],
-    [
-      'signIn: { registration: open }',
-      'signIn.registration is "open", expected closed (open comes with a later version)',
-    ],
+    ['signIn: { registration: perhaps }', 'signIn.registration is "perhaps", expected closed or open'],
+    ['signIn: { requireAcr: gold }', 'signIn.requireAcr is "gold", expected urn:tunnus:password or urn:tunnus:mfa'],
     ['password: { minLength: 7 }', 'password.minLength is 7, expected a whole number from 8 to 64'],
     ['links: { lifetime: 24 }', 'links.lifetime is 24, expected a time from 10m to 7d, written like 30m, 24h or 14d'],
     [

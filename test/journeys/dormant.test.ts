@@ -2,11 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { dormantJourney, monthsBefore, type DormantAccount } from '../../src/journeys/dormant.ts';
-import { mailWriter, makeMails, type RenderedMail } from '../../src/mail/mails.ts';
+import { makeMails } from '../../src/mail/mails.ts';
+import { mailWriter, type RenderedMail } from '../../src/mail/writing.ts';
 import { sql } from '../../src/platform/database.ts';
 import { loadTexts } from '../../src/platform/i18n.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
-import { erasureDigests, MERGE_LOCK } from '../../src/records/accounts.ts';
+import { erasureDigests, MERGE_LOCK } from '../../src/records/erasures.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 const DAY = 86_400_000;

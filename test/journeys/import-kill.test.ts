@@ -11,7 +11,8 @@ import { importAccounts, type Progress } from '../../src/journeys/import-account
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { accountByKey, eraseAccount, setOwnPassword } from '../../src/records/accounts.ts';
+import { accountByKey, setOwnPassword } from '../../src/records/accounts.ts';
+import { eraseAccount } from '../../src/records/erasures.ts';
 import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
 import { CLI, environment } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';

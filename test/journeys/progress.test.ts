@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { progress, type Progress } from '../../src/journeys/progress.ts';
 import { sql } from '../../src/platform/database.ts';
-import { eraseAccount, accountByKey } from '../../src/records/accounts.ts';
+import { accountByKey } from '../../src/records/accounts.ts';
+import { eraseAccount } from '../../src/records/erasures.ts';
 import { auditRow } from '../../src/records/audit.ts';
 import { startWorld, type World } from '../support/world.ts';
 

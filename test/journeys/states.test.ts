@@ -11,29 +11,42 @@ import {
 import { STATES_FILE, statesPage } from '../support/write-states.ts';
 
 const SETTINGS = ['tell', 'conceal'] as const;
-const ACCOUNTS: readonly AccountState[] = ['unknown', 'no_password', 'has_password', 'locked'];
-const REAL: readonly AccountState[] = ['no_password', 'has_password', 'locked'];
+const REAL: readonly AccountState[] = ['no_password', 'passkey_only', 'has_password', 'locked'];
+const ACCOUNTS: readonly AccountState[] = ['unknown', ...REAL];
 const FOUND: readonly LinkState[] = ['live', 'used', 'expired', 'ended'];
 
 /** All that can come about: who has no account or no password gives no right one, and a known link has an account. */
 const situations: readonly Situation[] = [
-  ...(['address', 'ask_link'] as const).flatMap((at) =>
+  ...(['address', 'ask_link', 'register'] as const).flatMap((at) =>
     SETTINGS.flatMap((setting) => ACCOUNTS.map((account) => ({ at, setting, account }))),
   ),
   ...ACCOUNTS.map((account) => ({ at: 'password' as const, proof: 'wrong' as const, account })),
-  ...(['has_password', 'locked'] as const).map((account) => ({
+  ...(['none', 'asked'] as const).map((second) => ({
     at: 'password' as const,
     proof: 'right' as const,
-    account,
+    second,
+    account: 'has_password' as const,
   })),
+  { at: 'password', proof: 'right', account: 'locked' },
+  ...(['right', 'wrong'] as const).flatMap((proof) =>
+    (['has_password', 'passkey_only'] as const).map((account) => ({ at: 'second_step' as const, proof, account })),
+  ),
+  ...(['right', 'wrong'] as const).flatMap((proof) =>
+    (['has_password', 'passkey_only', 'locked'] as const).map((account) => ({
+      at: 'passkey' as const,
+      proof,
+      account,
+    })),
+  ),
+  { at: 'passkey', proof: 'wrong', account: 'unknown' },
   ...(['link_opened', 'link_posted'] as const).flatMap((at): Situation[] => [
     { at, link: 'unknown', account: 'unknown' },
     ...FOUND.flatMap((link) => REAL.map((account) => ({ at, link, account }))),
   ]),
 ];
 
-const named = ({ at, setting, account, proof, link }: Situation): string =>
-  [at, setting, account, proof, link].filter(Boolean).join(' ');
+const named = ({ at, setting, account, second, proof, link }: Situation): string =>
+  [at, setting, account, second, proof, link].filter(Boolean).join(' ');
 
 describe('the table of states', () => {
   test.each(situations.map((situation) => [named(situation), situation] as const))(
@@ -61,30 +74,42 @@ describe('the table of states', () => {
     const setting = STATES.filter(({ writes }) => writes.includes('password'));
     expect(setting.map(({ at, link, account }) => `${at} ${link} ${account}`)).toEqual([
       'link_posted live no_password',
+      'link_posted live passkey_only',
       'link_posted live has_password',
     ]);
   });
 
-  test('only a right password of an account that is not locked signs in', () => {
+  test('only a right proof of an account that is not locked signs in, after the second step where one is asked for', () => {
     const signingIn = STATES.filter(({ writes, page }) => writes.includes('session') || page === 'e-service');
-    expect(signingIn.map(named)).toEqual(['password has_password right']);
+    expect(signingIn.map(named)).toEqual([
+      'password has_password none right',
+      'second_step has_password right',
+      'passkey has_password right',
+      'second_step passkey_only right',
+      'passkey passkey_only right',
+    ]);
   });
 
-  test('no mail goes to an unknown address, but for the one under conceal', () => {
-    const mailed = STATES.filter(({ account, mail }) => account === 'unknown' && mail);
+  test('no mail goes to an unknown address, but for the one under conceal, and for a new account', () => {
+    const mailed = STATES.filter(({ at, account, mail }) => at !== 'register' && account === 'unknown' && mail);
     expect(mailed.map(({ setting, mail }) => [setting, mail])).toEqual([
       ['conceal', 'unknown_address'],
       ['conceal', 'unknown_address'],
     ]);
   });
 
-  test.each(['address', 'ask_link'] as const)('under conceal every address gets the same page: %s', (at) => {
-    const pages = STATES.filter((row) => row.at === at && row.setting === 'conceal').map(({ page }) => page);
-    expect(new Set(pages).size).toBe(1);
-  });
+  test.each(['address', 'ask_link', 'register'] as const)(
+    'under conceal every address gets the same page: %s',
+    (at) => {
+      const pages = STATES.filter((row) => row.at === at && row.setting === 'conceal').map(({ page }) => page);
+      expect(new Set(pages).size).toBe(1);
+    },
+  );
 
   test('a wrong password gets the same page whatever the account', () => {
-    const answers = STATES.filter(({ proof }) => proof === 'wrong').map(({ page, writes }) => ({ page, writes }));
+    const answers = STATES.filter(({ at, proof }) => at === 'password' && proof === 'wrong').map(
+      ({ page, writes }) => ({ page, writes }),
+    );
     expect(answers).toEqual(answers.map(() => answers[0]));
   });
 });

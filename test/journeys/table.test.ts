@@ -9,8 +9,8 @@ import { startWorld, type RelyingParty, type World } from '../support/world.ts';
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
 const NEW_PASSWORD = 'neljä punaista venettä laiturissa';
 
-const describeRow = ({ at, account, proof, link, page, mail }: Row): string =>
-  [at, account, proof, link].filter(Boolean).join(', ') + ` -> ${page}${mail ? `, mail ${mail}` : ''}`;
+const describeRow = ({ at, account, proof, second, link, page, mail }: Row): string =>
+  [at, account, second, proof, link].filter(Boolean).join(', ') + ` -> ${page}${mail ? `, mail ${mail}` : ''}`;
 
 describe.each(['tell', 'conceal'] as const)('signIn.unknownAddress: %s', (setting) => {
   let world: World;
@@ -23,11 +23,16 @@ describe.each(['tell', 'conceal'] as const)('signIn.unknownAddress: %s', (settin
   });
   afterAll(() => world.close());
 
-  async function person(state: AccountState): Promise<{ email: string; id?: string }> {
+  async function person(state: AccountState, second?: Row['second']): Promise<{ email: string; id?: string }> {
     const email = `henkilo${(count += 1)}@example.com`;
     if (state === 'unknown') return { email };
-    const password = state === 'no_password' ? undefined : PASSWORD;
-    return { email, id: await world.account({ email, password, locked: state === 'locked' }) };
+    const password = state === 'no_password' || state === 'passkey_only' ? undefined : PASSWORD;
+    const id = await world.account({ email, password, locked: state === 'locked' });
+    if (state === 'passkey_only')
+      await world.database.query(sql`update accounts set factors = '{passkey}' where id = ${id}`);
+    if (second === 'asked')
+      await world.database.query(sql`update accounts set factors = '{authenticator}' where id = ${id}`);
+    return { email, id };
   }
 
   async function atPassword(email: string): Promise<HttpBrowser> {
@@ -70,7 +75,7 @@ describe.each(['tell', 'conceal'] as const)('signIn.unknownAddress: %s', (settin
   test.each(rows.filter(({ at }) => at === 'password').map((row) => [describeRow(row), row] as const))(
     '%s',
     async (_, row) => {
-      const { email } = await person(row.account);
+      const { email } = await person(row.account, row.second);
       const browser = await atPassword(email);
       await browser.submit({ 'current-password': row.proof === 'right' ? PASSWORD : 'not the right one at all' });
       expect(pageOf(browser)).toBe(row.page);
@@ -142,7 +147,7 @@ describe.each(['tell', 'conceal'] as const)('signIn.unknownAddress: %s', (settin
   if (setting === 'conceal') {
     test('every address gets the same answer, to the letter and to the header', async () => {
       const answers = new Set<string>();
-      for (const state of ['unknown', 'no_password', 'has_password', 'locked'] as const) {
+      for (const state of ['unknown', 'no_password', 'passkey_only', 'has_password', 'locked'] as const) {
         const { email } = await person(state);
         const browser = world.browser();
         await browser.get((await asiointi.begin()).url);

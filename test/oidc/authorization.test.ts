@@ -63,7 +63,7 @@ describe('discovery (OpenID Connect Discovery 1.0, 3)', () => {
       claims_parameter_supported: true,
       request_parameter_supported: true,
       request_uri_parameter_supported: false,
-      acr_values_supported: ['urn:tunnus:password'],
+      acr_values_supported: ['urn:tunnus:password', 'urn:tunnus:mfa'],
       subject_types_supported: ['public', 'pairwise'],
     });
     const listed = (name: string): string[] => [...(body[name] as string[])].sort();

@@ -4,7 +4,8 @@ import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 
 import * as client from 'openid-client';
 import { signingKeys } from '../../src/app.ts';
 import { sql } from '../../src/platform/database.ts';
-import { accountById, changeEmail, eraseAccount, lockAccount, raiseEpoch } from '../../src/records/accounts.ts';
+import { accountById, changeEmail, lockAccount, raiseEpoch } from '../../src/records/accounts.ts';
+import { eraseAccount } from '../../src/records/erasures.ts';
 import { endWithLogouts, troubledLogouts } from '../../src/records/logouts.ts';
 import { endedSessions, outlivedSessions } from '../../src/records/artifacts.ts';
 import { startEServices, type EServices } from '../support/e-services.ts';

@@ -225,7 +225,7 @@ describe('another person in the same browser', () => {
     const other = await world.account(`other-${Math.random()}@example.fi`);
     const page = await beginSignIn(browser, { prompt: 'login' });
     await browser.get(page);
-    expect(underWay().session).toEqual({ accountId: account });
+    expect(underWay().session).toEqual({ accountId: account, epoch: 0, amr: [], ts: expect.any(Number) });
     expect((await browser.post(`${page}?account=${other}`)).status).toBe(500);
 
     const resume = locationOf(await browser.post(`${page}?account=${other}&replace=yes`));

@@ -188,7 +188,7 @@ describe('discovery', () => {
     const clients = ['ES256', 'Ed25519', 'EdDSA', 'PS256', 'RS256'];
     const withSecret = ['ES256', 'Ed25519', 'EdDSA', 'HS256', 'PS256', 'RS256'];
     expect(truths).toEqual({
-      acr_values_supported: ['urn:tunnus:password'],
+      acr_values_supported: ['urn:tunnus:mfa', 'urn:tunnus:password'],
       authorization_response_iss_parameter_supported: true,
       backchannel_logout_session_supported: true,
       backchannel_logout_supported: true,

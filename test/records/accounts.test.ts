@@ -7,7 +7,6 @@ import {
   accountFromRow,
   accountJson,
   changeEmail,
-  eraseAccount,
   lockAccount,
   raiseEpoch,
   replaceHash,
@@ -17,6 +16,7 @@ import {
   unlockAccount,
   type Account,
 } from '../../src/records/accounts.ts';
+import { eraseAccount } from '../../src/records/erasures.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 const NOW = new Date('2026-11-23T10:00:00Z');

@@ -102,12 +102,15 @@ export interface WorldOptions {
   clients?: Record<string, Yaml>;
   /** Another way to the same database: its `database.url`, or the whole section. */
   databaseUrl?: (url: string) => Promise<string | Yaml>;
+  /** Of the issuer; browsers know no passkeys under a bare network address. */
+  host?: 'localhost' | '127.0.0.1';
 }
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const [place, mailbox, port] = await Promise.all([testDatabase(), startMailbox(), freePort()]);
   const folder = await mkdtemp(join(tmpdir(), 'tunnus-config-'));
-  const issuer = (options.settings?.['issuer'] as string | undefined) ?? `http://127.0.0.1:${port}`;
+  const issuer =
+    (options.settings?.['issuer'] as string | undefined) ?? `http://${options.host ?? '127.0.0.1'}:${port}`;
   await mkdir(join(folder, 'clients'));
   const way = (await options.databaseUrl?.(place.url)) ?? place.url;
   const settings = {

@@ -16,14 +16,18 @@ The journeys look up the same table, so what stands here is what residents meet.
 ## The words
 
 - **Account**: \`unknown\`: no account has the address. \`no_password\`: the account came from a list and has no password yet.
-  \`has_password\`: its own, or one that a single list vouches for. \`locked\`: support has locked it.
+  \`passkey_only\`: a passkey and no password. \`has_password\`: its own, or one that a single list vouches for. \`locked\`: support
+  has locked it.
 - **Setting**: \`signIn.unknownAddress\` in \`tunnus.yaml\`.
+- **Second step**: \`asked\` where the resident has an authenticator app, or has a passkey and has chosen so, or the e-service or
+  the city asks for two steps. Where it is asked for and the resident has none, they are signed in with the password and then led
+  to set one up (\`add-second-step\`), and on to the e-service.
 - **Link**: \`live\`: works. \`used\`: a password was set with it. \`ended\`: a password was set in another way. \`expired\`: too late.
   \`unknown\`: never given out, or gone with its account.
 - **Page**: the name of the view and of its texts. \`e-service\`: back to where the resident came from.
 - **Writes**: \`failure\`: the try stays counted. \`link\`: a link is made, within the allowance of the address; past it no mail
-  goes out and the page is the same (from a place that asked for too many links, it is \`too-many\`). \`password\`: the link is
-  spent and the password set, all other links and all sessions end.
+  goes out and the page is the same (from a place that asked for too many links, it is \`too-many\`). \`registration\`: the same
+  for a link that makes an account. \`password\`: the link is spent and the password set, all other links and all sessions end.
   \`session\`: the resident is signed in.
 
 ## Not in the tables
@@ -33,6 +37,9 @@ The journeys look up the same table, so what stands here is what residents meet.
 - 'Ask for a new link' on the page \`link-expired\`: a link to the account's own address, within its allowance.
 - After a right password another page may still come: \`other-person\` (somebody else is signed in on this browser),
   \`in-doubt\` (the tie to the e-service's old list is in doubt), \`consent\` (an e-service that is not the city's own).
+- \`passkey-offer\`: after a right password alone, on a device that can make a passkey, for who has neither passkey nor app and
+  has not declined: 'not now' holds for 90 days, 'never' for good.
+- A link that makes an account: \`new-account\`, then \`account-made\`; one that is used, too late or unknown: \`new-account-past\`.
 - 'No longer have this email address?' leads from \`link-sent\`, \`password\` and \`unknown-address\` to \`address-lost\`,
   \`your-name\`, \`your-services\` and \`request-sent\`: the same for every address and setting, known or not. Support gets the
   mail \`support_request\`, within the allowances of the address and the place.
@@ -54,16 +61,20 @@ The journeys look up the same table, so what stands here is what residents meet.
 const MOMENTS: Readonly<Record<Row['at'], string>> = {
   address: 'The resident gives an address',
   password: 'The resident gives a password',
+  second_step: 'The resident shows a second step, after the password',
+  passkey: 'The resident shows a passkey alone',
+  register: 'The resident asks for a new account (`signIn.registration: open`)',
   ask_link: 'The resident asks for a link',
   link_opened: 'A mailed link is opened',
   link_posted: 'The form behind a mailed link is posted',
 };
 
-type Column = 'setting' | 'account' | 'proof' | 'link' | 'page' | 'writes' | 'mail';
+type Column = 'setting' | 'account' | 'proof' | 'second' | 'link' | 'page' | 'writes' | 'mail';
 const TITLES: Readonly<Record<Column, string>> = {
   setting: 'Setting',
   account: 'Account',
-  proof: 'Password',
+  proof: 'Proof',
+  second: 'Second step',
   link: 'Link',
   page: 'Page',
   writes: 'Writes',

@@ -110,13 +110,13 @@ describe('a page', () => {
     expect(html).toContain('value="&quot;&gt;&lt;b&gt;"');
   });
 
-  test('loads only two files of ours, which browsers may keep for good: 30 KB in all, with nothing left out', async () => {
+  test('loads only three files of ours, which browsers may keep for good: 30 KB in all, with nothing left out', async () => {
     const page = await get('/x', { 'accept-encoding': 'identity' });
     const html = await page.text();
     const loaded = new Set(
       [...html.matchAll(/(?:<(?:img|script)[^>]* src|<link[^>]* href)="([^"]+)"/g)].map((m) => m[1]!),
     );
-    expect(loaded.size).toBe(2);
+    expect(loaded.size).toBe(3);
     let bytes = Buffer.byteLength(html);
     for (const path of loaded) {
       expect(path).toMatch(/^\/assets\//);

@@ -11,7 +11,8 @@ export function unknownAddressScreen(parts: ScreenParts): Screen {
       const email = emailOf(underWay);
       // Another page of this sign-in may have gone on with another address: the first step asks again.
       if (!email) return goOn(ctx, `/sign-in/${underWay.uid}`);
-      const locals = { service, uid: underWay.uid, email, suggestion: suggestion(email) };
+      const open = parts.config.signIn.registration === 'open';
+      const locals = { service, uid: underWay.uid, email, suggestion: suggestion(email), open };
       await pageOf(ctx).render('unknown-address', locals);
     }),
   };

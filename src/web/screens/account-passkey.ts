@@ -1,0 +1,57 @@
+/** A new passkey for the resident's own account. */
+import { inAccount, type Visit } from '../account-pages.ts';
+import { readForm } from '../form.ts';
+import { goOn, LONGEST_PASSKEY, type Screen, type ScreenParts } from '../screen.ts';
+
+export function accountPasskeyScreen(parts: ScreenParts): Screen {
+  const { factorChanges } = parts;
+  const localsOf = async ({ account }: Visit): Promise<object> => ({
+    passkey: await factorChanges.passkeyOptions(account),
+  });
+  return {
+    path: '/account/passkey',
+    get: inAccount(parts, async (_ctx, visit) => visit.render('account-passkey', await localsOf(visit)), {
+      fresh: true,
+    }),
+    post: inAccount(
+      parts,
+      async (ctx, visit) => {
+        const { account, from, url, refuse } = visit;
+        const { passkey: answer, name } = await readForm(ctx, {
+          passkey: { max: LONGEST_PASSKEY, required: true },
+          name: { max: 200 },
+        });
+        const called = plainName(name);
+        const added = await factorChanges.addPasskey({ account, from, answer, name: called }, parts.clock());
+        if ('refused' in added) {
+          if (added.refused === 'changed_meanwhile')
+            return goOn(ctx, url('/account/factors', { changed: 'meanwhile' }));
+          return refuse('account-passkey', { ...(await localsOf(visit)), name }, [
+            { field: 'passkey', key: REFUSALS[added.refused] },
+          ]);
+        }
+        await parts.session.carryOn(ctx, { accountId: account.id, epoch: added.epoch });
+        goOn(ctx, url('/account/factors', { changed: 'passkey' }));
+      },
+      { fresh: true },
+    ),
+  };
+}
+
+const REFUSALS = {
+  wrong_proof: 'account-passkey.refused',
+  nothing_there: 'account-passkey.refused',
+  taken: 'account-passkey.taken',
+  too_many: 'account-passkey.most',
+} as const;
+
+/** One line of what can be seen, as it will stand on a page. */
+const plainName = (name: string): string =>
+  [
+    ...name
+      .normalize('NFC')
+      .replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ')
+      .trim(),
+  ]
+    .slice(0, 60)
+    .join('');

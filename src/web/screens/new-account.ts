@@ -1,0 +1,78 @@
+/** Behind the link of a new account: a name where the e-service asks for one, and a password or a passkey. */
+import type { Context } from 'koa';
+import { whereFrom } from '../../journeys/allowances.ts';
+import type { Opened } from '../../journeys/registration.ts';
+import type { Registration } from '../../records/registrations.ts';
+import { readForm } from '../form.ts';
+import { pageOf, type FieldError } from '../page.ts';
+import { goOn, LONGEST_PASSKEY, passwordError, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
+import { goToSignIn } from '../sign-in-pages.ts';
+
+const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
+const STATUS = { unknown: 404, used: 410, expired: 410 } as const;
+
+export function newAccountScreen(parts: ScreenParts): Screen {
+  const { minLength } = parts.config.password;
+  const asksName = ({ clientId }: Registration): boolean =>
+    parts.client(clientId)?.scope.split(' ').includes('profile') ?? false;
+
+  function localsOf(ctx: Context, opened: Registration): object {
+    return {
+      email: opened.email,
+      minLength,
+      asksName: asksName(opened),
+      service: serviceOf(parts, opened.clientId, pageOf(ctx).language),
+      passkey: parts.registration.passkeyOptions(tokenOf(ctx), opened),
+    };
+  }
+
+  const wayOn = (opened: Opened): string =>
+    (opened.state !== 'unknown' && goToSignIn(parts, { clientId: opened.clientId, uid: opened.interactionUid })) ||
+    '/account';
+
+  async function showPast(ctx: Context, opened: Opened): Promise<void> {
+    if (opened.state === 'live') return goOn(ctx, `/new-account/${tokenOf(ctx)}`);
+    await pageOf(ctx).render(
+      'new-account-past',
+      { state: opened.state, signIn: wayOn(opened) },
+      { status: STATUS[opened.state] },
+    );
+  }
+
+  return {
+    path: '/new-account/:token',
+    get: async (ctx) => {
+      const opened = await parts.registration.opened(tokenOf(ctx), parts.clock());
+      if (opened.state !== 'live') return showPast(ctx, opened);
+      pageOf(ctx).preferLanguage(undefined, opened.locale);
+      await pageOf(ctx).render('new-account', localsOf(ctx, opened));
+    },
+    post: async (ctx) => {
+      const resident = await readForm(ctx, {
+        givenName: { max: 100 },
+        familyName: { max: 100 },
+        password: { max: 4096 },
+        passkey: { max: LONGEST_PASSKEY },
+      });
+      const token = tokenOf(ctx);
+      const now = parts.clock();
+      const opened = await parts.registration.opened(token, now);
+      if (opened.state !== 'live') return showPast(ctx, opened);
+      const made = await parts.registration.register(
+        { token, resident, asksName: asksName(opened), from: whereFrom(parts.visitors.of(ctx)) },
+        now,
+      );
+      if ('registered' in made) return goOn(ctx, `/account-made/${token}`);
+      if ('state' in made) return showPast(ctx, await parts.registration.opened(token, now));
+      pageOf(ctx).preferLanguage(undefined, opened.locale);
+      const { givenName, familyName } = resident;
+      const error: FieldError =
+        made.refused === 'no_name'
+          ? { field: 'givenName', key: 'your-name.missing' }
+          : made.refused === 'wrong_proof'
+            ? { field: 'passkey', key: 'account-passkey.refused' }
+            : passwordError('password', made.refused, minLength);
+      await pageOf(ctx).refuse('new-account', { ...localsOf(ctx, opened), givenName, familyName }, [error]);
+    },
+  };
+}
