@@ -14,7 +14,7 @@ import { allowances } from './journeys/allowances.ts';
 import { auditKeeping } from './journeys/audit-keeping.ts';
 import { factorChanges } from './journeys/factor-changes.ts';
 import { factorProofs } from './journeys/factor-proofs.ts';
-import { factorRemovals } from './journeys/factor-removals.ts';
+import { factorRemovals, factorSupport, type FactorSupport } from './journeys/factor-removals.ts';
 import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { configurationHash, startHeartbeat } from './journeys/heartbeat.ts';
 import { houseMetric } from './journeys/house-metric.ts';
@@ -169,14 +169,19 @@ export async function startTunnus({
       }),
     };
     const signingIn = signIn(parts);
-    const putOff = { job: PUT_OFF_JOB, task: (payload: unknown, now: Date) => signingIn.carryOutLater(payload, now) };
+    const proofs = factorProofs(parts);
+    const { userHandle } = proofs;
+    const registering = registration({ ...parts, userHandle });
+    const carryOutLater = async (payload: unknown, now: Date): Promise<void> => {
+      await signingIn.carryOutLater(payload, now);
+      await registering.carryOutLater(payload, now);
+    };
+    const putOff = { job: PUT_OFF_JOB, task: carryOutLater };
     const post = openPost(config);
     closers.push(() => Promise.resolve(post.close()));
     const work = { believed, sweeps, backChannel: channel, retire, audit, putOff };
     const jobs = await startJobs({ database, sealer, config, texts, post, log, clock, ...work });
     closers.push(() => jobs.stop());
-    const proofs = factorProofs(parts);
-    const { userHandle } = proofs;
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
     const assets = loadAssets(config.brand);
@@ -192,7 +197,7 @@ export async function startTunnus({
       factorProofs: proofs,
       factorChanges: factorChanges({ ...parts, userHandle }),
       factorRemovals: removals,
-      registration: registration({ ...parts, userHandle }),
+      registration: registering,
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
       agreements: agreements({ database, told }),
@@ -283,17 +288,11 @@ export const sealing = ({ database, sealer }: Omit<Connection, 'close'>) => ({
   reseal: () => reseal(database, sealer),
 });
 
-type Removals = ReturnType<typeof factorRemovals>;
-interface FactorActs {
-  factors(email: string, now: Date): ReturnType<Removals['list']>;
-  removeFactor(which: { email: string; factor: string; reason: string }, now: Date): ReturnType<Removals['ask']>;
-}
-
 /** Support's journeys, for the commands. */
 export function supportFor(
   { database, sealer, config }: Connection & { config: Config },
   actor: string,
-): Support & IdentityChanges & FactorActs {
+): Support & IdentityChanges & FactorSupport {
   const parts = {
     database,
     sealer,
@@ -304,13 +303,7 @@ export function supportFor(
     mails: makeMails({ sealer }),
     allowances: allowances({ sealer, limits: config.limits }),
   };
-  const { list, ask } = factorRemovals(parts);
-  return {
-    ...support(parts),
-    ...identityChanges(parts),
-    factors: (email, now) => list({ email, actor }, now),
-    removeFactor: (which, now) => ask({ ...which, actor }, now),
-  };
+  return { ...support(parts), ...identityChanges(parts), ...factorSupport(parts) };
 }
 
 /** The way to the mail server, for the commands. */

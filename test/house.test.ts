@@ -198,6 +198,7 @@ describe('tables', () => {
       'src/records/interactions.ts',
       'src/records/mail-outcomes.ts',
       'src/records/factors.ts',
+      'src/records/erasures.ts',
       wholeLists,
       wholeAccounts,
       naming,

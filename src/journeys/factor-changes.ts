@@ -72,8 +72,7 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
 
   async function changing(
     { account, from }: Changer,
-    { kind, mail }: { kind: AuditKind; mail: FactorChange },
-    change: (tx: Transaction) => Promise<number | void>,
+    { kind, mail, change }: { kind: AuditKind; mail: FactorChange; change: (tx: Transaction) => Promise<number | void> },
     now: Date,
   ): Promise<Changed> {
     const { id: accountId, epoch } = account;
@@ -117,11 +116,14 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
       if (!passkey) return { refused: 'wrong_proof' };
       return changing(
         changer,
-        { kind: 'passkey_added', mail: 'passkey_added' },
-        async (tx) => {
+        {
+          kind: 'passkey_added',
+          mail: 'passkey_added',
+          change: async (tx) => {
           const { passkeys } = await factorsOf(tx, account.id);
           if (passkeys.length >= MOST_PASSKEYS) throw new Refused('too_many');
           if (!(await addPasskey(tx, { ...passkey, accountId: account.id, name }, now))) throw new Refused('taken');
+          },
         },
         now,
       );
@@ -150,10 +152,13 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
       if (step === undefined) return { refused: 'wrong_proof' };
       return changing(
         changer,
-        { kind: 'authenticator_added', mail: 'authenticator_added' },
-        async (tx) => {
+        {
+          kind: 'authenticator_added',
+          mail: 'authenticator_added',
+          change: async (tx) => {
           const kept = { accountId: account.id, sealed: sealer.seal(secret, AUTHENTICATOR_PURPOSE), step };
           if (!(await addAuthenticator(tx, kept, now))) throw new Refused('taken');
+          },
         },
         now,
       );
@@ -162,9 +167,12 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
     removeAuthenticator: (changer: Changer, now: Date): Promise<Changed> =>
       changing(
         changer,
-        { kind: 'authenticator_removed', mail: 'authenticator_removed' },
-        async (tx) => {
+        {
+          kind: 'authenticator_removed',
+          mail: 'authenticator_removed',
+          change: async (tx) => {
           if (!(await removeAuthenticator(tx, changer.account.id))) throw new Refused('nothing_there');
+          },
         },
         now,
       ),
@@ -173,9 +181,12 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
     removePasskey: ({ id, ...changer }: Changer & { id: string }, now: Date): Promise<Changed> =>
       changing(
         changer,
-        { kind: 'passkey_removed', mail: 'passkey_removed' },
-        async (tx) => {
+        {
+          kind: 'passkey_removed',
+          mail: 'passkey_removed',
+          change: async (tx) => {
           if (!(await removePasskey(tx, { accountId: changer.account.id, id }))) throw new Refused('nothing_there');
+          },
         },
         now,
       ),
@@ -188,8 +199,11 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
       const digests = codes.map((code) => recoveryDigests(sealer, accountId, code)[0]!);
       const made = await changing(
         changer,
-        { kind: 'recovery_codes_made', mail: 'recovery_codes_made' },
-        (tx) => replaceRecoveryCodes(tx, { accountId, digests }, now),
+        {
+          kind: 'recovery_codes_made',
+          mail: 'recovery_codes_made',
+          change: (tx) => replaceRecoveryCodes(tx, { accountId, digests }, now),
+        },
         now,
       );
       return 'refused' in made ? made : { ...made, codes };
@@ -200,7 +214,8 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
       const { id: accountId, factors } = changer.account;
       if (!factors.includes('passkey')) return Promise.resolve({ refused: 'nothing_there' });
       const kind = twoSteps ? 'two_steps_on' : 'two_steps_off';
-      return changing(changer, { kind, mail: kind }, (tx) => setTwoSteps(tx, { accountId, twoSteps }, now), now);
+      const change = (tx: Transaction) => setTwoSteps(tx, { accountId, twoSteps }, now);
+      return changing(changer, { kind, mail: kind, change }, now);
     },
 
     /** The resident wants no passkey: not now, or never. */

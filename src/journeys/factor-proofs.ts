@@ -101,7 +101,7 @@ export function factorProofs({ database, mails, sealer, config, allowances }: Fa
     };
   }
 
-  const refused = (accountId: string, step: string, { visitor, clientId }: Attempt, now: Date): Sql =>
+  const refused = ({ accountId, step }: { accountId: string; step: string }, { visitor, clientId }: Attempt, now: Date): Sql =>
     auditRow({ kind: 'sign_in_refused', accountId, clientId, ...whereFrom(visitor), detail: { step } }, now);
 
   return {
@@ -136,7 +136,7 @@ export function factorProofs({ database, mails, sealer, config, allowances }: Fa
       const meant = !after || (account?.id === after.accountId && account.epoch === after.epoch);
       const row = whatHappens({ at, account: stateOf(account), proof: good && meant ? 'right' : 'wrong' });
       if (!found || !good || row.page !== 'e-service') {
-        if (account) await database.query(refused(account.id, 'passkey', attempt, now));
+        if (account) await database.query(refused({ accountId: account.id, step: 'passkey' }, attempt, now));
         return row.page === 'locked' ? { page: 'locked' } : { refused: 'wrong_proof' };
       }
       const amr = together(after?.amr ?? [], amrOfPasskey(found.passkey));
@@ -172,7 +172,7 @@ export function factorProofs({ database, mails, sealer, config, allowances }: Fa
       const { accountId } = after;
       const spent = account ? await spending({ accountId, code, factors }, now) : undefined;
       if (!account || !spent) {
-        await database.query(refused(accountId, 'code', attempt, now));
+        await database.query(refused({ accountId, step: 'code' }, attempt, now));
         return { refused: 'wrong_proof' };
       }
       const row = whatHappens({ at: 'second_step', account: stateOf(accountFromRow(account)), proof: 'right' });

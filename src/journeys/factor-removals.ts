@@ -156,7 +156,7 @@ export function factorRemovals({ database, sealer, mails, config }: FactorRemova
       }),
 
     /** Carries out what is due; for the sweep. */
-    async removeDue(db: Queryable, now: Date): Promise<number> {
+    removeDue: async (db: Queryable, now: Date): Promise<number> => {
       let done = 0;
       for (const { accountId } of await dueRemovals(db, now)) if (await carryOut(accountId, now)) done += 1;
       return done;
@@ -167,3 +167,15 @@ export function factorRemovals({ database, sealer, mails, config }: FactorRemova
 const recipient = ({ id, email, locale }: Account) => ({ accountId: id, email, locale });
 
 export type FactorRemovals = ReturnType<typeof factorRemovals>;
+
+/** What support does of these, for the commands. */
+export function factorSupport({ actor, ...parts }: FactorRemovalParts & { actor: string }) {
+  const { list, ask } = factorRemovals(parts);
+  return {
+    factors: (email: string, now: Date) => list({ email, actor }, now),
+    removeFactor: (which: { email: string; factor: Removable; reason: string }, now: Date) =>
+      ask({ ...which, actor }, now),
+  };
+}
+
+export type FactorSupport = ReturnType<typeof factorSupport>;

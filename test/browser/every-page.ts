@@ -225,7 +225,9 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
       await begin(page);
       await giveAddress(page, mine('offered'));
       // As the script would say on a device that can make one.
-      await page.locator('input[name=passkeys]').evaluate((field) => field.setAttribute('value', 'yes'));
+      await page.locator('input[name=passkeys]').evaluate((field) => {
+        (field as unknown as { value: string }).value = 'yes';
+      });
       await field(page, 'current-password').fill(PASSWORD);
       await goOn(page);
       await expectWhole('passkey-offer');

@@ -8,7 +8,7 @@ import { pageOf, type FieldError } from '../page.ts';
 import { goOn, LONGEST_PASSKEY, type Screen, type ScreenParts } from '../screen.ts';
 import { finishSignIn, firstStepOf, inSignIn, tooMany, type FirstStep, type Opened } from '../sign-in-pages.ts';
 
-type Work = (ctx: Context, opened: Opened, first: FirstStep, account: Account) => Promise<void>;
+type Work = (ctx: Context, opened: Opened, shown: { first: FirstStep; account: Account }) => Promise<void>;
 
 export function secondStepScreen(parts: ScreenParts): Screen {
   /** What was shown before must still stand: a change of the account since then begins the sign-in anew. */
@@ -18,7 +18,7 @@ export function secondStepScreen(parts: ScreenParts): Screen {
       const account = first && (await parts.session.account(first.accountId));
       if (!account || account.epoch !== first.epoch || account.lockedAt)
         return goOn(ctx, `/sign-in/${opened.underWay.uid}`);
-      await work(ctx, opened, first, account);
+      await work(ctx, opened, { first, account });
     });
 
   async function show(
@@ -39,7 +39,7 @@ export function secondStepScreen(parts: ScreenParts): Screen {
 
   return {
     path: '/sign-in/:uid/second-step',
-    get: afterFirst(async (ctx, opened, first, account) => {
+    get: afterFirst(async (ctx, opened, { first, account }) => {
       // A second step was set up meanwhile, and shown with that.
       if (first.signedIn && first.amr.includes('mfa')) {
         const { accountId, epoch, amr, ts } = first;
@@ -48,7 +48,7 @@ export function secondStepScreen(parts: ScreenParts): Screen {
       }
       await show(ctx, opened, { account });
     }),
-    post: afterFirst(async (ctx, opened, first, account) => {
+    post: afterFirst(async (ctx, opened, { first, account }) => {
       const { code, passkey: answer } = await readForm(ctx, { code: { max: 100 }, passkey: { max: LONGEST_PASSKEY } });
       const now = parts.clock();
       const { uid, clientId } = opened.underWay;
@@ -57,7 +57,7 @@ export function secondStepScreen(parts: ScreenParts): Screen {
         ? await parts.factorProofs.byPasskey({ answer, uid, ...attempt }, now)
         : await parts.factorProofs.byCode({ code, ...attempt }, now);
       if ('refused' in proved) {
-        metrics.signIns.inc({ outcome: proved.refused });
+        metrics.signIns.inc({ step: 'second_step', outcome: proved.refused, client: clientId });
         if (proved.refused === 'too_many_tries') return tooMany(ctx, proved.retryAfter, opened.service);
         const error = answer
           ? { field: 'passkey', key: 'passkey.refused' }
