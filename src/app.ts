@@ -62,7 +62,7 @@ import { dueLink, sweepLinks } from './records/links.ts';
 import { dueMail, sweepMails } from './records/mail-outcomes.ts';
 import { breachedPasswords } from './records/breached-passwords.ts';
 import { hashingOf } from './records/passwords.ts';
-import { sweepMailPace } from './records/mail-pace.ts';
+import { dueMailPace, sweepMailPace } from './records/mail-pace.ts';
 import { dueLogoutRow, sweepLogouts } from './records/logouts.ts';
 import { dueNode, sweepNodes } from './records/nodes.ts';
 import { dueRegistration, sweepRegistrations } from './records/registrations.ts';
@@ -353,6 +353,7 @@ const DUE: Due = {
   throttle: dueBucket,
   links: dueLink,
   mails: dueMail,
+  mail_pace: dueMailPace,
   logouts: dueLogoutRow,
   nodes: dueNode,
   jobs: dueDeadJob,

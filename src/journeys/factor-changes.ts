@@ -72,7 +72,11 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
 
   async function changing(
     { account, from }: Changer,
-    { kind, mail, change }: { kind: AuditKind; mail: FactorChange; change: (tx: Transaction) => Promise<number | void> },
+    {
+      kind,
+      mail,
+      change,
+    }: { kind: AuditKind; mail: FactorChange; change: (tx: Transaction) => Promise<number | void> },
     now: Date,
   ): Promise<Changed> {
     const { id: accountId, epoch } = account;
@@ -120,9 +124,9 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
           kind: 'passkey_added',
           mail: 'passkey_added',
           change: async (tx) => {
-          const { passkeys } = await factorsOf(tx, account.id);
-          if (passkeys.length >= MOST_PASSKEYS) throw new Refused('too_many');
-          if (!(await addPasskey(tx, { ...passkey, accountId: account.id, name }, now))) throw new Refused('taken');
+            const { passkeys } = await factorsOf(tx, account.id);
+            if (passkeys.length >= MOST_PASSKEYS) throw new Refused('too_many');
+            if (!(await addPasskey(tx, { ...passkey, accountId: account.id, name }, now))) throw new Refused('taken');
           },
         },
         now,
@@ -156,8 +160,8 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
           kind: 'authenticator_added',
           mail: 'authenticator_added',
           change: async (tx) => {
-          const kept = { accountId: account.id, sealed: sealer.seal(secret, AUTHENTICATOR_PURPOSE), step };
-          if (!(await addAuthenticator(tx, kept, now))) throw new Refused('taken');
+            const kept = { accountId: account.id, sealed: sealer.seal(secret, AUTHENTICATOR_PURPOSE), step };
+            if (!(await addAuthenticator(tx, kept, now))) throw new Refused('taken');
           },
         },
         now,
@@ -171,7 +175,7 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
           kind: 'authenticator_removed',
           mail: 'authenticator_removed',
           change: async (tx) => {
-          if (!(await removeAuthenticator(tx, changer.account.id))) throw new Refused('nothing_there');
+            if (!(await removeAuthenticator(tx, changer.account.id))) throw new Refused('nothing_there');
           },
         },
         now,
@@ -185,7 +189,7 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
           kind: 'passkey_removed',
           mail: 'passkey_removed',
           change: async (tx) => {
-          if (!(await removePasskey(tx, { accountId: changer.account.id, id }))) throw new Refused('nothing_there');
+            if (!(await removePasskey(tx, { accountId: changer.account.id, id }))) throw new Refused('nothing_there');
           },
         },
         now,

@@ -101,8 +101,11 @@ export function factorProofs({ database, mails, sealer, config, allowances }: Fa
     };
   }
 
-  const refused = ({ accountId, step }: { accountId: string; step: string }, { visitor, clientId }: Attempt, now: Date): Sql =>
-    auditRow({ kind: 'sign_in_refused', accountId, clientId, ...whereFrom(visitor), detail: { step } }, now);
+  const refused = (
+    { accountId, step }: { accountId: string; step: string },
+    { visitor, clientId }: Attempt,
+    now: Date,
+  ): Sql => auditRow({ kind: 'sign_in_refused', accountId, clientId, ...whereFrom(visitor), detail: { step } }, now);
 
   return {
     /**

@@ -37,6 +37,9 @@ export function takeTurns(lanes: readonly Lane[], where: Sql): Sql {
 /** A lane that nothing used for so long is cold again. */
 const REMEMBERED_DAYS = 30;
 
+/** When the oldest row is to go. */
+export const dueMailPace: Sql = sql`(select min(turn_at) + make_interval(days => ${REMEMBERED_DAYS}::int) from mail_pace)`;
+
 export async function sweepMailPace(db: Queryable, now: Date, batch = 1000): Promise<number> {
   const before = new Date(now.getTime() - REMEMBERED_DAYS * 86_400_000);
   const rows = await db.query(sql`
