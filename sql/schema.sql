@@ -46,20 +46,35 @@ create table artifacts (
 CREATE INDEX artifacts_account ON public.artifacts USING btree (account_id) WHERE (model = ANY (ARRAY['Session'::text, 'Grant'::text]));
 CREATE INDEX artifacts_expiry ON public.artifacts USING btree (expires_at);
 CREATE INDEX artifacts_grant ON public.artifacts USING btree (grant_hash) WHERE (grant_hash IS NOT NULL);
+CREATE INDEX artifacts_session_expiry ON public.artifacts USING btree (expires_at) WHERE (model = 'Session'::text);
 CREATE UNIQUE INDEX artifacts_session_uid ON public.artifacts USING btree (uid_hash) WHERE (uid_hash IS NOT NULL);
 
 create table audit (
-  id bigint not null generated always as identity,
+  id bigint not null default nextval('audit_ids'::regclass),
+  written_at timestamp with time zone not null default clock_timestamp(),
   at timestamp with time zone not null,
   kind text not null,
   account_id uuid,
   client_id text,
-  place text,
   actor text not null default 'resident'::text,
+  place text,
+  device jsonb,
   detail jsonb not null default '{}'::jsonb,
-  constraint audit_pkey PRIMARY KEY (id)
+  salt bytea,
+  personal_hash bytea not null,
+  constraint audit_pkey PRIMARY KEY (written_at, id)
+) partition by RANGE (written_at);
+CREATE INDEX audit_account ON ONLY public.audit USING btree (account_id, at DESC, id DESC);
+CREATE INDEX audit_time ON ONLY public.audit USING brin (at);
+
+create table audit_seals (
+  nth bigint not null,
+  minute timestamp with time zone not null,
+  events integer not null,
+  digest bytea not null,
+  anchor bytea,
+  constraint audit_seals_pkey PRIMARY KEY (nth)
 );
-CREATE INDEX audit_account ON public.audit USING btree (account_id, at DESC);
 
 create table authenticators (
   account_id uuid not null,
@@ -70,6 +85,16 @@ create table authenticators (
   constraint authenticators_pkey PRIMARY KEY (account_id),
   constraint authenticators_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
+
+create table devices (
+  account_id uuid not null,
+  browser text not null,
+  system text not null,
+  seen_at timestamp with time zone not null,
+  constraint devices_pkey PRIMARY KEY (account_id, browser, system),
+  constraint devices_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
+);
+CREATE INDEX devices_age ON public.devices USING btree (seen_at);
 
 create table digest_keys (
   one boolean not null default true,
@@ -91,7 +116,7 @@ create table erasures (
   digest bytea not null,
   erased_at timestamp with time zone not null,
   constraint erasures_pkey PRIMARY KEY (kind, digest),
-  constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text])))
+  constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['email'::text, 'legacy_id'::text, 'account'::text])))
 );
 
 create table factor_removals (
@@ -216,12 +241,25 @@ create table mails (
   constraint mails_status_check CHECK ((status ~ '^[245]\.[0-9]{1,3}\.[0-9]{1,3}$'::text))
 );
 CREATE INDEX mails_account ON public.mails USING btree (account_id, queued_at DESC);
+CREATE INDEX mails_failed ON public.mails USING btree (outcome_at) WHERE (outcome = ANY (ARRAY['refused'::text, 'given_up'::text, 'bounced'::text]));
 CREATE INDEX mails_queued ON public.mails USING btree (queued_at);
+CREATE INDEX mails_waiting ON public.mails USING btree (queued_at) WHERE (outcome = ANY (ARRAY['queued'::text, 'delayed'::text]));
 
 create table migrations (
   number integer not null,
   applied_at timestamp with time zone not null,
   constraint migrations_pkey PRIMARY KEY (number)
+);
+
+create table nodes (
+  id uuid not null,
+  name text not null,
+  version text not null,
+  configuration text not null,
+  started_at timestamp with time zone not null,
+  seen_at timestamp with time zone not null,
+  stopping boolean not null default false,
+  constraint nodes_pkey PRIMARY KEY (id)
 );
 
 create table passkeys (

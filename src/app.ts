@@ -138,12 +138,17 @@ export async function startTunnus({
     const keepAudit: JobParts['keepAudit'] = (now) => audit.keepMonths(now);
     const parts = { database, sealer, config, mails, allowances: allowances({ sealer, limits: config.limits }) };
     const signingIn = signIn(parts);
-    const putOff = { job: PUT_OFF_JOB, task: (payload: unknown, now: Date) => signingIn.carryOutLater(payload, now) };
+    const proofs = factorProofs(parts);
+    const { userHandle } = proofs;
+    const registering = registration({ ...parts, userHandle });
+    const carryOutLater = async (payload: unknown, now: Date): Promise<void> => {
+      await signingIn.carryOutLater(payload, now);
+      await registering.carryOutLater(payload, now);
+    };
+    const putOff = { job: PUT_OFF_JOB, task: carryOutLater };
     const work = { sweeps, backChannel: channel, retire, keepAudit, putOff };
     const jobs = await startJobs({ database, sealer, config, texts, log, clock, ...work });
     closers.push(() => jobs.stop());
-    const proofs = factorProofs(parts);
-    const { userHandle } = proofs;
     let stopping = false;
     const readiness = { database, stopping: () => stopping };
     const assets = loadAssets(config.brand);
@@ -158,7 +163,7 @@ export async function startTunnus({
       factorProofs: proofs,
       factorChanges: factorChanges({ ...parts, userHandle }),
       factorRemovals: removals,
-      registration: registration({ ...parts, userHandle }),
+      registration: registering,
       passwordLink: passwordLink(parts),
       accountChanges: accountChanges(parts),
       agreements: agreements({ database, told }),

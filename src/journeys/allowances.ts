@@ -57,8 +57,6 @@ export function allowances({ sealer, limits }: { sealer: Sealer; limits: Config[
           ],
     /** Codes of a second step: of a million three are right, and who gets here has the password. */
     code: (accountId: string): Allowance[] => [{ key: `code:${digest(accountId)}`, limit: 10 }],
-    /** New accounts that are asked for: each is a mail to an address that nobody has proved. */
-    registration: (visitor: Visitor): Allowance[] => [{ key: `registration:${digest(visitor.network)}`, limit: 20 }],
     link: (emailKey: string): Allowance[] => [linkOfAddress(emailKey)],
     /** Link mails that one place may cause: who knows the addresses of a whole list shall not mail them all. */
     linksFrom: (visitor: Visitor): Allowance[] => [

@@ -29,7 +29,7 @@ import {
 import { readCode, stepOfCode } from '../records/one-time-codes.ts';
 import { countTry, giveBack, waitAfter } from '../records/throttle.ts';
 import { answerOf, claimedPasskey, requestOptions } from '../records/webauthn.ts';
-import type { Allowances, Visitor } from './allowances.ts';
+import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
 import { callOffBySigningIn } from './factor-removals.ts';
 import { stateOf } from './sign-in.ts';
 import { whatHappens, type Page } from './states.ts';
@@ -94,14 +94,14 @@ export function factorProofs({ database, sealer, config, allowances }: FactorPro
       spends,
       writes: [
         signedInRow(accountId, now),
-        auditRow({ kind: 'signed_in', accountId, clientId, place: visitor.place, detail }, now),
+        auditRow({ kind: 'signed_in', accountId, clientId, ...whereFrom(visitor), detail }, now),
         ...removal,
       ],
     };
   }
 
   const refused = (accountId: string, step: string, { visitor, clientId }: Attempt, now: Date): Sql =>
-    auditRow({ kind: 'sign_in_refused', accountId, clientId, place: visitor.place, detail: { step } }, now);
+    auditRow({ kind: 'sign_in_refused', accountId, clientId, ...whereFrom(visitor), detail: { step } }, now);
 
   return {
     /**

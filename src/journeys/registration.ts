@@ -10,7 +10,7 @@ import type { Mails } from '../mail/mails.ts';
 import type { Database } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { makeAccount } from '../records/accounts.ts';
+import { accountByKey, makeAccount, type Account } from '../records/accounts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
 import { addPasskey, settleFactors } from '../records/factors.ts';
@@ -21,7 +21,8 @@ import { creationOptions, newPasskey } from '../records/webauthn.ts';
 import type { Allowances, Visitor } from './allowances.ts';
 import { mailLink } from './link-mail.ts';
 import { lookUp } from './look-up.ts';
-import { stateOf, type Origin } from './sign-in.ts';
+import { putOff, putOffErrand } from './put-off.ts';
+import { stateOf, type Origin, type RegistrationErrand } from './sign-in.ts';
 import { whatHappens, type Page } from './states.ts';
 
 export interface RegistrationParts {
@@ -64,15 +65,11 @@ export function registration(parts: RegistrationParts) {
   const challenge = (token: string): string => sealer.digest(token, 'passkey-registration').toString('base64url');
 
   /** The link, its mail and its audit row, within the allowance of the address; past it no mail goes out. */
-  async function mailRegistration(
-    { typed, emailKey, origin }: { typed: string; emailKey: string; origin: Origin },
-    now: Date,
-  ): Promise<void> {
+  async function mailRegistration({ email, emailKey, origin }: RegistrationErrand, now: Date): Promise<void> {
     const { clientId, clientNames, interactionUid, language, place } = origin;
     const { lifetime } = config.links;
     await database.transaction(async (tx) => {
       if ((await take(tx, allowances.link(emailKey), now)) > 0) return;
-      const email = displayAddress(typed);
       const token = await makeRegistration(
         tx,
         { email, emailKey, locale: language, clientId, interactionUid, lifetime },
@@ -84,6 +81,22 @@ export function registration(parts: RegistrationParts) {
     });
   }
 
+  /** What asking for an account brings about: where the table says so, a mail. */
+  async function carryOut(errand: RegistrationErrand, account: Account | undefined, now: Date): Promise<Page> {
+    const { emailKey, origin } = errand;
+    const row = whatHappens({ at: 'register', setting, account: stateOf(account) });
+    if (row.mail === 'register') await mailRegistration(errand, now);
+    if (row.mail === 'set_password' && account) await mailLink(parts, { account, origin }, now);
+    if (row.mail === 'account_exists' && account) {
+      const { id: accountId, email, locale } = account;
+      await database.transaction(async (tx) => {
+        if ((await take(tx, allowances.link(emailKey), now)) > 0) return;
+        await mails.accountExists(tx, { accountId, email, locale: locale ?? origin.language }, now);
+      });
+    }
+    return row.page;
+  }
+
   return {
     /** A new account is asked for. */
     async ask(
@@ -92,20 +105,20 @@ export function registration(parts: RegistrationParts) {
     ): Promise<(Refusal & { refused: 'email_invalid' | 'too_many_tries' }) | { page: Page }> {
       const emailKey = canonicalAddress(typed);
       if (!emailKey) return { refused: 'email_invalid' };
-      const counting = [...allowances.probe(visitor), ...allowances.registration(visitor)];
+      const counting = [...allowances.probe(visitor), ...allowances.linksFrom(visitor)];
       const { wait, account } = await lookUp(database, { emailKey, counting }, now);
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
-      const row = whatHappens({ at: 'register', setting, account: stateOf(account) });
-      if (row.mail === 'register') await mailRegistration({ typed, emailKey, origin }, now);
-      if (row.mail === 'set_password' && account) await mailLink(parts, { account, origin }, now);
-      if (row.mail === 'account_exists' && account) {
-        const { id: accountId, email, locale } = account;
-        await database.transaction(async (tx) => {
-          if ((await take(tx, allowances.link(emailKey), now)) > 0) return;
-          await mails.accountExists(tx, { accountId, email, locale: locale ?? origin.language }, now);
-        });
-      }
-      return { page: row.page };
+      const errand = { at: 'register', email: displayAddress(typed), emailKey, origin } as const;
+      // As at the sign-in: what is done before the answer is the same for every address.
+      if (setting === 'tell') return { page: await carryOut(errand, account, now) };
+      await putOff(database, { sealer, errand });
+      return { page: whatHappens({ at: 'register', setting, account: 'unknown' }).page };
+    },
+
+    /** What was put off under `conceal`. */
+    async carryOutLater(payload: unknown, now: Date): Promise<void> {
+      const errand = putOffErrand(payload, sealer);
+      if (errand?.at === 'register') await carryOut(errand, await accountByKey(database, errand.emailKey), now);
     },
 
     /** GET: says what the link is, and changes nothing. */

@@ -37,6 +37,15 @@ export interface Errand {
   origin: Origin;
 }
 
+/** A new account was asked for: registration.ts carries it out. */
+export interface RegistrationErrand {
+  at: 'register';
+  /** As it is to be written. */
+  email: string;
+  emailKey: string;
+  origin: Origin;
+}
+
 export interface Proof {
   accountId: string;
   epoch: number;
@@ -153,7 +162,8 @@ export function signIn(parts: SignInParts) {
     /** What was put off under `conceal`. */
     async carryOutLater(payload: unknown, now: Date): Promise<void> {
       const errand = putOffErrand(payload, sealer);
-      if (errand) await carryOut(errand, await accountByKey(database, errand.emailKey), now);
+      if (errand && errand.at !== 'register')
+        await carryOut(errand, await accountByKey(database, errand.emailKey), now);
     },
 
     /**

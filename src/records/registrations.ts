@@ -4,7 +4,7 @@
  * A link works once and on any device; opening it changes nothing. The id of the account is chosen with the link, so that a
  * passkey can be made for it before the account is there. Addresses that nobody proved are forgotten with their links.
  */
-import { sql, type Queryable } from '../platform/database.ts';
+import { sql, type Queryable, type Sql } from '../platform/database.ts';
 import { randomToken, sha256 } from '../platform/secrets.ts';
 
 export interface NewRegistration {
@@ -80,9 +80,14 @@ export async function forgetRegistrations(tx: Queryable, emailKey: string): Prom
   await tx.query(sql`delete from registrations where email_key = ${emailKey}`);
 }
 
-/** A day after its end nobody comes for a link any more. */
+/** For a day after its end a link's page says what it was. */
+const REMEMBERED = 86_400_000;
+
+/** A scalar for composing: when the oldest link is to go. */
+export const dueRegistration: Sql = sql`(select min(expires_at) + interval '1 day' from registrations)`;
+
 export async function sweepRegistrations(db: Queryable, now: Date, batch = 1000): Promise<number> {
-  const before = new Date(now.getTime() - 86_400_000);
+  const before = new Date(now.getTime() - REMEMBERED);
   const rows = await db.query(sql`
     delete from registrations
     where token_hash in (select token_hash from registrations where expires_at < ${before} limit ${batch}) returning 1`);

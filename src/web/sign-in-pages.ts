@@ -196,7 +196,8 @@ export async function finishSignIn(
   if (how.spends) unit.also(how.spends, 'proof');
   for (const write of how.writes) unit.also(write);
   const { clientId: client } = underWay;
-  unit.onFlush(() => metrics.signIns.inc({ step: 'password', outcome: 'signed_in', client }));
+  const step = !how.amr.includes('pwd') ? 'passkey' : how.amr.includes('mfa') ? 'second_step' : 'password';
+  unit.onFlush(() => metrics.signIns.inc({ step, outcome: 'signed_in', client }));
   if (underWay.session && underWay.session.accountId !== proof.accountId) {
     parts.gate.keep(ctx, underWay, { login });
     return goOn(ctx, `/sign-in/${underWay.uid}/other-person`);

@@ -18,7 +18,7 @@ export function passkeyScreen(parts: ScreenParts): Screen {
       const visitor = parts.visitors.of(ctx);
       const proved = await parts.factorProofs.byPasskey({ answer, uid, visitor, clientId }, now);
       if ('refused' in proved) {
-        metrics.signIns.inc({ outcome: proved.refused });
+        metrics.signIns.inc({ step: 'passkey', outcome: proved.refused, client: clientId });
         const locals = { service, uid, passkey: parts.factorProofs.asked(uid) };
         return pageOf(ctx).refuse('passkey', locals, [{ field: 'passkey', key: 'passkey.refused' }]);
       }

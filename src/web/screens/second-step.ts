@@ -57,7 +57,7 @@ export function secondStepScreen(parts: ScreenParts): Screen {
         ? await parts.factorProofs.byPasskey({ answer, uid, ...attempt }, now)
         : await parts.factorProofs.byCode({ code, ...attempt }, now);
       if ('refused' in proved) {
-        metrics.signIns.inc({ outcome: proved.refused });
+        metrics.signIns.inc({ step: 'second_step', outcome: proved.refused, client: clientId });
         if (proved.refused === 'too_many_tries') return tooMany(ctx, proved.retryAfter, opened.service);
         const error = answer
           ? { field: 'passkey', key: 'passkey.refused' }
