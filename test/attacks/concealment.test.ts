@@ -35,7 +35,9 @@ function seen(page: HttpPage, email: string, uid: string): string {
       .replaceAll(encodeURIComponent(email), 'ADDRESS')
       .replaceAll(uid, 'UID')
       .replace(/(name="csrf"[^>]*value=")[^"]*/g, '$1CSRF')
-      .replace(/(value=")[^"]*("[^>]*name="csrf")/g, '$1CSRF$2');
+      .replace(/(value=")[^"]*("[^>]*name="csrf")/g, '$1CSRF$2')
+      // The challenge for passkeys is made of the sign-in's id alone.
+      .replace(/(&quot;challenge&quot;:&quot;)[\w-]{43}/g, '$1CHALLENGE');
   const headers = Object.entries(page.headers)
     .filter(([name]) => !['date', 'retry-after'].includes(name))
     .map(([name, value]) => `${name}: ${alike(name === 'set-cookie' ? cookies(value as string[]) : String(value))}`);
