@@ -11,10 +11,11 @@ import { MOST_APART, secondsAhead } from './platform/clock.ts';
 import { openDatabase, type Database } from './platform/database.ts';
 import { findEmbedded } from './platform/embedded-postgres.ts';
 import { makeSealer } from './platform/secrets.ts';
-import { countPeppers, countSealedHashes } from './records/accounts.ts';
+import { countPeppers } from './records/accounts.ts';
 import { engine } from './records/hashing.ts';
 import { knownSources } from './records/legacy-ids.ts';
 import { troubledLogouts } from './records/logouts.ts';
+import { countSealedHashes } from './records/old-hashes.ts';
 import { hashingOf } from './records/passwords.ts';
 import { seals } from './records/seals.ts';
 
@@ -34,11 +35,10 @@ async function troubles(database: Database, config: Config): Promise<string[]> {
       `warning: e-service ${clientId} did not take ${count} sign-outs within a week, the latest: ${reason}`,
   );
   if (config.secret.length) {
-    const old = (await seals(database, makeSealer(config.secret))).filter(({ secret }) => secret !== 0);
-    if (old.length)
-      lines.push(
-        `warning: ${old.length} values in the database are not sealed by the first secret: run tunnus keys reseal`,
-      );
+    const all = await seals(database, makeSealer(config.secret));
+    const old = all.filter(({ secret }) => secret !== 0).reduce((sum, { count }) => sum + count, 0);
+    if (old)
+      lines.push(`warning: ${old} values in the database are not sealed by the first secret: run tunnus keys reseal`);
   }
   const known = hashingOf(config.password).peppers.map(({ id }) => id);
   for (const { pepper, count } of await countPeppers(database)) {

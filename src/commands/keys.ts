@@ -57,9 +57,16 @@ function sealText(secret: number | null | undefined): string {
 /** May the other secrets go? */
 async function sealsText(house: House): Promise<string> {
   const { sealing } = await import('../app.ts');
-  const old = (await sealing(house).list()).filter(({ secret }) => secret !== 0);
-  if (old.length === 0)
-    return 'All that stands in the database is sealed by the first secret. Others may go a day after it was put first.';
-  const names = old.map(({ name, id }) => (id ? `${name} ${id}` : name));
-  return `Not sealed by the first secret: ${names.join(', ')}. Run tunnus keys reseal before an old secret goes.`;
+  const all = await sealing(house).list();
+  const told = (found: typeof all): string => found.map(({ name, count }) => `${name} (${count})`).join(', ');
+  const [old, closed] = [all.filter(({ secret }) => secret), all.filter(({ secret }) => secret === undefined)];
+  const lines: string[] = [];
+  if (closed.length > 0)
+    lines.push(`Sealed by a secret that is not in the list: ${told(closed)}. Nothing opens them until it is put back.`);
+  if (old.length > 0)
+    lines.push(`Not sealed by the first secret: ${told(old)}. Run tunnus keys reseal before an old secret goes.`);
+  return lines.length > 0 ? lines.join('\n') : ALL_SEALED;
 }
+
+const ALL_SEALED =
+  'All that stands in the database is sealed by the first secret. Others may go a day after it was put first.';

@@ -5,7 +5,7 @@
 import { beginSnapshot, type Database } from '../platform/database.ts';
 import { sameSecret, type Sealer } from '../platform/secrets.ts';
 import { standardOutput, wholeFile, type WholeFile } from '../platform/whole-file.ts';
-import { countSealedHashes } from '../records/accounts.ts';
+import { countSealedHashes } from '../records/old-hashes.ts';
 import {
   accountsPage,
   erasuresPage,

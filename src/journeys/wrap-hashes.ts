@@ -6,8 +6,9 @@
 import { availableParallelism } from 'node:os';
 import type { Queryable } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { countSealedHashes, replaceHash, sealedHashes } from '../records/accounts.ts';
-import { unsealed, wrapWeakHash } from '../records/passwords.ts';
+import { replaceHash } from '../records/accounts.ts';
+import { countSealedHashes, sealedHashes, unsealed } from '../records/old-hashes.ts';
+import { wrapWeakHash } from '../records/passwords.ts';
 
 interface WrapParts {
   database: Queryable;

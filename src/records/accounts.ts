@@ -151,23 +151,6 @@ export async function setDetails(
   return rows.length === 1;
 }
 
-/** The next accounts, by id, whose hash is `sealed:…`: a fast one that waits to be wrapped. */
-export function sealedHashes(
-  db: Queryable,
-  { after, limit }: { after?: string; limit: number },
-): Promise<{ accountId: string; hash: string }[]> {
-  return db.query(sql`
-    select id as "accountId", password_hash as hash from accounts
-    where password_hash like 'sealed:%' and (${after ?? null}::uuid is null or id > ${after ?? null}::uuid)
-    order by id limit ${limit}`);
-}
-
-export async function countSealedHashes(db: Queryable): Promise<number> {
-  const [row] = await db.query<{ count: number }>(sql`
-    select count(*) from accounts where password_hash like 'sealed:%'`);
-  return row!.count;
-}
-
 /** How many passwords rest on which pepper, by its id. */
 export function countPeppers(db: Queryable): Promise<{ pepper: string; count: number }[]> {
   return db.query(sql`

@@ -29,10 +29,13 @@ async function made(db: Queryable, sealer: Sealer): Promise<string> {
 
 /** For sealing it anew (records/seals.ts). */
 export const digestKeySeals: SealedKind = {
-  name: 'digest key',
+  name: 'the digest key',
   purpose: PURPOSE,
-  read: (db) => db.query(sql`select '' as id, sealed from digest_keys`),
-  async replace(db, { from, to }) {
-    await db.query(sql`update digest_keys set sealed = ${to} where sealed = ${from}`);
+  // There is one.
+  read: async (db, { after }) =>
+    after === undefined ? db.query(sql`select 'key' as id, sealed from digest_keys`) : [],
+  async replace(db, values) {
+    for (const { from, to } of values)
+      await db.query(sql`update digest_keys set sealed = ${to} where sealed = ${from}`);
   },
 };

@@ -24,12 +24,14 @@ export interface DormantAccount {
   warnedAt?: Date;
 }
 
-/** A condition on `accounts a`. */
+/**
+ * A condition on `accounts a`. Scalar queries go along an index account by account: for `exists` a page of a thousand may
+ * begin with reading all lists.
+ */
 function isDormant({ listedBefore, askedBefore }: Dormancy): Sql {
   return sql`a.signed_in_at is null and a.password_state <> 'own' and a.locked_at is null
-    and exists (select 1 from legacy_ids l where l.account_id = a.id)
-    and not exists (select 1 from legacy_ids l where l.account_id = a.id and l.created_at >= ${listedBefore})
-    and not exists (select 1 from links where links.account_id = a.id and links.created_at >= ${askedBefore})`;
+    and (select max(l.created_at) from legacy_ids l where l.account_id = a.id) < ${listedBefore}
+    and (select true from links where links.account_id = a.id and links.created_at >= ${askedBefore} limit 1) is null`;
 }
 
 /** A page of dormant accounts, in the order of their ids; begin with no `after`. */

@@ -307,10 +307,14 @@ export const AUTHENTICATOR_PURPOSE = 'authenticator';
 
 /** For sealing the secrets of authenticator apps anew (records/seals.ts). */
 export const authenticatorSeals: SealedKind = {
-  name: 'authenticator app',
+  name: 'authenticator apps',
   purpose: AUTHENTICATOR_PURPOSE,
-  read: (db) => db.query(sql`select account_id::text as id, sealed from authenticators`),
-  async replace(db, { id, from, to }) {
-    await db.query(sql`update authenticators set sealed = ${to} where account_id = ${id}::uuid and sealed = ${from}`);
+  read: (db, { after = '00000000-0000-0000-0000-000000000000', limit }) =>
+    db.query(sql`
+      select account_id as id, sealed from authenticators
+      where account_id > ${after}::uuid order by account_id limit ${limit}`),
+  async replace(db, values) {
+    for (const { id, from, to } of values)
+      await db.query(sql`update authenticators set sealed = ${to} where account_id = ${id} and sealed = ${from}`);
   },
 };

@@ -19,6 +19,7 @@ import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { Sealer } from '../platform/secrets.ts';
 import { admitted, COST, hash, verify, verifyForeign, type Cost } from './hashing.ts';
+import { sealHash, unsealed } from './old-hashes.ts';
 import { claimedForm, readHash, type ArgonForm, type Digest, type HashForm } from './password-forms.ts';
 import type { SlowCheck } from './slow-hash-worker.ts';
 
@@ -66,9 +67,6 @@ export async function hashPassword(plain: string, { cost, peppers: [pepper] }: H
 const digested = (algorithm: Digest, salt: string, plain: string): string =>
   createHash(algorithm).update(salt).update(plain).digest('hex');
 
-const SEALED = 'sealed:';
-const SEALED_HASH = 'old-hash';
-
 /**
  * A list's hash as it may rest in the database at once. A fast one is sealed until `wrapWeakHash` has had its time: a
  * million of them take hours, and nobody shall wait for that, nor read them meanwhile.
@@ -76,12 +74,7 @@ const SEALED_HASH = 'old-hash';
 export function restingHash(text: string, sealer: Sealer): { hash: string } | { unusable: string } {
   const form = readHash(text);
   if (!form || form.form === 'wrapped' || form.form === 'peppered') return { unusable: claimedForm(text) };
-  return { hash: form.form === 'weak' ? SEALED + sealer.seal(text, SEALED_HASH) : text };
-}
-
-/** What was sealed; undefined where no secret that is in use sealed it. */
-export function unsealed(stored: string, sealer: Sealer): string | undefined {
-  return stored.startsWith(SEALED) ? sealer.open(stored.slice(SEALED.length), SEALED_HASH) : undefined;
+  return { hash: form.form === 'weak' ? sealHash(text, sealer) : text };
 }
 
 /** A fast old hash, wrapped in argon2id, so that none rests readable; undefined for hashes that need no wrapping. */

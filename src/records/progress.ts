@@ -55,23 +55,37 @@ export interface DayCount {
 /** The same by day, in the order of source, day and step. Sets the time zone of its session. */
 export async function countsByDay(session: Session, timeZone: string): Promise<DayCount[]> {
   await session.query(sql`select set_config('timezone', ${timeZone}, false)`);
-  return [...(await session.query<DayCount>(byDay(IN_ALL))), ...(await session.query<DayCount>(byDay(LISTED)))];
+  return session.query<DayCount>(BY_DAY);
 }
 
-/** Who did the same on the same days is put together first: that leaves few rows to take apart by step. */
-function byDay(residents: Sql): Sql {
-  return sql`
-    with together as (
-      select listed.source, listed.imported_at::date as imported, p.link_requested_at::date as link_requested,
-        p.mailed_at::date as mailed, p.mail_refused_at::date as mail_refused, p.link_opened_at::date as link_opened,
-        p.password_set_at::date as password_set, p.signed_in_at::date as signed_in,
-        p.support_requested_at::date as support_requested,
-        case when p.account_id is null then listed.imported_at::date end as never_seen, count(*) as residents
-      from (${residents}) as listed left join progress p on p.account_id = listed.account_id
-      group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
-    select source, done.day::text, done.step, sum(residents)::bigint as residents
-    from together cross join lateral (values ('imported', imported), ('link_requested', link_requested), ('mailed', mailed),
-      ('mail_refused', mail_refused), ('link_opened', link_opened), ('password_set', password_set),
-      ('signed_in', signed_in), ('support_requested', support_requested), ('never_seen', never_seen)) as done (step, day)
-    where done.day is not null group by source, done.day, done.step order by source, done.day, done.step`;
-}
+/**
+ * Every resident once, along the index by account, with their lists as one text (`asiointi=2026-08-01 kartta?2026-08-05`, '?'
+ * in doubt). Who stands on the same lists and did the same on the same days is put together: that leaves few rows to take
+ * apart by list and step.
+ */
+const BY_DAY = sql`
+  with people as (
+    select account_id,
+      string_agg(source || case when doubt is null then '=' else '?' end || created_at::date::text, ' ') as lists
+    from legacy_ids group by account_id),
+  together as materialized (
+    select lists, p.account_id is null as unseen, p.link_requested_at::date as link_requested, p.mailed_at::date as mailed,
+      p.mail_refused_at::date as mail_refused, p.link_opened_at::date as link_opened,
+      p.password_set_at::date as password_set, p.signed_in_at::date as signed_in,
+      p.support_requested_at::date as support_requested, count(*) as residents
+    from people left join progress p on p.account_id = people.account_id
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9),
+  ties as (
+    select lists, split_part(replace(tie, '?', '='), '=', 1) as source, right(tie, 10)::date as day, tie like '%?%' as doubt
+    from (select distinct lists from together) as several cross join unnest(string_to_array(lists, ' ')) as tie),
+  listed as materialized (
+    select lists, source, coalesce(min(day) filter (where not doubt), min(day)) as imported from ties group by lists, source
+    union all
+    select lists, null, min(day) from ties group by lists)
+  select source, done.day::text, done.step, sum(residents)::bigint as residents
+  from together join listed using (lists)
+  cross join lateral (values ('imported', imported), ('link_requested', link_requested), ('mailed', mailed),
+    ('mail_refused', mail_refused), ('link_opened', link_opened), ('password_set', password_set),
+    ('signed_in', signed_in), ('support_requested', support_requested),
+    ('never_seen', case when unseen then imported end)) as done (step, day)
+  where done.day is not null group by source, done.day, done.step order by source nulls first, done.day, done.step`;

@@ -81,10 +81,14 @@ export async function changeKeys(
 
 /** For sealing the private halves anew (records/seals.ts). */
 export const signingKeySeals: SealedKind = {
-  name: 'signing key',
+  name: 'signing keys',
   purpose: 'signing-key',
-  read: (db) => db.query(sql`select kid as id, private_jwk as sealed from signing_keys where private_jwk is not null`),
-  async replace(db, { id, from, to }) {
-    await db.query(sql`update signing_keys set private_jwk = ${to} where kid = ${id} and private_jwk = ${from}`);
+  read: (db, { after = '', limit }) =>
+    db.query(sql`
+      select kid as id, private_jwk as sealed from signing_keys
+      where private_jwk is not null and kid > ${after} order by kid limit ${limit}`),
+  async replace(db, values) {
+    for (const { id, from, to } of values)
+      await db.query(sql`update signing_keys set private_jwk = ${to} where kid = ${id} and private_jwk = ${from}`);
   },
 };

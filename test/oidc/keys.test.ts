@@ -2,10 +2,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { decodeProtectedHeader } from 'jose';
 import Provider from 'oidc-provider';
-import { sql, type Database } from '../../src/platform/database.ts';
+import { sql, type Database, type Queryable, type Sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { JWKS_CACHE, makeKeys, type Keys } from '../../src/oidc/keys.ts';
 import { digestKey } from '../../src/records/digest-key.ts';
+import { sealHash, unsealed } from '../../src/records/old-hashes.ts';
 import { reseal, seals } from '../../src/records/seals.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { openWorld, redeem, signIn, Browser } from './support.ts';
@@ -200,10 +201,9 @@ describe('a change of the secret', () => {
     const list = () =>
       makeKeys({ db, sealer: both, algorithms: ['ES256'], rotation: 90 * day, keepFor: day }).list(first);
     expect((await list()).map(({ secret }) => secret)).toEqual([1, 1]);
-    expect((await seals(db, both)).map(({ name, secret }) => `${name} ${secret}`).sort()).toEqual([
-      'digest key 1',
-      'signing key 1',
-      'signing key 1',
+    expect(await seals(db, both)).toEqual([
+      { name: 'signing keys', secret: 1, count: 2 },
+      { name: 'the digest key', secret: 1, count: 1 },
     ]);
 
     expect((await Promise.all([reseal(db, both), reseal(db, both)])).every((count) => count <= 3)).toBe(true);
@@ -230,10 +230,46 @@ describe('a change of the secret', () => {
   test('leaves alone what neither secret opens', async () => {
     await make('a third secret of at least thirty-two characters').rotate(first);
     await reseal(db, both);
-    expect((await seals(db, both)).filter(({ secret }) => secret === undefined).map(({ name }) => name)).toEqual([
-      'signing key',
-      'signing key',
+    expect((await seals(db, both)).filter(({ secret }) => secret === undefined)).toEqual([
+      { name: 'signing keys', secret: undefined, count: 2 },
     ]);
+  });
+
+  test('seals thousands of old hashes anew, but none that its resident has replaced', async () => {
+    const md5 = '{MD5}CY9rzUYh03PK3k6DJie09g==';
+    const third = 'a third secret of at least thirty-two characters';
+    const listed = (from: number, to: number, hash: string) =>
+      db.query(sql`
+        insert into accounts (email, email_key, password_state, password_hash, password_list, created_at, updated_at)
+        select mail, mail, 'list', ${hash}, 'a', ${first}, ${first}
+        from (select n || '@example.com' as mail from generate_series(${from}::int, ${to}::int) n) as residents`);
+    await listed(1, 2_500, sealHash(md5, makeSealer([OLD])));
+    await listed(2_501, 2_501, sealHash(md5, makeSealer([third])));
+    const own = async () =>
+      (await seals(db, both))
+        .filter(({ name }) => name === 'old password hashes')
+        .map(({ secret, count }) => [secret, count]);
+    expect(await own()).toEqual(expect.arrayContaining([[1, 2_500], [undefined, 1]])); // prettier-ignore
+
+    // The first has signed in since the page with theirs was read.
+    const reading: Queryable = {
+      query: async <R extends object>(statement: Sql) => {
+        const rows = await db.query<R>(statement);
+        if (statement.text.includes('substr(password_hash'))
+          await db.query(sql`
+            update accounts set password_state = 'own', password_hash = 'new', password_list = null
+            where email_key = '1@example.com'`);
+        return rows;
+      },
+    };
+    await reseal(reading, both);
+    expect(await own()).toEqual(expect.arrayContaining([[0, 2_499], [undefined, 1]])); // prettier-ignore
+    const hashes = await db.query<{ hash: string }>(
+      sql`select password_hash as hash from accounts order by length(password_hash)`,
+    );
+    expect(hashes[0]!.hash).toBe('new');
+    expect(hashes.filter(({ hash }) => unsealed(hash, makeSealer([NEW])) === md5)).toHaveLength(2_499);
+    await db.query(sql`delete from accounts`);
   });
 });
 
