@@ -105,7 +105,7 @@ async function signsOfLife({ database, log }: JobParts): Promise<SignsOfLife> {
   const missed = new Map<string, number>();
 
   async function look(): Promise<void> {
-    const found = await database.query<{ workers: string; stands: boolean; still: boolean }>(sql`
+    const found = await held.query<{ workers: string; stands: boolean; still: boolean }>(sql`
       select locked_by as workers, max(held.key) is not null as stands,
         min(locked_at) < now() - make_interval(secs => ${STILL_AFTER_SECONDS}::float8) as still
       from graphile_worker.jobs
