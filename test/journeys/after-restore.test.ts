@@ -128,8 +128,10 @@ test('who was erased after the backup is erased again by the list, and only they
   expect(kept.map(({ kind }) => kind)).toEqual(['account', 'email', 'legacy_id']);
   expect(kept[0]!.at).toEqual(erased!.at);
   expect(world.mailbox.all.filter(({ to }) => to === 'poissa@example.com')).toHaveLength(1);
-  // Again, it changes nothing.
+  // Also of whom the backup knows nothing, the list keeps what must not come back.
+  await world.database.query(sql`delete from erasures`);
   expect(await restored({ list })).toMatchObject({ erasedAgain: 0 });
+  expect(await world.database.query(sql`select 1 from erasures`)).toHaveLength(3);
 });
 
 test('a list that is cut off, another database’s or no list is refused, and nothing was done', async () => {
