@@ -179,9 +179,11 @@ describe('tables', () => {
   const wholeLists = 'src/records/account-lists.ts';
   // And whole residents leave and come back with all that is theirs.
   const wholeAccounts = 'src/records/whole-accounts.ts';
+  // Fast old hashes rest in accounts until they are wrapped.
+  const oldHashes = 'src/records/old-hashes.ts';
   const writers: Readonly<Record<string, readonly string[]>> = {
     // Erasing leaves its mark in the transaction that takes the account away.
-    accounts: [wholeLists, wholeAccounts, 'src/records/erasures.ts'],
+    accounts: [oldHashes, wholeLists, wholeAccounts, 'src/records/erasures.ts'],
     legacy_ids: [wholeLists, wholeAccounts],
     subjects: [wholeAccounts],
     progress: [wholeAccounts],
@@ -194,6 +196,7 @@ describe('tables', () => {
   // The account comes with what is looked up, in one statement: its epoch says whether a proof still holds.
   const readers: Readonly<Record<string, readonly string[]>> = {
     accounts: [
+      oldHashes,
       'src/records/artifacts.ts',
       'src/records/interactions.ts',
       'src/records/mail-outcomes.ts',
