@@ -70,11 +70,15 @@ describe('express-openid-connect', () => {
   test('is signed out by the back channel when the resident signs out elsewhere', async () => {
     const browser = world.browser();
     await signIn(browser, homes.modern);
-    const told = message<number>();
+    let told = message<number>();
     await browser.get(`${world.issuer}/session/end`);
     await browser.submit();
-    expect(await told).toBe(204);
-    await browser.get(homes.modern);
+    // The first may be of the session before, which ended just now.
+    do {
+      expect(await told).toBe(204);
+      told = message<number>();
+      await browser.get(homes.modern);
+    } while ((browser.page.json as { user: unknown }).user !== null);
     expect(browser.page.json).toEqual({ user: null });
   });
 });
