@@ -226,7 +226,7 @@ describe.each(Object.entries(FAULTS))(
       await world.account({ email });
       const newcomer = await begin();
       await newcomer.submit({ username: email });
-      await expect(world.mailbox.next({ to: email, within: 40_000 })).resolves.toBeDefined();
+      await expect(world.mailbox.next({ to: email, within: 20_000 })).resolves.toBeDefined();
     }, 90_000);
   },
 );
