@@ -46,6 +46,7 @@ export const AUDIT_KINDS = [
   'authenticator_added',
   'authenticator_removed',
   'recovery_codes_made',
+  'recovery_code_used',
   'two_steps_on',
   'two_steps_off',
   'factor_removal_asked',

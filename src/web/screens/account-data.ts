@@ -83,6 +83,7 @@ const EVENTS: Readonly<Record<AuditKind, string>> = {
   authenticator_added: 'event.authenticator_added',
   authenticator_removed: 'event.authenticator_removed',
   recovery_codes_made: 'event.recovery_codes_made',
+  recovery_code_used: 'event.recovery_code_used',
   two_steps_on: 'event.two_steps_on',
   two_steps_off: 'event.two_steps_off',
   factor_removal_asked: 'event.factor_removal_asked',
