@@ -24,6 +24,7 @@ export const AUDIT_KINDS = [
   'account_erased',
   'dormancy_warned',
   'email_change_asked',
+  'email_change_called_off',
   'email_changed',
   'email_change_undone',
   'data_downloaded',

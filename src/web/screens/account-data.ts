@@ -61,6 +61,7 @@ const EVENTS: Readonly<Record<AuditKind, string>> = {
   account_erased: 'event.account_erased',
   dormancy_warned: 'event.dormancy_warned',
   email_change_asked: 'event.email_change_asked',
+  email_change_called_off: 'event.email_change_called_off',
   email_changed: 'event.email_changed',
   email_change_undone: 'event.email_change_undone',
   data_downloaded: 'event.data_downloaded',
