@@ -1,8 +1,8 @@
 /**
- * Database servers that are lost in earnest while residents come: killed, replaced by their standby. Pages stay calm,
+ * Database servers that are lost in earnest while residents come: killed, replaced by their standby, out of disk. Pages stay calm,
  * all goes on by itself, and nothing that was acknowledged is lost. The times go into docs/operations.md.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -139,3 +139,65 @@ test('two servers in database.url: the standby takes over while residents come',
   await once(standby.process, 'exit');
   await primary.stop();
 }, 120_000);
+
+/** A disk of its own, so small that it can be filled. Only root may mount one; whoever may not is told, and in CI it fails. */
+function smallDisk(at: string, megabytes: number): boolean {
+  const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=755`, 'tmpfs', at]);
+  if (status === 0) return true;
+  if (process.env['CI']) throw new Error(`no small disk, and in CI no test may be left out: ${String(stderr)}`);
+  process.stderr.write('Left out: the really full disk, since only root may mount a small one\n');
+  return false;
+}
+
+/** Takes all that is left; frees it. */
+function filler(disk: string) {
+  const path = join(disk, 'filler');
+  return {
+    take: () => expect(spawnSync('dd', ['if=/dev/zero', `of=${path}`, 'bs=4k']).stderr.toString()).toMatch(/No space/),
+    free: () => rm(path),
+  };
+}
+
+test('a disk that is really full, of data and then of WAL: calm meanwhile, and on as soon as there is space', async () => {
+  if (!smallDisk(folder, 256)) return;
+  let server = await startEmbedded({ folder });
+  const way = await startGate(server.url);
+  const world = await startWorld({ databaseUrl: () => Promise.resolve(way.url) });
+  const arrivals = await startArrivals(world);
+  const disk = filler(folder);
+  try {
+    await until(() => arrivals.acknowledged.length > 2);
+
+    disk.take();
+    await until(() => (arrivals.refused.get(503) ?? 0) > 5, 60_000);
+    const log = world.log.filter((line) => line.includes('a request was refused'));
+    expect(log.join()).toMatch(/the database does not answer: could not extend file .*No space left on device/);
+    const full = arrivals.acknowledged.length;
+    await disk.free();
+    const back = await until(() => arrivals.acknowledged.length > full);
+
+    // No space for WAL ends the server itself.
+    disk.take();
+    const written = `select pg_logical_emit_message(false, 'fill', repeat('x', 8000000)) from generate_series(1, 40)`;
+    await onServer(server.url, written).catch(() => undefined);
+    await until(async () => (await readiness(world)) === 503);
+    const down = arrivals.acknowledged.length;
+    await disk.free();
+    await server.stop();
+    server = await startEmbedded({ folder });
+    way.leadTo(server.url);
+    const ready = await until(async () => (await readiness(world)) === 200);
+    await until(() => arrivals.acknowledged.length > down);
+    await arrivals.stop();
+    process.stdout.write(
+      `a full disk: a resident through after ${back} ms; full of WAL: ready ${ready} ms after the server is; ${arrivals.acknowledged.length} residents\n`,
+    );
+    expect([...arrivals.refused.keys()]).toEqual([503]);
+    await expectNobodyLost(world, arrivals);
+  } finally {
+    await world.close();
+    await way.close();
+    await server.stop();
+    spawnSync('umount', [folder]);
+  }
+}, 180_000);
