@@ -96,6 +96,8 @@ export interface Mails {
   supportRequest(tx: Queryable, to: Stranger & SupportRequest, now: Date): Promise<void>;
   /** After each change of a resident's factors. */
   factorChanged(tx: Queryable, to: Recipient & { change: FactorChange }, now: Date): Promise<void>;
+  /** A statement for composing: a sign-in took a recovery code, and so many are left. */
+  recoveryCodeUsed(to: Recipient & { accountId: string; left: number }, now: Date): Sql;
   /** Support was asked to remove a factor; `link` calls that off, within `lifetime`. */
   factorRemoval(tx: Queryable, to: Recipient & RemovalData, now: Date): Promise<void>;
   /** A link that makes an account for the address. */
@@ -140,6 +142,7 @@ export type Order = Stranger &
     | ({ mail: 'dormant' | 'leaving' | 'leaving_reminder' } & ErasureData)
     | { mail: 'new_device'; device: DeviceKind; at: string }
     | { mail: 'factor_changed'; change: FactorChange }
+    | { mail: 'recovery_code_used'; left: number }
     | ({ mail: 'factor_removal' } & RemovalData)
     | ({ mail: 'support_request' } & SupportRequest)
     | { mail: Notice }
@@ -151,6 +154,7 @@ const PRIORITY: Readonly<Record<Order['mail'], number>> = {
   confirm_email: 0,
   register: 0,
   factor_changed: 5,
+  recovery_code_used: 5,
   factor_removal: 5,
   password_changed: 5,
   new_device: 5,
@@ -220,6 +224,10 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
     accountExists: notice('account_exists'),
     factorChanged: (tx, { accountId, email, locale, change }, now) =>
       enqueue(tx, { mail: 'factor_changed', accountId, email, locale, change }, now),
+    recoveryCodeUsed({ accountId, email, locale, left }, now) {
+      const order: Order = { mail: 'recovery_code_used', email, locale, left };
+      return queuedMailWhen({ accountId, kind: order.mail, when: sql`true`, job: (id) => addJob(order, id) }, now);
+    },
     factorRemoval: (tx, { accountId, email, locale, link, lifetime }, now) =>
       enqueue(tx, { mail: 'factor_removal', accountId, email, locale, link, lifetime }, now),
     register: (tx, { email, locale, link, service, lifetime }, now) =>

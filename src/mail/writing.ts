@@ -9,6 +9,7 @@ import type { Language, Texts, Translate } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import { deviceName } from '../platform/user-agent.ts';
 import { canonicalAddress } from '../records/addresses.ts';
+import { FEW_CODES } from '../records/one-time-codes.ts';
 import { orderFrom, type FactorChange, type Notice, type Order } from './mails.ts';
 
 export interface RenderedMail {
@@ -170,6 +171,16 @@ function words(
           { text: t('mail.factor_changed_whose', { email }) },
           { text: t(FACTOR_CHANGES[order.change]) },
           { text: t('mail.factor_changed_not_you') },
+        ],
+      };
+    case 'recovery_code_used':
+      return {
+        subject: t('mail.recovery_code_used_subject'),
+        blocks: [
+          { text: t('mail.recovery_code_used_notice', { email }) },
+          { text: t('account-recovery-codes.left', { count: order.left }) },
+          ...(order.left <= FEW_CODES ? [{ text: t('mail.recovery_code_used_make') }] : []),
+          { text: t('mail.recovery_code_used_not_you') },
         ],
       };
     case 'factor_removal':

@@ -11,6 +11,7 @@ import { hashPassword } from '../../src/records/passwords.ts';
 import { reseal } from '../../src/records/seals.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import type { HttpPage } from '../support/http-page.ts';
+import type { ReceivedMail } from '../support/mailbox.ts';
 import { SoftPasskey, type Asked, type Dishonesty } from '../support/passkey.ts';
 import { SECRET, startWorld, type RelyingParty, type World } from '../support/world.ts';
 
@@ -104,6 +105,14 @@ const events = async (id: string): Promise<string[]> =>
   (await world.database.query<{ kind: string }>(sql`select kind from audit where account_id = ${id} order by id`)).map(
     ({ kind }) => kind,
   );
+
+/** The next mail to a resident that has these words. */
+async function mailSaying(to: string, words: string): Promise<ReceivedMail> {
+  for (;;) {
+    const mail = await world.mailbox.next({ to });
+    if (mail.text.includes(words)) return mail;
+  }
+}
 
 const leadsToService = (browser: HttpBrowser): boolean => browser.page.leadsTo?.host.endsWith('.example') ?? false;
 
@@ -385,8 +394,18 @@ describe('recovery codes', () => {
     const left = await world.database.query(sql`
       select 1 from recovery_codes where account_id = ${who.id} and spent_at is null`);
     expect(left).toHaveLength(9);
+    expect((await events(who.id)).filter((kind) => kind === 'recovery_code_used')).toHaveLength(1);
+    expect((await mailSaying(who.email, 'jäljellä 9')).subject).toBe('Kirjautumiseen käytettiin varakoodia');
 
+    // The last but three are told of on the first page too.
+    await world.database.query(sql`
+      update recovery_codes set spent_at = ${world.clock.now()} where ctid in (
+        select ctid from recovery_codes where account_id = ${who.id} and spent_at is null limit 6)`);
+    expect((await browser.get(`${world.issuer}/account`)).text).toContain('Varakoodeja on jäljellä enää 3.');
+
+    await browser.get(`${world.issuer}/account/recovery-codes`);
     await browser.submit();
+    expect((await browser.get(`${world.issuer}/account`)).text).not.toContain('Varakoodeja');
     const other = world.browser();
     await atPassword(other, who.email);
     await password(other);
