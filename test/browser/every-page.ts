@@ -1,6 +1,5 @@
 /**
  * Each page in a language, light and dark, wide and narrow: whole, readable by everybody, never wider than its window.
- * The first language is walked by pages.test.ts, and only in light; the others by pages.long.test.ts.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { accessibilityFaults, newVisitor, overflow, picture, startChromium } from '../support/browser.ts';
@@ -69,9 +68,9 @@ async function signIn(page: Page, { email, ...parameters }: Record<string, strin
   await goOn(page);
 }
 
-type Scheme = 'light' | 'dark';
+const SCHEMES = ['light', 'dark'] as const;
 
-export function everyPageIn(languages: readonly Language[], schemes: readonly Scheme[]): void {
+export function everyPageIn(...languages: readonly Language[]): void {
   describe.each(languages)('in %s', (language) => {
     let page: Page;
     const mine = (name: string) => `${name}.${language}@example.com`;
@@ -89,7 +88,7 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
     });
     afterAll(() => page.context().close());
 
-    const expectWhole = (name: string, title?: string) => expectWholePage(page, { name, language, title, schemes });
+    const expectWhole = (name: string, title?: string) => expectWholePage(page, { name, language, title });
 
     test('sign-in, empty and with a fault', async () => {
       await begin(page);
@@ -479,9 +478,9 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
     world.clock.advance(2 * DAY);
     for (const { language, page, signIn: url, link } of late) {
       await page.goto(url);
-      await expectWholePage(page, { name: 'stale', language, schemes });
+      await expectWholePage(page, { name: 'stale', language });
       await page.goto(link);
-      await expectWholePage(page, { name: 'link-expired', language, schemes });
+      await expectWholePage(page, { name: 'link-expired', language });
     }
   }, 60_000);
 }
@@ -489,12 +488,7 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
 /** What holds for every page. */
 async function expectWholePage(
   page: Page,
-  {
-    name,
-    language,
-    title = `${name}.title`,
-    schemes,
-  }: { name: string; language: Language; title?: string; schemes: readonly Scheme[] },
+  { name, language, title = `${name}.title` }: { name: string; language: Language; title?: string },
 ): Promise<void> {
   const heading = texts.for(language)(title);
   // A click may be answered a moment later.
@@ -504,7 +498,7 @@ async function expectWholePage(
   expect(await page.locator('main').count()).toBe(1);
   expect(await page.locator('h1').count()).toBe(1);
   const faults: Record<string, string[]> = {};
-  for (const colorScheme of schemes) {
+  for (const colorScheme of SCHEMES) {
     await page.emulateMedia({ colorScheme });
     faults[colorScheme] = await accessibilityFaults(page);
     await picture(page, `${name}-${language}-${colorScheme}`);
@@ -515,7 +509,7 @@ async function expectWholePage(
   await picture(page, `${name}-${language}-320`);
   await page.setViewportSize({ width: 1280, height: 900 });
   expect({ ...faults, sideways }).toEqual({
-    ...Object.fromEntries(schemes.map((scheme) => [scheme, []])),
+    ...Object.fromEntries(SCHEMES.map((scheme) => [scheme, []])),
     sideways: 0,
   });
 }
