@@ -273,6 +273,10 @@ export function everyPageIn(...languages: readonly Language[]): void {
       await acts.removeFactor({ email: mine('strong'), factor: 'all', reason: 'lost' }, world.clock.now());
       await page.goto(`${world.issuer}/account/factors`);
       await expectWhole('account-factors-whole', 'account-factors.title');
+      await world.database.query(sql`
+        update recovery_codes set spent_at = now() where account_id = (select id from accounts where email_key = ${mine('strong')})`);
+      await page.goto(`${world.issuer}/account`);
+      await expectWhole('account-no-codes', 'account.title');
       await page.context().clearCookies();
       await signIn(page, { email: mine('strong') });
       await expectWhole('second-step');
@@ -386,6 +390,10 @@ export function everyPageIn(...languages: readonly Language[]): void {
       await field(page, 'email').fill(next);
       await goOn(page);
       await expectWhole('account-email-sent', 'link-sent.title');
+      for (const path of ['account', 'account/email']) {
+        await page.goto(`${world.issuer}/${path}`);
+        await expectWhole(`${path.replace('/', '-')}-waiting`, `${path.replace('/', '-')}.title`);
+      }
       await page.goto(await world.mailbox.nextLink(next));
       await expectWhole('confirm-email');
       await goOn(page);
