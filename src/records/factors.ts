@@ -289,6 +289,11 @@ export function droppedRemoval(accountId: string): Sql {
   return sql`delete from factor_removals where account_id = ${accountId} returning account_id`;
 }
 
+/** Every removal that waits is called off; says how many. */
+export async function dropEveryRemoval(tx: Queryable): Promise<number> {
+  return (await tx.query(sql`delete from factor_removals returning 1`)).length;
+}
+
 /** Some of those whose time has come. */
 export function dueRemovals(db: Queryable, now: Date): Promise<{ accountId: string }[]> {
   return db.query(sql`
