@@ -35,11 +35,13 @@ async function restored({ erasures, json }: { erasures?: string | false; json?: 
     const done = await afterRestore(house, { list: erasures || undefined, actor: actor() }, new Date());
     if ('refused' in done) throw new Wrong(done.refused);
     if (json) return say(JSON.stringify(done));
-    const { accounts, links, interactions, mails, erasedAgain } = done;
+    const { accounts, links, interactions, mails, removals, erasedAgain } = done;
     say(
       `Ended: every session, grant, code and token of ${accounts} accounts, ${links} links, ${interactions} sign-ins under way,`,
     );
-    say(`${mails} mails that waited. Erased again: ${erasedAgain} accounts.`);
+    say(
+      `${mails} mails that waited, ${removals} removals of factors (ask anew for those that still hold). Erased again: ${erasedAgain} accounts.`,
+    );
     say('Start the nodes now. If signing keys were withdrawn since the backup: tunnus keys rotate --now.');
   });
 }

@@ -102,6 +102,11 @@ export async function noteWarning(tx: Queryable, accountId: string, now: Date): 
   return rows.length === 1;
 }
 
+/** Everybody is warned anew before anything is erased. */
+export async function forgetWarnings(tx: Queryable): Promise<void> {
+  await tx.query(sql`delete from dormancy_warnings`);
+}
+
 /** The account, held until the transaction ends, if it is dormant still: whoever signs in meanwhile comes first. */
 export async function holdDormant(tx: Queryable, id: string, dormancy: Dormancy): Promise<Account | undefined> {
   const [row] = await tx.query(sql`select * from accounts a where a.id = ${id} and ${isDormant(dormancy)} for update`);

@@ -241,10 +241,10 @@ export function spentRecoveryCode(
     where account_id = ${accountId} and digest = any(${digests}::bytea[]) and spent_at is null returning account_id`;
 }
 
-/** What was set up since is gone: whoever had the account taken over may have done it. */
-export async function forgetFactorsSince(
+/** What was set up since is gone, or all: it may have been somebody else's doing. */
+export async function forgetFactors(
   tx: Queryable,
-  { accountId, since }: { accountId: string; since: Date },
+  { accountId, since = new Date(0) }: { accountId: string; since?: Date },
   now: Date,
 ): Promise<void> {
   for (const table of [sql`passkeys`, sql`authenticators`, sql`recovery_codes`])
@@ -287,6 +287,11 @@ export async function removalByToken(db: Queryable, token: string): Promise<{ ac
 /** A statement for composing: the removal that waits is called off. One row where there was one. */
 export function droppedRemoval(accountId: string): Sql {
   return sql`delete from factor_removals where account_id = ${accountId} returning account_id`;
+}
+
+/** Every removal that waits is called off; says how many. */
+export async function dropEveryRemoval(tx: Queryable): Promise<number> {
+  return (await tx.query(sql`delete from factor_removals returning 1`)).length;
 }
 
 /** Some of those whose time has come. */
