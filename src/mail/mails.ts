@@ -88,8 +88,8 @@ export interface Mails {
   unknownAddress(tx: Queryable, to: Stranger, now: Date): Promise<void>;
   /** To the address that the account had. It does not say which one it has now: somebody else may read it. */
   addressChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
-  /** To the address that the account has now. */
-  addressGiven(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  /** To the address that the account has now; `keeps`: the ways to sign in besides the password. */
+  addressGiven(tx: Queryable, to: Recipient & { keeps: readonly string[] }, now: Date): Promise<void>;
   /** The last mail that an account's address gets. */
   accountErased(tx: Queryable, to: Stranger, now: Date): Promise<void>;
   /** To support, in support's language. */
@@ -125,7 +125,6 @@ export type Notice =
   | 'password_changed'
   | 'unknown_address'
   | 'address_changed'
-  | 'address_given'
   | 'account_erased'
   | 'email_taken'
   | 'email_restored'
@@ -141,6 +140,7 @@ export type Order = Stranger &
     | ({ mail: 'confirm_email' | 'email_changed' } & Timed)
     | ({ mail: 'dormant' | 'leaving' | 'leaving_reminder' } & ErasureData)
     | { mail: 'new_device'; device: DeviceKind; at: string }
+    | { mail: 'address_given'; keeps?: readonly string[] }
     | { mail: 'factor_changed'; change: FactorChange }
     | { mail: 'recovery_code_used'; left: number }
     | ({ mail: 'factor_removal' } & RemovalData)
@@ -219,7 +219,8 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
     },
     unknownAddress: notice('unknown_address'),
     addressChanged: notice('address_changed'),
-    addressGiven: notice('address_given'),
+    addressGiven: (tx, { accountId, email, locale, keeps }, now) =>
+      enqueue(tx, { mail: 'address_given', accountId, email, locale, keeps }, now),
     accountErased: notice('account_erased'),
     accountExists: notice('account_exists'),
     factorChanged: (tx, { accountId, email, locale, change }, now) =>
