@@ -269,7 +269,7 @@ describe('pages', () => {
 });
 
 describe('words', () => {
-  const texts = loadTexts();
+  const texts = loadTexts({ timeZone: 'Europe/Helsinki' });
   const keys = texts.keys('fi');
   const literals = new Set(
     [...sources, ...views].flatMap(({ text }) =>

@@ -24,7 +24,7 @@ export interface Texts {
   for(language: Language): Translate;
   has(key: string): boolean;
   duration(language: Language, milliseconds: number, form: SpanForm): string;
-  /** A day as people write it there, by the city's own clock. */
+  /** A day as people write it there, by the city's clock. */
   day(language: Language, date: Date): string;
   /** The same with the time of day. */
   moment(language: Language, date: Date): string;
@@ -37,27 +37,31 @@ const SPANS = {
   lasting: { minutes: 'duration.lasting.minutes', hours: 'duration.lasting.hours', days: 'duration.lasting.days' },
   after: { minutes: 'duration.after.minutes', hours: 'duration.after.hours', days: 'duration.after.days' },
 } as const;
-const timeZone = 'Europe/Helsinki';
-const dayIn = (locale: string) => new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeZone });
-const momentIn = (locale: string) =>
-  new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone });
-const DAYS: Readonly<Record<Language, Intl.DateTimeFormat>> = {
-  fi: dayIn('fi'),
-  sv: dayIn('sv-FI'),
-  en: dayIn('en-GB'),
-};
-const MOMENTS: Readonly<Record<Language, Intl.DateTimeFormat>> = {
-  fi: momentIn('fi'),
-  sv: momentIn('sv-FI'),
-  en: momentIn('en-GB'),
-};
+const LOCALES: Readonly<Record<Language, string>> = { fi: 'fi', sv: 'sv-FI', en: 'en-GB' };
+
+type Clock = Readonly<Record<Language, Intl.DateTimeFormat>>;
+
+function clockOf(options: Intl.DateTimeFormatOptions): Clock {
+  const all = LANGUAGES.map((language) => [language, new Intl.DateTimeFormat(LOCALES[language], options)]);
+  return Object.fromEntries(all) as Clock;
+}
+
+/** A day as people write it, by the clock of a time zone. */
+export const daysIn = (timeZone: string): Clock => clockOf({ dateStyle: 'long', timeZone });
+
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-export function loadTexts(folder = TEXT_FOLDER): Texts {
+/** `timeZone`: by which days and times of day are told. */
+export function loadTexts({ timeZone }: { timeZone: string }): Texts {
+  const days = daysIn(timeZone);
+  const moments = clockOf({ dateStyle: 'medium', timeStyle: 'short', timeZone });
   const trees = Object.fromEntries(
-    LANGUAGES.map((language) => [language, parse(readFileSync(join(folder, `${language}.yaml`), 'utf8')) as object]),
+    LANGUAGES.map((language) => [
+      language,
+      parse(readFileSync(join(TEXT_FOLDER, `${language}.yaml`), 'utf8')) as object,
+    ]),
   );
   const engine = i18next.createInstance();
   void engine.init({
@@ -94,8 +98,8 @@ export function loadTexts(folder = TEXT_FOLDER): Texts {
       const { unit, count } = span(milliseconds);
       return translate(language, SPANS[form][unit], { count });
     },
-    day: (language, date) => DAYS[language].format(date),
-    moment: (language, date) => MOMENTS[language].format(date),
+    day: (language, date) => days[language].format(date),
+    moment: (language, date) => moments[language].format(date),
     keys: (language) => keys.get(language) ?? [],
   };
 }

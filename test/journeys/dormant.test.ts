@@ -81,7 +81,7 @@ async function left(): Promise<string[]> {
 async function mails(): Promise<RenderedMail[]> {
   const write = mailWriter({
     sealer,
-    texts: loadTexts(),
+    texts: loadTexts({ timeZone: 'Europe/Helsinki' }),
     config: { brand: { name: { fi: 'K', sv: 'S', en: 'C' } }, support: {}, languages: ['fi', 'sv', 'en'] },
   });
   const jobs = await place.database.query<{ payload: unknown }>(sql`

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { chooseLanguage, LANGUAGES, loadTexts } from '../../src/platform/i18n.ts';
 
-const texts = loadTexts();
+const texts = loadTexts({ timeZone: 'Europe/Helsinki' });
 const HOUR = 3_600_000;
 
 describe('the language of a page', () => {
