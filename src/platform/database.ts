@@ -11,7 +11,7 @@ import { from as copyStream } from 'pg-copy-streams';
 import { sql, type Sql } from './sql.ts';
 import { traced } from './tracing.ts';
 
-export { sql, type Sql } from './sql.ts';
+export { NIL_UUID, sql, type Sql } from './sql.ts';
 
 export type Row = Record<string, unknown>;
 
