@@ -24,7 +24,7 @@ export interface Texts {
   for(language: Language): Translate;
   has(key: string): boolean;
   duration(language: Language, milliseconds: number, form: SpanForm): string;
-  /** A day as people write it there, by the city's own clock. */
+  /** A day as people write it there, by the city's clock. */
   day(language: Language, date: Date): string;
   /** The same with the time of day. */
   moment(language: Language, date: Date): string;

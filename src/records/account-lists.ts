@@ -7,6 +7,7 @@
  */
 import { sql, type Queryable, type Session, type Sql } from '../platform/database.ts';
 import { erasureDigests } from './erasures.ts';
+import { forgottenFactors } from './factors.ts';
 import type { Sealer } from '../platform/secrets.ts';
 
 /** One staged row, in the order of the table's columns. */
@@ -214,7 +215,7 @@ export async function mergeRows(
         })`;
   // An old password proves only its own list, and what was set up with it, before any mailed link was used, only that.
   if (joins) {
-    const unproven = sql`account_id in (select id from locked where not email_verified)`;
+    const [passkeys, apps, codes] = forgottenFactors(sql`select id from locked where not email_verified`);
     await tx.query(sql`
       with ${changes},
       joining as materialized (
@@ -223,9 +224,7 @@ export async function mergeRows(
       locked as materialized (
         select joining.*, a.email_verified, a.password_state = 'own' and a.email_verified as proven
         from joining join accounts a on a.id = joining.id order by a.id for no key update of a),
-      no_passkeys as (delete from passkeys where ${unproven}),
-      no_apps as (delete from authenticators where ${unproven}),
-      no_codes as (delete from recovery_codes where ${unproven})
+      no_passkeys as (${passkeys}), no_apps as (${apps}), no_codes as (${codes})
       update accounts a set epoch = a.epoch + 1, updated_at = ${now},
         password_state = case when j.proven then 'own' else 'none' end,
         password_hash = case when j.proven then a.password_hash end,

@@ -6,7 +6,7 @@
  * rests on it: of two at once one gets it. A change begins with `heldAtEpoch` and ends with `settleFactors`, which notes in
  * the account what each look-up must know and raises its epoch.
  */
-import { sql, type Queryable, type Sql } from '../platform/database.ts';
+import { NIL_UUID, sql, type Queryable, type Sql } from '../platform/database.ts';
 import { sha256, type Sealer } from '../platform/secrets.ts';
 import { setFactors } from './accounts.ts';
 import type { AccountRow } from './artifacts.ts';
@@ -241,13 +241,19 @@ export function spentRecoveryCode(
     where account_id = ${accountId} and digest = any(${digests}::bytea[]) and spent_at is null returning account_id`;
 }
 
+const TABLES = [sql`passkeys`, sql`authenticators`, sql`recovery_codes`];
+
+/** Statements for composing: of these accounts (a query of their ids) no factor stays. The caller notes so in `accounts`. */
+export const forgottenFactors = (accounts: Sql): Sql[] =>
+  TABLES.map((table) => sql`delete from ${table} where account_id in (${accounts})`);
+
 /** What was set up since is gone, or all: it may have been somebody else's doing. */
 export async function forgetFactors(
   tx: Queryable,
   { accountId, since = new Date(0) }: { accountId: string; since?: Date },
   now: Date,
 ): Promise<void> {
-  for (const table of [sql`passkeys`, sql`authenticators`, sql`recovery_codes`])
+  for (const table of TABLES)
     await tx.query(sql`delete from ${table} where account_id = ${accountId} and created_at >= ${since}`);
   await settleFactors(tx, accountId, now);
 }
@@ -314,7 +320,7 @@ export const AUTHENTICATOR_PURPOSE = 'authenticator';
 export const authenticatorSeals: SealedKind = {
   name: 'authenticator apps',
   purpose: AUTHENTICATOR_PURPOSE,
-  read: (db, { after = '00000000-0000-0000-0000-000000000000', limit }) =>
+  read: (db, { after = NIL_UUID, limit }) =>
     db.query(sql`
       select account_id as id, sealed from authenticators
       where account_id > ${after}::uuid order by account_id limit ${limit}`),
