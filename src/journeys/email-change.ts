@@ -21,7 +21,7 @@ import {
 import { holdIdentities } from '../records/erasures.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
-import { forgetFactorsSince } from '../records/factors.ts';
+import { forgetFactors } from '../records/factors.ts';
 import {
   addressesAskedFor,
   endAddressLinks,
@@ -198,7 +198,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
           if (came === 'taken') return { step: 'over', why: 'taken', account };
           await forgetPassword(tx, accountId, now);
           const since = new Date(link.createdAt.getTime() - TAKEN_BEFORE);
-          await forgetFactorsSince(tx, { accountId, since }, now);
+          await forgetFactors(tx, { accountId, since }, now);
           await stopLeaving(tx, accountId, now);
           if (!(await spendLink(tx, link.id, now))) throw OUTRUN;
           await endLinks(tx, accountId, now);

@@ -12,6 +12,7 @@ import { erasedAt, erasureDigests, holdIdentities } from '../records/erasures.ts
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { liveSessions } from '../records/artifacts.ts';
 import { auditRow } from '../records/audit.ts';
+import { forgetFactors } from '../records/factors.ts';
 import {
   isUsable,
   knownSources,
@@ -151,8 +152,16 @@ export function identityChanges(parts: SupportParts) {
           ...(known ? [] : [{ warning: 'id_on_no_list' as const }]),
         ];
         if (warnings.length && !yes) return { refused: 'needs_yes', warnings };
+        const isListedElsewhere = (await tiesOfAccount(tx, account.id)).some(
+          (tie) => tie.source !== source && tie.doubt !== 'unlinked',
+        );
         await tieLegacyId(tx, { accountId: account.id, source, id }, now);
         await dropListPassword(tx, { accountId: account.id, source }, now);
+        // As where an import joins two lists: what rests on the old password of the one opens nothing of the other.
+        if (isListedElsewhere && !account.emailVerified) {
+          await forgetPassword(tx, account.id, now);
+          await forgetFactors(tx, { accountId: account.id }, now);
+        }
         // Also what was taken away once, and is the account's own again.
         const hadIt = (await ownerOfSubject(tx, { sector: subject.sector, sub: id })) === account.id;
         await signOutEverywhere(tx, { accountId: account.id, told }, now);

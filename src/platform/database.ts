@@ -12,7 +12,7 @@ import { hostsBehind } from './database-hosts.ts';
 import { sql, type Sql } from './sql.ts';
 import { traced } from './tracing.ts';
 
-export { sql, type Sql } from './sql.ts';
+export { NIL_UUID, sql, type Sql } from './sql.ts';
 
 export type Row = Record<string, unknown>;
 

@@ -200,6 +200,11 @@ export async function stopLeaving(tx: Queryable, accountId: string, now: Date): 
   return rows.length === 1;
 }
 
+/** Whoever is about to leave has time until then to think it over, and is reminded anew. */
+export async function putOffEveryLeaving(tx: Queryable, until: Date): Promise<void> {
+  await tx.query(sql`update accounts set leaves_at = ${until}, leave_reminded_at = null where leaves_at is not null`);
+}
+
 /** Some of those who leave before a time; without those who were reminded of it. */
 export async function leavingBefore(
   db: Queryable,

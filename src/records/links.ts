@@ -79,7 +79,7 @@ export async function makeLink(tx: Queryable, link: NewLink, now: Date): Promise
   return token;
 }
 
-/** In the shape that `makeLink` gives it. */
+/** In the shape of a mailed link's: 32 random bytes. */
 export const isToken = (token: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(token);
 
 /** A link of one purpose: of another it is as unknown as any. */

@@ -99,6 +99,9 @@ const PASSWORD_FAULTS: Readonly<Record<PasswordFault, string>> = {
   breached: 'validation.password_breached',
 };
 
+/** The token in the path of a page behind a mailed link. */
+export const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
+
 /** Leads on after a POST that did its work (303: the next request is a GET). */
 export function goOn(ctx: Context, to: string): void {
   ctx.redirect(to);

@@ -12,7 +12,7 @@ import { startGate, type Gate } from '../support/gate.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme punaista venettä laiturissa';
-const texts = loadTexts();
+const texts = loadTexts('Europe/Helsinki');
 const DAY = 86_400_000;
 
 let world: World;

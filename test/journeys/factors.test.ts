@@ -7,6 +7,7 @@ import { factorRemovals } from '../../src/journeys/factor-removals.ts';
 import { makeMails } from '../../src/mail/mails.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
+import { newAuthenticatorSecret, stepOfCode } from '../../src/records/one-time-codes.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
 import { reseal } from '../../src/records/seals.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
@@ -42,6 +43,20 @@ beforeAll(async () => {
   ]);
 });
 afterAll(() => world.close());
+
+test('a code of an app is good for a step on either side, once, and not again when the clock jumps back', () => {
+  const secret = newAuthenticatorSecret();
+  const begun = Date.parse('2026-10-25T00:59:59Z') / 1000;
+  const codeAt = (seconds: number) => generateSync({ secret, epoch: begun + seconds });
+  const step = (code: string, after: number, seconds = 0) =>
+    stepOfCode({ secret, code, after }, new Date((begun + seconds) * 1000));
+  const used = step(codeAt(0), 0)!;
+  expect([-30, 30].map((off) => step(codeAt(off), 0))).toEqual([used - 1, used + 1]);
+  expect([-90, 90, 3600].map((off) => step(codeAt(off), 0))).toEqual([undefined, undefined, undefined]);
+  // Back by a leap second, by a minute, by the hour that some clocks are turned: what was used stays used.
+  for (const back of [0, -1, -60, -3600]) expect(step(codeAt(back), used, back)).toBeUndefined();
+  expect(step(codeAt(30), used, 30)).toBe(used + 1);
+});
 
 let people = 0;
 async function resident(): Promise<{ email: string; id: string }> {

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { importAccounts, type ImportOptions, type ImportResult } from '../../src/journeys/import-accounts.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
@@ -27,12 +27,16 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lists-'));
-});
-afterAll(() => rm(folder, { recursive: true }));
-beforeEach(async () => {
   db = await testDatabase();
 });
-afterEach(() => db.drop());
+afterAll(async () => {
+  await db.drop();
+  await rm(folder, { recursive: true });
+});
+afterEach(async () => {
+  for (const table of [sql`accounts`, sql`legacy_ids`, sql`subjects`, sql`erasures`, sql`audit`, sql`digest_keys`])
+    await db.database.query(sql`truncate ${table} cascade`);
+});
 
 const parts = () => ({ database: db.database, sealer, log: makeLog({ level: 'silent' }) });
 const run = (options: ImportOptions) => importAccounts(parts(), options, NOW);
