@@ -171,6 +171,16 @@ export async function addressesAskedFor(
   return rows.map(({ email }) => email);
 }
 
+/** The addresses that links give the account, or gave it: those that it was to have, and those that it had. */
+export function addressesOfLinks(
+  db: Queryable,
+  accountId: string,
+): Promise<{ email: string; purpose: LinkPurpose; createdAt: Date }[]> {
+  return db.query(sql`
+    select email, purpose, created_at as "createdAt" from links
+    where account_id = ${accountId} and email is not null order by created_at desc`);
+}
+
 /** Ends the links to those addresses. The account before its links. False: there was none. */
 export async function endAddressLinks(tx: Queryable, accountId: string, now: Date): Promise<boolean> {
   await tx.query(heldAccount(accountId));
