@@ -157,7 +157,7 @@ export async function liveLinks(
     order by created_at desc limit 20`);
 }
 
-/** The addresses that the account's owner wants and has not confirmed yet, the last asked for first. */
+/** The addresses that the account's owner wants and has not confirmed yet, the last asked for first; ten at most. */
 export async function addressesAskedFor(
   db: Queryable,
   { accountId, epoch }: { accountId: string; epoch: number },
@@ -167,7 +167,7 @@ export async function addressesAskedFor(
     select email from links
     where account_id = ${accountId} and purpose = 'confirm_email' and epoch = ${epoch} and spent_at is null
       and ended_at is null and expires_at > ${now}
-    group by email order by max(created_at) desc`);
+    group by email order by max(created_at) desc limit 10`);
   return rows.map(({ email }) => email);
 }
 
