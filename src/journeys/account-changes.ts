@@ -2,6 +2,7 @@
  * Owns what residents change of their own account: password, name, phone number and language. Each change is one transaction
  * with its audit row and its mail. Their address is email-change.ts's.
  */
+import type { Config } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database } from '../platform/database.ts';
 import { oneLine } from '../platform/one-line.ts';
@@ -13,6 +14,7 @@ import { endLinks } from '../records/links.ts';
 import { hashPassword, verifyPassword, type Hashing } from '../records/passwords.ts';
 import { giveBack } from '../records/throttle.ts';
 import { whereFrom, type Allowances, type Visitor, type Whence } from './allowances.ts';
+import { mailLink } from './link-mail.ts';
 import { lookUp, withinTry } from './look-up.ts';
 import type { NewPasswords, PasswordFault } from './new-password.ts';
 
@@ -21,6 +23,7 @@ export interface AccountChangeParts {
   sealer: Sealer;
   hashing: Hashing;
   newPasswords: NewPasswords;
+  config: Pick<Config, 'links' | 'issuer'>;
   mails: Mails;
   allowances: Allowances;
 }
@@ -28,7 +31,8 @@ export interface AccountChangeParts {
 export type PasswordChange =
   (Refusal & { refused: 'wrong_password' | 'too_many_tries' | PasswordFault }) | { epoch: number };
 
-export function accountChanges({ database, sealer, hashing, newPasswords, mails, allowances }: AccountChangeParts) {
+export function accountChanges(parts: AccountChangeParts) {
+  const { database, sealer, hashing, newPasswords, mails, allowances } = parts;
   return {
     /**
      * Changes the password. Raises the account's epoch, which ends every session and grant; the caller carries its own on.
@@ -64,6 +68,12 @@ export function accountChanges({ database, sealer, hashing, newPasswords, mails,
       // The account changed meanwhile: what was shown as the current password allows nothing any more.
       return epoch === undefined ? { refused: 'wrong_password' } : { epoch };
     },
+
+    /** Who signs in by passkeys alone sets a first password as everybody does: by a mailed link. */
+    askPassword: (
+      { account, language, from }: { account: Account; language: string; from: Whence },
+      now: Date,
+    ): Promise<boolean> => mailLink(parts, { account, origin: { language, place: from.place } }, now),
 
     /** @returns refused where the account is no longer as the resident was shown it: another tab may have changed it */
     async changeDetails(

@@ -130,8 +130,11 @@ export function identityChanges(parts: SupportParts) {
         await forgetLinks(tx, accountId);
         await mails.takeBack(tx, accountId, now);
         await mails.addressChanged(tx, { accountId, email: account.email, locale }, now);
-        // Passkeys and app stay: else whoever talks support into this would be past the second step.
-        const keeps = account.factors;
+        // What rests on a list's old password goes with it. Other factors stay: else whoever talks support into this, once or
+        // twice, would be past the second step.
+        const unproven = !account.emailVerified && account.passwordState !== 'none';
+        if (unproven) await forgetFactors(tx, { accountId }, now);
+        const keeps = unproven ? [] : account.factors;
         await mails.addressGiven(tx, { accountId, email: displayAddress(to), locale, keeps }, now);
         return { changed: true, ...(keeps.length > 0 && { keeps }) };
       });

@@ -75,8 +75,9 @@ export function passwordLink(parts: PasswordLinkParts) {
         const raised = await setOwnPassword(tx, { accountId, epoch, hash, emailVerified: true }, now);
         if (raised === undefined || !(await spendLink(tx, link.id, now))) throw OUTRUN;
         await endLinks(tx, accountId, now);
-        // Until now a list's old password was proof enough: whoever had that may have set them up.
-        if (!account.emailVerified) await forgetFactors(tx, { accountId }, now);
+        // Until now a list's old password was proof enough: whoever had that may have set them up. Where there is no password,
+        // whatever took it away has taken away what rests on it.
+        if (!account.emailVerified && account.passwordState !== 'none') await forgetFactors(tx, { accountId }, now);
         await tx.query(
           auditRow({ kind: 'password_set', accountId, clientId: link.clientId, ...whereFrom(visitor) }, now),
         );

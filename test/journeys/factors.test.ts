@@ -611,6 +611,32 @@ describe('the resident with passkeys only', () => {
   });
 });
 
+describe('the resident without a password', () => {
+  test('is mailed a link that sets one, since there is no current one to give', async () => {
+    const who = await resident();
+    const { browser, passkey } = await withPasskey(who);
+    await world.mailbox.next({ to: who.email });
+    await world.database.query(sql`
+      update accounts set password_state = 'none', password_hash = null where id = ${who.id}`);
+    await browser.get(`${world.issuer}/account/password`);
+    expect([browser.page.field('current-password'), browser.page.text]).toEqual([
+      undefined,
+      expect.stringContaining('Sinulla ei ole salasanaa.'),
+    ]);
+    expect((await browser.submit()).h1).toBe('Tarkista sähköpostisi');
+    await browser.get((await mailSaying(who.email, '/set-password/')).links[0]!);
+    await browser.submit({ 'new-password': PASSWORD });
+    const other = world.browser();
+    await atPassword(other, who.email);
+    await password(other);
+    expect(leadsToService(other)).toBe(true);
+    const third = world.browser();
+    await third.get((await asiointi.begin()).url);
+    await third.submit({ passkey: passkey.answer(asked(third.page)) }, PASSKEY_FORM);
+    expect(leadsToService(third)).toBe(true);
+  });
+});
+
 describe('the offer of a passkey', () => {
   const signIn = async (email: string) => {
     const browser = world.browser();
