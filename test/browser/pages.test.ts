@@ -1,4 +1,4 @@
-/** Each page in the first language, in light; the others, and the dark, are walked by `npm run test:long`. */
+/** The pages that every resident meets, in the first language and in light; `npm run test:long` walks all of them. */
 import { everyPageIn } from './every-page.ts';
 
-everyPageIn(['fi'], ['light']);
+everyPageIn(['fi'], { which: 'common', schemes: ['light'] });
