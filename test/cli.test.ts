@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from '../src/platform/database.ts';
+import { addPasskey, factorsOf, settleFactors, type Passkey } from '../src/records/factors.ts';
 import { CLI, environment, runTunnus, type Ended } from './support/command.ts';
 import { testDatabase, type TestDatabase } from './support/database.ts';
 import { report } from './support/delivery-report.ts';
@@ -238,6 +239,51 @@ describe('support', () => {
     expect(doubtful.err).toContain('No list that was imported has this id');
     expect((await tunnus('accounts', 'link', 'matti.uusi@example.com', ...id, '--yes')).code).toBe(0);
     expect((await tunnus('accounts', 'show', ...id)).out).toContain('matti.uusi@example.com');
+  });
+
+  test('sees which ways to sign in there are, and has one removed later, with a reason that is on record', async () => {
+    const { database } = place;
+    const [maija] = await database.query<{ id: string }>(
+      sql`select id from accounts where email = 'maija@example.com'`,
+    );
+    const accountId = maija!.id;
+    const key = { credentialId: 'c2VjcmV0', publicKey: Buffer.from('key'), counter: 0, transports: [] };
+    const how = { backupEligible: true, backedUp: true, name: 'Puhelin\u001b[2J', accountId };
+    await addPasskey(database, { ...key, ...how }, new Date());
+    await settleFactors(database, accountId, new Date());
+    const [{ id }] = (await factorsOf(database, accountId)).passkeys as [Passkey];
+
+    const remove = (...words: string[]) => tunnus('accounts', 'remove-factor', 'maija@example.com', ...words);
+    const why = ['--reason', 'lost the phone\u001b[2J'];
+    const [seen, told, nobody, unreasoned, blank, foreign, removed] = await Promise.all([
+      tunnus('accounts', 'factors', 'MAIJA@example.com', '--json'),
+      tunnus('accounts', 'factors', 'maija@example.com'),
+      tunnus('accounts', 'factors', 'nobody@example.com'),
+      remove(id),
+      remove(id, '--reason', ' '),
+      remove('authenticator', ...why, '--json'),
+      remove(id, ...why),
+    ]);
+    expect([seen.code, JSON.parse(seen.out)]).toMatchObject([0, { passkeys: [{ id, backedUp: true }], codes: 0 }]);
+    expect([told.code, told.out]).toEqual([0, expect.stringContaining(id)]);
+    for (const { out } of [seen, told]) expect(out).not.toMatch(/c2VjcmV0|\u001b/);
+    expect(nobody).toMatchObject({ code: 1, out: '', err: 'no account has this address\n' });
+    expect([unreasoned.code, unreasoned.err]).toEqual([2, expect.stringContaining('--reason')]);
+    expect(blank.code).toBe(2);
+    expect([foreign.code, JSON.parse(foreign.out)]).toEqual([1, { refused: 'no_such_factor' }]);
+    expect([removed.code, removed.out]).toEqual([0, expect.stringMatching(/^The resident is told\. It goes on 20/)]);
+    for (const each of [nobody, unreasoned, blank, foreign, removed]) noTrace(each);
+
+    const [asked] = await database.query<{ actor: string; detail: object }>(sql`
+      select actor, detail from audit where account_id = ${accountId} and kind = 'factor_removal_asked'`);
+    expect(asked).toEqual({
+      actor: expect.stringMatching(/^support:./),
+      detail: { factor: id, reason: 'lost the phone [2J' },
+    });
+    expect(
+      await database.query(sql`select 1 from mails where account_id = ${accountId} and kind = 'factor_removal'`),
+    ).toHaveLength(1);
+    expect((await factorsOf(database, accountId)).passkeys).toHaveLength(1);
   });
 
   test('erases only with a yes, and sees afterwards that it was', async () => {

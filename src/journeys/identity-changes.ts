@@ -2,12 +2,12 @@
  * Owns the changes of who is who that support makes for a resident: another address, an old id tied or taken away, erasing.
  *
  * Each is one transaction with its audit row, alone of its kind (`holdIdentities`), between two batches of an import. Whoever
- * talks support into one of them must gain as little as can be: another address ends sessions, links and every password; the
- * old address is told; no id and no `sub` of one account is ever given to another.
+ * talks support into one of them must gain as little as can be: another address ends sessions, links and every password, and
+ * leaves what stands as a second step; the old address is told; no id and no `sub` of one account is ever given to another.
  */
 import type { Transaction } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
-import { changeEmail, dropListPassword, forgetPassword, type Account } from '../records/accounts.ts';
+import { changeEmail, dropListPassword, forgetPassword, type Account, type Factor } from '../records/accounts.ts';
 import { erasedAt, erasureDigests, holdIdentities } from '../records/erasures.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { liveSessions } from '../records/artifacts.ts';
@@ -58,6 +58,8 @@ export interface ChangeRefused extends Refusal {
 export interface Changed {
   /** False: it was so already, and nothing is written. */
   changed: boolean;
+  /** The ways to sign in that the account keeps, where its address changed. */
+  keeps?: readonly Factor[];
 }
 
 /** An old id of one list, for one account. */
@@ -128,8 +130,10 @@ export function identityChanges(parts: SupportParts) {
         await forgetLinks(tx, accountId);
         await mails.takeBack(tx, accountId, now);
         await mails.addressChanged(tx, { accountId, email: account.email, locale }, now);
-        await mails.addressGiven(tx, { accountId, email: displayAddress(to), locale }, now);
-        return { changed: true };
+        // Passkeys and app stay: else whoever talks support into this would be past the second step.
+        const keeps = account.factors;
+        await mails.addressGiven(tx, { accountId, email: displayAddress(to), locale, keeps }, now);
+        return { changed: true, ...(keeps.length > 0 && { keeps }) };
       });
     },
 

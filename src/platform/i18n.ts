@@ -37,26 +37,22 @@ const SPANS = {
   lasting: { minutes: 'duration.lasting.minutes', hours: 'duration.lasting.hours', days: 'duration.lasting.days' },
   after: { minutes: 'duration.after.minutes', hours: 'duration.after.hours', days: 'duration.after.days' },
 } as const;
+/** By whose habits a language writes days. */
 const LOCALES: Readonly<Record<Language, string>> = { fi: 'fi', sv: 'sv-FI', en: 'en-GB' };
-
-type Clock = Readonly<Record<Language, Intl.DateTimeFormat>>;
-
-function clockOf(options: Intl.DateTimeFormatOptions): Clock {
-  const all = LANGUAGES.map((language) => [language, new Intl.DateTimeFormat(LOCALES[language], options)]);
-  return Object.fromEntries(all) as Clock;
-}
-
-/** A day as people write it, by the clock of a time zone. */
-export const daysIn = (timeZone: string): Clock => clockOf({ dateStyle: 'long', timeZone });
-
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** `timeZone`: by which days and times of day are told. */
-export function loadTexts({ timeZone }: { timeZone: string }): Texts {
-  const days = daysIn(timeZone);
-  const moments = clockOf({ dateStyle: 'medium', timeStyle: 'short', timeZone });
+/** 24. marraskuuta 2026. */
+export const dayFormat = (language: Language, timeZone: string): Intl.DateTimeFormat =>
+  new Intl.DateTimeFormat(LOCALES[language], { dateStyle: 'long', timeZone });
+
+/** 24.11.2026 klo 12.00. */
+const momentFormat = (language: Language, timeZone: string): Intl.DateTimeFormat =>
+  new Intl.DateTimeFormat(LOCALES[language], { dateStyle: 'medium', timeStyle: 'short', timeZone });
+
+/** `timeZone`: the city's, in which days and moments are told. */
+export function loadTexts(timeZone: string): Texts {
   const trees = Object.fromEntries(
     LANGUAGES.map((language) => [
       language,
@@ -78,6 +74,8 @@ export function loadTexts({ timeZone }: { timeZone: string }): Texts {
   const translators = new Map(LANGUAGES.map((language) => [language, engine.getFixedT(language)]));
   const keys = new Map(LANGUAGES.map((language) => [language, [...new Set(leafKeys(trees[language] as object))]]));
   const known = new Set(keys.get(LANGUAGES[0]));
+  const days = new Map(LANGUAGES.map((language) => [language, dayFormat(language, timeZone)]));
+  const moments = new Map(LANGUAGES.map((language) => [language, momentFormat(language, timeZone)]));
 
   /** What has no place to fill is the same each time. */
   const plain = new Map<string, string>();
@@ -98,8 +96,8 @@ export function loadTexts({ timeZone }: { timeZone: string }): Texts {
       const { unit, count } = span(milliseconds);
       return translate(language, SPANS[form][unit], { count });
     },
-    day: (language, date) => days[language].format(date),
-    moment: (language, date) => moments[language].format(date),
+    day: (language, date) => days.get(language)!.format(date),
+    moment: (language, date) => moments.get(language)!.format(date),
     keys: (language) => keys.get(language) ?? [],
   };
 }

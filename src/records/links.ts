@@ -157,6 +157,29 @@ export async function liveLinks(
     order by created_at desc limit 20`);
 }
 
+/** The addresses that the account's owner wants and has not confirmed yet, the last asked for first. */
+export async function addressesAskedFor(
+  db: Queryable,
+  { accountId, epoch }: { accountId: string; epoch: number },
+  now: Date,
+): Promise<string[]> {
+  const rows = await db.query<{ email: string }>(sql`
+    select email from links
+    where account_id = ${accountId} and purpose = 'confirm_email' and epoch = ${epoch} and spent_at is null
+      and ended_at is null and expires_at > ${now}
+    group by email order by max(created_at) desc`);
+  return rows.map(({ email }) => email);
+}
+
+/** Ends the links to those addresses. The account before its links. False: there was none. */
+export async function endAddressLinks(tx: Queryable, accountId: string, now: Date): Promise<boolean> {
+  await tx.query(heldAccount(accountId));
+  const rows = await tx.query(sql`
+    update links set ended_at = ${now} where account_id = ${accountId} and purpose = 'confirm_email'
+      and spent_at is null and ended_at is null and expires_at > ${now} returning id`);
+  return rows.length > 0;
+}
+
 /** How long after its end a link is still known, so that its page can say 'used' or 'expired' rather than 'unknown'. */
 const REMEMBERED_DAYS = 90;
 
