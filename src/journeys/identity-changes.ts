@@ -7,7 +7,14 @@
  */
 import type { Transaction } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
-import { changeEmail, dropListPassword, forgetPassword, type Account, type Factor } from '../records/accounts.ts';
+import {
+  changeEmail,
+  dropListPassword,
+  forgetPassword,
+  restsOnList,
+  type Account,
+  type Factor,
+} from '../records/accounts.ts';
 import { erasedAt, erasureDigests, holdIdentities } from '../records/erasures.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { liveSessions } from '../records/artifacts.ts';
@@ -158,7 +165,7 @@ export function identityChanges(parts: SupportParts) {
         await tieLegacyId(tx, { accountId: account.id, source, id }, now);
         await dropListPassword(tx, { accountId: account.id, source }, now);
         // As where an import joins two lists: what rests on the old password of the one opens nothing of the other.
-        if (isListedElsewhere && !account.emailVerified) {
+        if (isListedElsewhere && restsOnList(account)) {
           await forgetPassword(tx, account.id, now);
           await forgetFactors(tx, { accountId: account.id }, now);
         }

@@ -132,6 +132,16 @@ export async function replaceHash(
     where id = ${accountId} and password_hash = ${from}`);
 }
 
+/**
+ * What opens the account now may rest on an old list's password alone: nobody has proved the address since. (Without any
+ * password it was support that gave another address, and what the resident has besides stays.)
+ */
+export const restsOnList = ({ emailVerified, passwordState }: Account): boolean =>
+  !emailVerified && passwordState !== 'none';
+
+/** The same of a row `accounts a`. */
+export const rowRestsOnList = sql`not a.email_verified and a.password_state <> 'none'`;
+
 /** What residents tell of themselves. */
 export type Details = Pick<Account, 'givenName' | 'familyName' | 'phoneNumber' | 'locale'>;
 
