@@ -5,7 +5,7 @@ import { exportAccounts } from '../journeys/export.ts';
 import { progress, STEPS, type Progress, type Step } from '../journeys/progress.ts';
 import { rehearse, type Rehearsal } from '../journeys/rehearse.ts';
 import { restoreAccounts } from '../journeys/restore.ts';
-import { actor, complain, DONE, FAILED, say, withHouse, Wrong } from './house.ts';
+import { actor, complain, DONE, FAILED, say, sayJson, withHouse, Wrong } from './house.ts';
 import { rowOptions, rowPrinter, type RowForm } from './rows.ts';
 
 export function moveCommands(accounts: Command): void {
@@ -43,7 +43,7 @@ async function tellProgress({ source, ...form }: RowForm & { source?: string }):
       const known = found.known.join(', ') || 'none yet';
       throw new Wrong(`--source ${source?.slice(0, 64)}: no list was imported under this name; imported: ${known}`);
     }
-    if (form.json) say(JSON.stringify(found));
+    if (form.json) sayJson(found);
     else if (form.csv) await printProgress(found);
     else progressLines(found).forEach(say);
   });
@@ -197,7 +197,7 @@ export async function importExport(
     const result = await restoreAccounts({ database, sealer }, { file, dryRun, report, actor: actor() }, new Date());
     if ('refused' in result) throw new Wrong(result.refused);
     const { accounts, created, unchanged, byProblem, foreignErasures } = result;
-    if (json) say(JSON.stringify(result));
+    if (json) sayJson(result);
     else {
       say(`${accounts} accounts: ${created} new, ${unchanged} unchanged`);
       for (const [problem, count] of Object.entries(byProblem)) say(`${String(count).padStart(9)}  ${problem}`);

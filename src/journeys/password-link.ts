@@ -5,8 +5,9 @@
  */
 import type { Config, TextByLanguage } from '../config.ts';
 import type { Refusal } from '../platform/refusal.ts';
-import { accountById, setOwnPassword, type Account } from '../records/accounts.ts';
+import { accountById, restsOnList, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
+import { forgetFactors } from '../records/factors.ts';
 import { endLinks, findLink, isToken, noteOpened, spendLink, type Link } from '../records/links.ts';
 import { hashPassword, type Hashing } from '../records/passwords.ts';
 import { whereFrom, type Visitor } from './allowances.ts';
@@ -66,7 +67,7 @@ export function passwordLink(parts: PasswordLinkParts) {
     const fault = await newPasswords.fault(password, account);
     if (fault) return { refused: fault, account, link };
 
-    const hash = await hashPassword(password, hashing);
+    const hash = await hashPassword(password, hashing, account.id);
     const done = await database
       .transaction(async (tx) => {
         // The account before its links, as every change of it: in two orders, two changes would wait for each other.
@@ -74,6 +75,8 @@ export function passwordLink(parts: PasswordLinkParts) {
         const raised = await setOwnPassword(tx, { accountId, epoch, hash, emailVerified: true }, now);
         if (raised === undefined || !(await spendLink(tx, link.id, now))) throw OUTRUN;
         await endLinks(tx, accountId, now);
+        // Whoever had that password may have set them up.
+        if (restsOnList(account)) await forgetFactors(tx, { accountId }, now);
         await tx.query(
           auditRow({ kind: 'password_set', accountId, clientId: link.clientId, ...whereFrom(visitor) }, now),
         );

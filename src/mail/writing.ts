@@ -8,6 +8,7 @@ import type { Language, Texts, Translate } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import { deviceName } from '../platform/user-agent.ts';
 import { canonicalAddress } from '../records/addresses.ts';
+import { FEW_CODES } from '../records/one-time-codes.ts';
 import { orderFrom, type FactorChange, type Notice, type Order } from './mails.ts';
 
 export interface RenderedMail {
@@ -99,13 +100,6 @@ const NOTICES: Readonly<Record<Notice, readonly string[]>> = {
   password_changed: ['mail.password_changed_subject', 'mail.password_changed_notice', 'mail.password_changed_not_you'],
   unknown_address: ['mail.unknown_address_subject', 'mail.unknown_address_notice', 'mail.unknown_address_not_you'],
   address_changed: ['mail.address_changed_subject', 'mail.address_changed_notice', 'mail.address_changed_not_you'],
-  address_given: [
-    'mail.address_given_subject',
-    'mail.address_given_notice',
-    'mail.address_given_password',
-    'common.history',
-    'mail.address_given_not_you',
-  ],
   account_erased: ['mail.account_erased_subject', 'mail.account_erased_notice', 'mail.account_erased_not_you'],
   email_taken: ['mail.email_taken_subject', 'mail.email_taken_notice', 'mail.email_taken_not_you'],
   email_restored: [
@@ -168,6 +162,20 @@ function words(
         ],
       };
     }
+    case 'address_given':
+      return {
+        subject: t('mail.address_given_subject'),
+        blocks: [
+          { text: t('mail.address_given_notice', { email }) },
+          // Who has a passkey is not mailed a link by giving the address.
+          {
+            text: order.keeps?.includes('passkey') ? t('mail.address_given_passkey') : t('mail.address_given_password'),
+          },
+          ...(order.keeps?.length ? [{ text: t('mail.address_given_factors') }] : []),
+          { text: t('common.history') },
+          { text: t('mail.address_given_not_you') },
+        ],
+      };
     case 'factor_changed':
       return {
         subject: t('mail.factor_changed_subject'),
@@ -175,6 +183,16 @@ function words(
           { text: t('mail.factor_changed_whose', { email }) },
           { text: t(FACTOR_CHANGES[order.change]) },
           { text: t('mail.factor_changed_not_you') },
+        ],
+      };
+    case 'recovery_code_used':
+      return {
+        subject: t('mail.recovery_code_used_subject'),
+        blocks: [
+          { text: t('mail.recovery_code_used_notice', { email }) },
+          { text: t('account-recovery-codes.left', { count: order.left }) },
+          ...(order.left <= FEW_CODES ? [{ text: t('mail.recovery_code_used_make') }] : []),
+          { text: t('mail.recovery_code_used_not_you') },
         ],
       };
     case 'factor_removal':

@@ -81,7 +81,7 @@ async function left(): Promise<string[]> {
 async function mails(): Promise<RenderedMail[]> {
   const write = mailWriter({
     sealer,
-    texts: loadTexts(),
+    texts: loadTexts('Europe/Helsinki'),
     config: { brand: { name: { fi: 'K', sv: 'S', en: 'C' } }, support: {}, languages: ['fi', 'sv', 'en'] },
   });
   const jobs = await place.database.query<{ payload: unknown }>(sql`
@@ -130,6 +130,8 @@ describe('dormant', () => {
 test('months go back to the same day, or to the last one of a shorter month', () => {
   expect(monthsBefore(NOW, 24).toISOString()).toBe('2024-11-24T10:00:00.000Z');
   expect(monthsBefore(new Date('2026-03-31T00:00:00Z'), 1).toISOString()).toBe('2026-02-28T00:00:00.000Z');
+  expect(monthsBefore(new Date('2028-02-29T12:00:00Z'), 24).toISOString()).toBe('2026-02-28T12:00:00.000Z');
+  expect(monthsBefore(new Date('2030-02-28T12:00:00Z'), 24).toISOString()).toBe('2028-02-28T12:00:00.000Z');
 });
 
 describe('erasing', () => {

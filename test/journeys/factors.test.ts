@@ -7,10 +7,12 @@ import { factorRemovals } from '../../src/journeys/factor-removals.ts';
 import { makeMails } from '../../src/mail/mails.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
+import { newAuthenticatorSecret, stepOfCode } from '../../src/records/one-time-codes.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
 import { reseal } from '../../src/records/seals.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import type { HttpPage } from '../support/http-page.ts';
+import type { ReceivedMail } from '../support/mailbox.ts';
 import { SoftPasskey, type Asked, type Dishonesty } from '../support/passkey.ts';
 import { SECRET, startWorld, type RelyingParty, type World } from '../support/world.ts';
 
@@ -41,6 +43,20 @@ beforeAll(async () => {
   ]);
 });
 afterAll(() => world.close());
+
+test('a code of an app is good for a step on either side, once, and not again when the clock jumps back', () => {
+  const secret = newAuthenticatorSecret();
+  const begun = Date.parse('2026-10-25T00:59:59Z') / 1000;
+  const codeAt = (seconds: number) => generateSync({ secret, epoch: begun + seconds });
+  const step = (code: string, after: number, seconds = 0) =>
+    stepOfCode({ secret, code, after }, new Date((begun + seconds) * 1000));
+  const used = step(codeAt(0), 0)!;
+  expect([-30, 30].map((off) => step(codeAt(off), 0))).toEqual([used - 1, used + 1]);
+  expect([-90, 90, 3600].map((off) => step(codeAt(off), 0))).toEqual([undefined, undefined, undefined]);
+  // Back by a leap second, by a minute, by the hour that some clocks are turned: what was used stays used.
+  for (const back of [0, -1, -60, -3600]) expect(step(codeAt(back), used, back)).toBeUndefined();
+  expect(step(codeAt(30), used, 30)).toBe(used + 1);
+});
 
 let people = 0;
 async function resident(): Promise<{ email: string; id: string }> {
@@ -104,6 +120,14 @@ const events = async (id: string): Promise<string[]> =>
   (await world.database.query<{ kind: string }>(sql`select kind from audit where account_id = ${id} order by id`)).map(
     ({ kind }) => kind,
   );
+
+/** The next mail to a resident that has these words. */
+async function mailSaying(to: string, words: string): Promise<ReceivedMail> {
+  for (;;) {
+    const mail = await world.mailbox.next({ to });
+    if (mail.text.includes(words)) return mail;
+  }
+}
 
 const leadsToService = (browser: HttpBrowser): boolean => browser.page.leadsTo?.host.endsWith('.example') ?? false;
 
@@ -385,8 +409,18 @@ describe('recovery codes', () => {
     const left = await world.database.query(sql`
       select 1 from recovery_codes where account_id = ${who.id} and spent_at is null`);
     expect(left).toHaveLength(9);
+    expect((await events(who.id)).filter((kind) => kind === 'recovery_code_used')).toHaveLength(1);
+    expect((await mailSaying(who.email, 'jäljellä 9')).subject).toBe('Kirjautumiseen käytettiin varakoodia');
 
+    // The last but three are told of on the first page too.
+    await world.database.query(sql`
+      update recovery_codes set spent_at = ${world.clock.now()} where ctid in (
+        select ctid from recovery_codes where account_id = ${who.id} and spent_at is null limit 6)`);
+    expect((await browser.get(`${world.issuer}/account`)).text).toContain('Varakoodeja on jäljellä enää 3.');
+
+    await browser.get(`${world.issuer}/account/recovery-codes`);
     await browser.submit();
+    expect((await browser.get(`${world.issuer}/account`)).text).not.toContain('Varakoodeja');
     const other = world.browser();
     await atPassword(other, who.email);
     await password(other);
@@ -506,7 +540,7 @@ describe('an e-service that needs two steps', () => {
     await password(browser);
     expect(browser.page.h1).toBe('Tarvitset toisen vaiheen');
     await browser.follow('Ota käyttöön');
-    expect(browser.page.h1).toBe('Tavat kirjautua');
+    expect(browser.page.h1).toBe('Kirjautumistavat');
     await browser.follow('Ota todennussovellus käyttöön');
     const secret = browser.page.root.querySelector('.key')!.text.replaceAll(' ', '');
     await browser.submit({ 'one-time-code': codeOf(secret) });
