@@ -87,7 +87,7 @@ async function mails(): Promise<RenderedMail[]> {
   const jobs = await place.database.query<{ payload: unknown }>(sql`
     select payload from graphile_worker._private_jobs where task_id in (
       select id from graphile_worker._private_tasks where identifier = 'mail')`);
-  return jobs.map(({ payload }) => write(payload)!);
+  return Promise.all(jobs.map(async ({ payload }) => (await write(payload))!));
 }
 
 describe('dormant', () => {
