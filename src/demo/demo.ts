@@ -88,7 +88,7 @@ Then others:
   ${residents.unknown.email}   on no list: 'Luo uusi käyttäjätunnus' makes an account
 Then click the username at the top:
   - name and phone, another address (the mail to the old one undoes it), password, language
-  - 'Tavat kirjautua': a passkey (next time no password is needed), an authenticator app, recovery codes
+  - 'Kirjautumistavat': a passkey (next time no password is needed), an authenticator app, recovery codes
   - where you are signed in, your sign-ins so far, the e-services that know you, your data, leaving (and coming back)
 Then open ${urls.terveys}: a password alone is not enough there.
 

@@ -67,7 +67,7 @@ export function passwordLink(parts: PasswordLinkParts) {
     const fault = await newPasswords.fault(password, account);
     if (fault) return { refused: fault, account, link };
 
-    const hash = await hashPassword(password, hashing);
+    const hash = await hashPassword(password, hashing, account.id);
     const done = await database
       .transaction(async (tx) => {
         // The account before its links, as every change of it: in two orders, two changes would wait for each other.

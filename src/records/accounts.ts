@@ -168,6 +168,15 @@ export function countPeppers(db: Queryable): Promise<{ pepper: string; count: nu
     where password_hash like 'peppered$%' group by 1 order by 1`);
 }
 
+/** Of passwords that cost alike to check, by form and parameters, one each; of fifty kinds at most. */
+export async function oneHashOfEachKind(db: Queryable): Promise<string[]> {
+  const form = String.raw`^(\$(argon2id\$[^$]*|scrypt|pbkdf2[^$]*|6\$rounds)[$=][^$]*|pbkdf2_sha256\$\d+|\$2[aby]\$\d+|[^$:]*)`;
+  const rows = await db.query<{ hash: string }>(sql`
+    select min(password_hash) as hash from accounts where password_hash is not null
+    group by substring(password_hash from ${form}) order by 1 limit 50`);
+  return rows.map(({ hash }) => hash);
+}
+
 /** The same password in a better hash; it is laid down where the old one is still there. */
 export interface Rehashed {
   from: string;

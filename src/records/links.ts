@@ -157,7 +157,7 @@ export async function liveLinks(
     order by created_at desc limit 20`);
 }
 
-/** The addresses that the account's owner wants and has not confirmed yet, the last asked for first. */
+/** The addresses that the account's owner wants and has not confirmed yet, the last asked for first; ten at most. */
 export async function addressesAskedFor(
   db: Queryable,
   { accountId, epoch }: { accountId: string; epoch: number },
@@ -167,8 +167,18 @@ export async function addressesAskedFor(
     select email from links
     where account_id = ${accountId} and purpose = 'confirm_email' and epoch = ${epoch} and spent_at is null
       and ended_at is null and expires_at > ${now}
-    group by email order by max(created_at) desc`);
+    group by email order by max(created_at) desc limit 10`);
   return rows.map(({ email }) => email);
+}
+
+/** The addresses that links give the account, or gave it: those that it was to have, and those that it had. */
+export function addressesOfLinks(
+  db: Queryable,
+  accountId: string,
+): Promise<{ email: string; purpose: LinkPurpose; createdAt: Date }[]> {
+  return db.query(sql`
+    select email, purpose, created_at as "createdAt" from links
+    where account_id = ${accountId} and email is not null order by created_at desc`);
 }
 
 /** Ends the links to those addresses. The account before its links. False: there was none. */

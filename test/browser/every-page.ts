@@ -273,6 +273,10 @@ export function everyPageIn(...languages: readonly Language[]): void {
       await acts.removeFactor({ email: mine('strong'), factor: 'all', reason: 'lost' }, world.clock.now());
       await page.goto(`${world.issuer}/account/factors`);
       await expectWhole('account-factors-whole', 'account-factors.title');
+      await world.database.query(sql`
+        update recovery_codes set spent_at = now() where account_id = (select id from accounts where email_key = ${mine('strong')})`);
+      await page.goto(`${world.issuer}/account`);
+      await expectWhole('account-no-codes', 'account.title');
       await page.context().clearCookies();
       await signIn(page, { email: mine('strong') });
       await expectWhole('second-step');
@@ -340,6 +344,17 @@ export function everyPageIn(...languages: readonly Language[]): void {
       await field(page, 'new-password').fill('neljä sinistä venettä rannassa');
       await goOn(page);
       await expectWhole('account-password-fault', 'account-password.title');
+      // Back again: others of these residents know it.
+      for (const [current, next] of [
+        [PASSWORD, 'neljä sinistä venettä rannassa'],
+        ['neljä sinistä venettä rannassa', PASSWORD],
+      ] as const) {
+        await page.goto(`${world.issuer}/account/password`);
+        await field(page, 'current-password').fill(current);
+        await field(page, 'new-password').fill(next);
+        await goOn(page);
+        await page.locator('.notice-good').waitFor();
+      }
     });
 
     test('account-details, account-sessions, account-sign-ins and account-data, and what a resident does there', async () => {
@@ -386,6 +401,10 @@ export function everyPageIn(...languages: readonly Language[]): void {
       await field(page, 'email').fill(next);
       await goOn(page);
       await expectWhole('account-email-sent', 'link-sent.title');
+      for (const path of ['account', 'account/email']) {
+        await page.goto(`${world.issuer}/${path}`);
+        await expectWhole(`${path.replace('/', '-')}-waiting`, `${path.replace('/', '-')}.title`);
+      }
       await page.goto(await world.mailbox.nextLink(next));
       await expectWhole('confirm-email');
       await goOn(page);
@@ -413,6 +432,13 @@ export function everyPageIn(...languages: readonly Language[]): void {
       await page.locator('#sure').check();
       await goOn(page);
       await expectWhole('left');
+      // Signing in keeps the account.
+      await page.goto(`${world.issuer}/account`);
+      await giveAddress(page, mine('leaver'));
+      await field(page, 'current-password').fill(PASSWORD);
+      await goOn(page);
+      await expectWhole('account-kept', 'account.title');
+      await page.context().clearCookies();
     });
 
     test('sign-out and signed-out', async () => {
@@ -493,6 +519,8 @@ async function expectWholePage(
   const heading = texts.for(language)(title);
   // A click may be answered a moment later.
   await page.locator('h1').getByText(heading, { exact: true }).waitFor();
+  // With its style sheet: without one, what may be pressed is small.
+  await page.waitForLoadState('load');
   expect(await page.locator('h1').innerText()).toBe(heading);
   expect(await page.locator('html').getAttribute('lang')).toBe(language);
   expect(await page.locator('main').count()).toBe(1);

@@ -168,6 +168,11 @@ test('a resident sets up an authenticator app where an e-service needs two steps
   await press(elsewhere, 'Jatka');
   await atService(elsewhere);
   await elsewhere.context().close();
+
+  await page.goto(`${world.issuer}/account/factors`);
+  await press(page, 'Poista todennussovellus');
+  await page.getByText('Muutos on tallennettu').waitFor();
+  expect(await page.getByRole('button', { name: 'Poista todennussovellus' }).count()).toBe(0);
   await page.context().close();
 }, 60_000);
 

@@ -563,7 +563,7 @@ describe('an e-service that needs two steps', () => {
     await password(browser);
     expect(browser.page.h1).toBe('Tarvitset toisen vaiheen');
     await browser.follow('Ota käyttöön');
-    expect(browser.page.h1).toBe('Tavat kirjautua');
+    expect(browser.page.h1).toBe('Kirjautumistavat');
     await browser.follow('Ota todennussovellus käyttöön');
     const secret = browser.page.root.querySelector('.key')!.text.replaceAll(' ', '');
     await browser.submit({ 'one-time-code': codeOf(secret) });

@@ -247,6 +247,8 @@ describe('another address', () => {
     expect((await world.browser().get(link)).status).toBe(410);
     expect((await tab.submit({}, { form: '#call-off' })).text).not.toContain('Vaihto on peruttu.');
     expect((await events(id)).filter((kind) => kind === 'email_change_called_off')).toHaveLength(1);
+    await browser.get(`${world.issuer}/account/data`);
+    expect((await browser.submit({}, { button: 'Lataa luettavana sivuna' })).html).toContain(to);
     expect(await row(id)).toMatchObject({ email });
   });
 
