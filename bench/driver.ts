@@ -14,6 +14,8 @@ export interface Orders {
   password: string;
   /** Residents are `resident<i>@example.com`. */
   residents: number;
+  /** From how many networks guesses come. */
+  networks?: number;
   work: keyof typeof WORK;
   atOnce: number;
   /** Milliseconds between two of a lane. */
@@ -45,7 +47,10 @@ process.on('message', (orders: Orders) => {
 });
 process.on('disconnect', () => process.exit());
 
-/** Of former orders, by issuer: who wants to measure refreshes alone first orders none of them. */
+/**
+ * Of former orders, by issuer: who wants to measure refreshes alone first orders none of them. Sign-ins end them, since a
+ * provider that keeps all in memory forgets the oldest.
+ */
 const kept = new Map<string, Lane[]>();
 
 /** What a lane of the driver does again and again. `lane` is its own: who is signed in there, and with which tokens. */
@@ -55,9 +60,21 @@ const WORK = {
   'patient-sign-in': async (job: Job) => {
     while (!(await signIn(job).catch(() => undefined))) await new Promise((resolve) => setTimeout(resolve, 250));
   },
-  /** As somebody does who guesses: a wrong password, whatever comes of it. */
+  /** The same where they did before: the browser has its device cookie, and no session any more. */
+  'patient-return': async (job: Job) => {
+    const jar: Jar = devices.get(job.resident) ?? new Map<string, string>();
+    devices.set(job.resident, jar);
+    while (!(await signIn({ ...job, jar }).catch(() => undefined)))
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    for (const name of jar.keys()) if (!name.includes('device')) jar.delete(name);
+  },
+  /** As somebody does who guesses: a wrong password, whatever comes of it, and from elsewhere than residents come from. */
   guess: async (job: Job) =>
-    void (await signIn({ ...job, orders: { ...job.orders, password: 'guessed' } }).catch(() => undefined)),
+    void (await signIn({
+      ...job,
+      place: placeOf(job.resident % (job.orders.networks ?? Infinity), 172),
+      orders: { ...job.orders, password: 'guessed' },
+    }).catch(() => undefined)),
   'authorization-request': (job: Job) => beginSignIn(job),
   'client-credentials': (job: Job) => asMachine(job),
   refresh: async (job: Job, lane: Lane) => void Object.assign(lane.tokens, await refresh(job, lane.tokens)),
@@ -93,7 +110,8 @@ async function run(orders: Orders): Promise<Counted> {
   const latencies: number[] = [];
   let begun = 0;
   const lanes = kept.get(orders.issuer) ?? [];
-  kept.set(orders.issuer, lanes);
+  if (orders.work === 'sign-in') kept.delete(orders.issuer);
+  else kept.set(orders.issuer, lanes);
   if (NEEDS_LANES.includes(orders.work))
     while (lanes.length < orders.atOnce) lanes.push(await signIn({ agent, orders, resident: lanes.length }));
   const start = performance.now();
@@ -118,17 +136,28 @@ async function run(orders: Orders): Promise<Counted> {
 }
 
 type Tokens = { access_token: string; refresh_token: string };
-type Job = { agent: Agent; orders: Orders; resident: number };
+type Jar = Map<string, string>;
+type Job = { agent: Agent; orders: Orders; resident: number; place?: string; jar?: Jar };
 
-const placeOf = (resident: number): string => `10.${(resident >> 16) & 255}.${(resident >> 8) & 255}.${resident & 255}`;
+/** Of residents who come back. */
+const devices = new Map<number, Jar>();
+
+/** Each in a neighbourhood of its own. */
+const placeOf = (resident: number, first = 10): string =>
+  `${first}.${(resident >> 8) & 255}.${resident & 255}.${(resident >> 16) & 255}`;
 
 type Session = (path: string, options?: { form?: Record<string, string>; headers?: object }) => Promise<Answer>;
 
 /** A browser: it keeps its cookies. */
-function openBrowser({ agent, orders: { issuer }, resident }: Job): Session {
-  const jar = new Map<string, string>();
+function openBrowser({
+  agent,
+  orders: { issuer },
+  resident,
+  place = placeOf(resident),
+  jar = new Map<string, string>(),
+}: Job): Session {
   return async (path, options = {}) => {
-    const headers = { 'X-Forwarded-For': placeOf(resident), ...options.headers };
+    const headers = { 'X-Forwarded-For': place, ...options.headers };
     const answer = await exchange(new URL(path, issuer), { agent, jar, ...options, headers });
     for (const line of answer.cookies) {
       const [pair = '', ...rest] = line.split(';');
@@ -251,7 +280,7 @@ function hidden(html: string): Record<string, string> {
 
 function exchange(
   url: URL,
-  options: { agent: Agent; jar?: Map<string, string>; form?: Record<string, string>; headers?: object },
+  options: { agent: Agent; jar?: Jar; form?: Record<string, string>; headers?: object },
 ): Promise<Answer> {
   const { agent, jar, form, headers } = options;
   const body = form && new URLSearchParams(form).toString();

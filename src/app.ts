@@ -12,6 +12,7 @@ import { accountChanges } from './journeys/account-changes.ts';
 import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
 import { auditKeeping } from './journeys/audit-keeping.ts';
+import { evenChecks } from './journeys/even-checks.ts';
 import { factorChanges } from './journeys/factor-changes.ts';
 import { factorProofs } from './journeys/factor-proofs.ts';
 import { factorRemovals, factorSupport, type FactorSupport } from './journeys/factor-removals.ts';
@@ -168,7 +169,8 @@ export async function startTunnus({
         breached: breachedPasswords({ ...config.password.breached, log }),
       }),
     };
-    const signingIn = signIn(parts);
+    const conceals = config.signIn.unknownAddress === 'conceal';
+    const signingIn = signIn({ ...parts, evenChecks: conceals ? await evenChecks({ ...parts, log }) : undefined });
     const proofs = factorProofs(parts);
     const { userHandle } = proofs;
     const registering = registration({ ...parts, userHandle });

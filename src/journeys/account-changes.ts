@@ -47,7 +47,7 @@ export function accountChanges(parts: AccountChangeParts) {
       const { wait } = looked;
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
       const verdict = await withinTry(database, counted, () =>
-        verifyPassword(looked.passwordHash, current, { sealer, hashing }),
+        verifyPassword(looked.passwordHash, current, { sealer, hashing, asker: { known: true, whose: account.id } }),
       );
       if (!verdict.ok || looked.account?.id !== account.id) return { refused: 'wrong_password' };
       const fault = await withinTry(database, counted, () => newPasswords.fault(next, account));
@@ -55,7 +55,7 @@ export function accountChanges(parts: AccountChangeParts) {
         await database.query(giveBack(counted));
         return { refused: fault };
       }
-      const hash = await withinTry(database, counted, () => hashPassword(next, hashing));
+      const hash = await withinTry(database, counted, () => hashPassword(next, hashing, account.id));
       const epoch = await database.transaction(async (tx) => {
         const raised = await setOwnPassword(tx, { accountId: account.id, epoch: account.epoch, hash }, now);
         if (raised === undefined) return undefined;

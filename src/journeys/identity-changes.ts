@@ -7,7 +7,14 @@
  */
 import type { Transaction } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
-import { changeEmail, dropListPassword, forgetPassword, type Account, type Factor } from '../records/accounts.ts';
+import {
+  changeEmail,
+  dropListPassword,
+  forgetPassword,
+  restsOnList,
+  type Account,
+  type Factor,
+} from '../records/accounts.ts';
 import { erasedAt, erasureDigests, holdIdentities } from '../records/erasures.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { liveSessions } from '../records/artifacts.ts';
@@ -132,9 +139,9 @@ export function identityChanges(parts: SupportParts) {
         await mails.addressChanged(tx, { accountId, email: account.email, locale }, now);
         // What rests on a list's old password goes with it. Other factors stay: else whoever talks support into this, once or
         // twice, would be past the second step.
-        const unproven = !account.emailVerified && account.passwordState !== 'none';
-        if (unproven) await forgetFactors(tx, { accountId }, now);
-        const keeps = unproven ? [] : account.factors;
+        const listed = restsOnList(account);
+        if (listed) await forgetFactors(tx, { accountId }, now);
+        const keeps = listed ? [] : account.factors;
         await mails.addressGiven(tx, { accountId, email: displayAddress(to), locale, keeps }, now);
         return { changed: true, ...(keeps.length > 0 && { keeps }) };
       });
@@ -161,7 +168,7 @@ export function identityChanges(parts: SupportParts) {
         await tieLegacyId(tx, { accountId: account.id, source, id }, now);
         await dropListPassword(tx, { accountId: account.id, source }, now);
         // As where an import joins two lists: what rests on the old password of the one opens nothing of the other.
-        if (isListedElsewhere && !account.emailVerified) {
+        if (isListedElsewhere && restsOnList(account)) {
           await forgetPassword(tx, account.id, now);
           await forgetFactors(tx, { accountId: account.id }, now);
         }

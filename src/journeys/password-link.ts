@@ -5,7 +5,7 @@
  */
 import type { Config, TextByLanguage } from '../config.ts';
 import type { Refusal } from '../platform/refusal.ts';
-import { accountById, setOwnPassword, type Account } from '../records/accounts.ts';
+import { accountById, restsOnList, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import { forgetFactors } from '../records/factors.ts';
 import { endLinks, findLink, isToken, noteOpened, spendLink, type Link } from '../records/links.ts';
@@ -67,7 +67,7 @@ export function passwordLink(parts: PasswordLinkParts) {
     const fault = await newPasswords.fault(password, account);
     if (fault) return { refused: fault, account, link };
 
-    const hash = await hashPassword(password, hashing);
+    const hash = await hashPassword(password, hashing, account.id);
     const done = await database
       .transaction(async (tx) => {
         // The account before its links, as every change of it: in two orders, two changes would wait for each other.
@@ -75,9 +75,8 @@ export function passwordLink(parts: PasswordLinkParts) {
         const raised = await setOwnPassword(tx, { accountId, epoch, hash, emailVerified: true }, now);
         if (raised === undefined || !(await spendLink(tx, link.id, now))) throw OUTRUN;
         await endLinks(tx, accountId, now);
-        // Until now a list's old password was proof enough: whoever had that may have set them up. Where there is no password,
-        // whatever took it away has taken away what rests on it.
-        if (!account.emailVerified && account.passwordState !== 'none') await forgetFactors(tx, { accountId }, now);
+        // Whoever had that password may have set them up.
+        if (restsOnList(account)) await forgetFactors(tx, { accountId }, now);
         await tx.query(
           auditRow({ kind: 'password_set', accountId, clientId: link.clientId, ...whereFrom(visitor) }, now),
         );

@@ -155,7 +155,7 @@ export function registration(parts: RegistrationParts) {
         const fault = await newPasswords.fault(resident.password, { email, givenName, familyName });
         if (fault) return { refused: fault };
       }
-      const passwordHash = passkey ? undefined : await hashPassword(resident.password, hashing);
+      const passwordHash = passkey ? undefined : await hashPassword(resident.password, hashing, accountId);
       const made = await database
         .transaction(async (tx) => {
           const account = { id: accountId, email, emailKey, givenName, familyName, locale, passwordHash };

@@ -11,10 +11,13 @@ import { accountByKey, rehashedRow, type Account } from '../records/accounts.ts'
 import type { AccountRow } from '../records/artifacts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
+import { mayComeIn } from '../records/hashing.ts';
 import { lastLinkMail, type MailOutcome } from '../records/mail-outcomes.ts';
 import { hashPassword, verifyPassword, type Hashing } from '../records/passwords.ts';
-import { giveBack, giveBackOwed, owe, take } from '../records/throttle.ts';
+import { giveBack, giveBackOwed, neighbourhoodOf, owe, take } from '../records/throttle.ts';
+import type { Asker } from '../records/waiting-line.ts';
 import { whereFrom, type Allowances, type Visitor } from './allowances.ts';
+import type { EvenChecks } from './even-checks.ts';
 import { mailLink, type LinkOrigin } from './link-mail.ts';
 import { putOff, putOffErrand } from './put-off.ts';
 import { lookUp, withinTry } from './look-up.ts';
@@ -28,6 +31,8 @@ export interface SignInParts {
   config: Pick<Config, 'links' | 'issuer'> & { signIn: Pick<Config['signIn'], 'unknownAddress'> };
   mails: Mails;
   allowances: Allowances;
+  /** Under `conceal`. */
+  evenChecks?: EvenChecks;
 }
 
 /** Where a sign-in comes from: goes along with the link that it asks for. */
@@ -90,12 +95,16 @@ export function secondStepOf(
   return factors.includes('passkey') && (twoSteps || mfa) ? 'asked' : 'none';
 }
 
+/** In what turn a password is checked while many are. */
+const askerOf = ({ device, place }: Visitor, emailKey: string): Asker =>
+  device ? { known: true, whose: emailKey } : { known: false, whose: neighbourhoodOf(place) };
+
 function unlessBusy(error: unknown): undefined {
   if (!(error instanceof Problem)) throw error;
 }
 
 export function signIn(parts: SignInParts) {
-  const { database, sealer, hashing, config, mails, allowances } = parts;
+  const { database, sealer, hashing, config, mails, allowances, evenChecks } = parts;
   const setting = config.signIn.unknownAddress;
 
   /** The one mail that goes to a typed address, in its canonical form, in a fixed text. */
@@ -207,6 +216,8 @@ export function signIn(parts: SignInParts) {
     ): Promise<Tried> {
       const emailKey = canonicalAddress(email);
       if (!emailKey) return { refused: 'wrong_password' };
+      const asker = askerOf(visitor, emailKey);
+      mayComeIn(asker);
       const counted = allowances.password(emailKey, visitor);
       // Whatever comes of it is written before it is answered: the audit row of a refusal, or the success.
       const looked = await lookUp(database, { emailKey, counting: counted, followed: true }, now);
@@ -214,7 +225,7 @@ export function signIn(parts: SignInParts) {
       if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
 
       const verdict = await withinTry(database, counted, () =>
-        verifyPassword(passwordHash, password, { sealer, hashing }),
+        verifyPassword(passwordHash, password, { sealer, hashing, asker, refused: evenChecks?.fill }),
       );
       const row = whatHappens({
         at: 'password',
@@ -229,7 +240,7 @@ export function signIn(parts: SignInParts) {
         return row.page === 'locked' ? { page: 'locked' } : { refused: 'wrong_password' };
       }
       // A failure to upgrade the hash must not fail the sign-in: the old one still verifies.
-      const better = verdict.rehash ? await hashPassword(password, hashing).catch(unlessBusy) : undefined;
+      const better = verdict.rehash ? await hashPassword(password, hashing, account.id).catch(unlessBusy) : undefined;
       const rehashed = better === undefined ? undefined : { from: passwordHash!, to: better };
       const probe = { allowances: allowances.probe(visitor), key: allowances.owed(emailKey, visitor) };
       const success =

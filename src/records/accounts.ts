@@ -132,6 +132,16 @@ export async function replaceHash(
     where id = ${accountId} and password_hash = ${from}`);
 }
 
+/**
+ * What opens the account now may rest on an old list's password alone: nobody has proved the address since. (Without any
+ * password it was support that gave another address, and what the resident has besides stays.)
+ */
+export const restsOnList = ({ emailVerified, passwordState }: Account): boolean =>
+  !emailVerified && passwordState !== 'none';
+
+/** The same of a row `accounts a`. */
+export const rowRestsOnList = sql`not a.email_verified and a.password_state <> 'none'`;
+
 /** What residents tell of themselves. */
 export type Details = Pick<Account, 'givenName' | 'familyName' | 'phoneNumber' | 'locale'>;
 
@@ -156,6 +166,15 @@ export function countPeppers(db: Queryable): Promise<{ pepper: string; count: nu
   return db.query(sql`
     select split_part(password_hash, '$', 2) as pepper, count(*) from accounts
     where password_hash like 'peppered$%' group by 1 order by 1`);
+}
+
+/** Of passwords that cost alike to check, by form and parameters, one each; of fifty kinds at most. */
+export async function oneHashOfEachKind(db: Queryable): Promise<string[]> {
+  const form = String.raw`^(\$(argon2id\$[^$]*|scrypt|pbkdf2[^$]*|6\$rounds)[$=][^$]*|pbkdf2_sha256\$\d+|\$2[aby]\$\d+|[^$:]*)`;
+  const rows = await db.query<{ hash: string }>(sql`
+    select min(password_hash) as hash from accounts where password_hash is not null
+    group by substring(password_hash from ${form}) order by 1 limit 50`);
+  return rows.map(({ hash }) => hash);
 }
 
 /** The same password in a better hash; it is laid down where the old one is still there. */

@@ -2,8 +2,9 @@
  * Owns the work of argon2id: which of two libraries does it, how many hashes run at once, and that they give way to all else.
  *
  * A hash keeps a core busy for tens of milliseconds on libuv's threads. As many run as there are cores, fewer while the
- * event loop lags, and a bounded number wait; past that an honest 'busy' beats a queue. Where the system lets threads have
- * priorities of their own (Linux) the hashes take only what tokens and pages leave. Knows no password and no account.
+ * event loop lags, and a bounded number wait (waiting-line.ts says in which order); past that an honest 'busy' beats a queue.
+ * Where the system lets threads have priorities of their own (Linux) the hashes take only what tokens and pages leave. Knows no
+ * password and no account.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, constants, setPriority } from 'node:os';
@@ -12,6 +13,7 @@ import argon2 from 'argon2';
 import { Problem } from '../platform/refusal.ts';
 import { metrics } from '../platform/telemetry.ts';
 import { traced } from '../platform/tracing.ts';
+import { waitingLine, type Asker } from './waiting-line.ts';
 
 /** What one hash takes, by the libraries' own names; memory in KiB. */
 export interface Cost {
@@ -56,7 +58,7 @@ const RESOLUTION = 5;
 
 let limit = CORES;
 let running = 0;
-const waiting: (() => void)[] = [];
+const line = waitingLine();
 
 const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
 let lookedAt = 0;
@@ -71,32 +73,58 @@ function adapt(): void {
   else if (lag < CALM) limit = Math.min(CORES, limit + 1);
 }
 
-/** Lets only so many work at once; who waited longest comes next. Throws the Problem 'busy' when too many wait. */
-export async function admitted<T>(work: () => Promise<T>): Promise<T> {
+const mostWaiting = (): number => WAITING_EACH * limit;
+
+function busy(): Problem {
+  metrics.hashesRefused.inc();
+  return new Problem('busy', 503, { retryAfter: 2 });
+}
+
+/** Throws the Problem 'busy' where nobody need begin what would end so: before anything is asked of the database. */
+export function mayComeIn(asker: Asker): void {
+  if (running >= limit && !line.hasRoomFor(asker, mostWaiting(), performance.now())) throw busy();
+}
+
+export interface Admission<T> {
+  /** Left out for work that can wait. */
+  asker?: Asker;
+  /** Whether what came out was a failure of the asker's. */
+  failed?: (result: T) => boolean;
+}
+
+/** Lets only so many work at once, and the others wait. Throws the Problem 'busy' where too many do. */
+export async function admitted<T>(
+  work: () => Promise<T>,
+  { asker, failed = () => false }: Admission<T> = {},
+): Promise<T> {
+  const turn = line.turnOf(asker, performance.now());
   if (running >= limit) {
-    if (waiting.length >= WAITING_EACH * limit) {
-      metrics.hashesRefused.inc();
-      throw new Problem('busy', 503, { retryAfter: 2 });
-    }
-    await new Promise<void>((admit) => waiting.push(admit));
+    await new Promise<void>((admit, reject) => {
+      const turnAway = (): void => {
+        turn.giveBack();
+        reject(busy());
+      };
+      line.join({ turn, admit, turnAway }, mostWaiting());
+    });
   } else if (running++ === 0) delay.enable();
+  let guilty = false;
   try {
-    return await traced('hash', {}, work);
+    const result = await traced('hash', {}, work);
+    guilty = failed(result);
+    return result;
   } finally {
+    if (!guilty) turn.giveBack();
     giveWay();
     adapt();
     running--;
-    while (running < limit && waiting.length > 0) {
-      running++;
-      waiting.shift()!();
-    }
+    while (running < limit && line.admitNext()) running++;
     if (running === 0) delay.disable();
   }
 }
 
 /** For a scrape. */
 export function countHashes(): void {
-  for (const [state, count] of Object.entries({ running, waiting: waiting.length, limit }))
+  for (const [state, count] of Object.entries({ running, waiting: line.length, limit }))
     metrics.hashes.set({ state }, count);
 }
 

@@ -22,6 +22,7 @@ import { admitted, COST, hash, verify, verifyForeign, type Cost } from './hashin
 import { sealHash, unsealed } from './old-hashes.ts';
 import { claimedForm, readHash, type ArgonForm, type Digest, type HashForm } from './password-forms.ts';
 import type { SlowCheck } from './slow-hash-worker.ts';
+import type { Asker } from './waiting-line.ts';
 
 export const LONGEST = 256;
 
@@ -58,9 +59,15 @@ export function hashingOf({
 
 const STANDARD: Hashing = { cost: COST, peppers: [] };
 
-export async function hashPassword(plain: string, { cost, peppers: [pepper] }: Hashing = STANDARD): Promise<string> {
+/** @param accountId whose it is: by then they have shown a mailed link, a session or the old password. Left out: it can wait. */
+export async function hashPassword(
+  plain: string,
+  { cost, peppers: [pepper] }: Hashing = STANDARD,
+  accountId?: string,
+): Promise<string> {
   const normal = plain.normalize('NFC');
-  const phc = await admitted(() => hash(pepper ? pepper.over(normal) : normal, cost));
+  const asker = accountId === undefined ? undefined : { known: true, whose: accountId };
+  const phc = await admitted(() => hash(pepper ? pepper.over(normal) : normal, cost), { asker });
   return pepper ? `peppered$${pepper.id}${phc}` : phc;
 }
 
@@ -102,17 +109,25 @@ function decoy({ memoryCost, timeCost, parallelism }: Cost): string {
   return `$argon2id$v=19$m=${memoryCost},p=${parallelism},t=${timeCost}$${salt}$${'A'.repeat(43)}`;
 }
 
+interface Checking {
+  sealer?: Sealer;
+  hashing?: Hashing;
+  asker?: Asker;
+  /** Is waited for before a password that is wrong is said to be; gets how long the check itself took, in milliseconds. */
+  refused?: (took: number) => Promise<void>;
+}
+
 /** Checks a password. Without a stored hash (no such account, no password yet) it fails at the same cost. */
 export async function verifyPassword(
   stored: string | undefined,
   plain: string,
-  { sealer, hashing = STANDARD }: { sealer?: Sealer; hashing?: Hashing } = {},
+  { sealer, hashing = STANDARD, asker, refused }: Checking = {},
 ): Promise<Verdict> {
   const fits = plain.length <= 4 * LONGEST;
   const form = stored !== undefined && fits ? readHash(stored) : undefined;
   const weak = stored !== undefined && fits && sealer ? readHash(unsealed(stored, sealer) ?? '') : undefined;
   const pepper = form?.form === 'peppered' ? hashing.peppers.find(({ id }) => id === form.pepper) : undefined;
-  return admitted(async () => {
+  const work = async (): Promise<Verdict> => {
     if (form?.form === 'peppered' && pepper) {
       const ok = await verify(form.inner.phc, pepper.over(plain.normalize('NFC'))).catch(() => false);
       return { ok, rehash: ok && !(pepper === hashing.peppers[0] && costs(form.inner, hashing.cost)) };
@@ -125,7 +140,17 @@ export async function verifyPassword(
     const ours = form.form === 'argon2id' && costs(form, hashing.cost);
     const ok = await check(form, stored!, { plains: candidates(plain, ours), ours });
     return { ok, rehash: ok && !(ours && hashing.peppers.length === 0) };
-  });
+  };
+  let took = 0;
+  const timed = async (): Promise<Verdict> => {
+    const began = performance.now();
+    const verdict = await work();
+    took = performance.now() - began;
+    return verdict;
+  };
+  const verdict = await admitted(timed, { asker, failed: ({ ok }) => !ok });
+  if (!verdict.ok) await refused?.(took);
+  return verdict;
 }
 
 function opensWeak({ algorithm, salt, hex }: HashForm & { form: 'weak' }, plain: string): boolean {

@@ -42,6 +42,14 @@ export function networkOf(ip: string): string {
     .join(':')}::/64`;
 }
 
+/** An address without what tells one household from another: an IPv4 /24, an IPv6 /48. */
+export function neighbourhoodOf(ip: string): string {
+  const network = networkOf(ip);
+  return network.endsWith('::/64')
+    ? `${network.split(':').slice(0, 3).join(':')}::/48`
+    : network.replace(/\.\d+$/, '.x');
+}
+
 /** The share of a bucket up to which tries with growing delays follow one another freely. */
 const FREE = 2 / 3;
 

@@ -9,6 +9,7 @@ import views from 'koa-views';
 import type { Config } from '../config.ts';
 import type { Language, Texts, Translate, Values } from '../platform/i18n.ts';
 import { chooseLanguage } from '../platform/i18n.ts';
+import type { Problem } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import type { Assets } from './assets.ts';
 import type { FormGuard } from './form.ts';
@@ -46,6 +47,8 @@ export interface Page {
   ): Promise<void>;
   /** The same page again, with what was wrong with the input (422). */
   refuse(view: string, locals: object, errors: FieldError[]): Promise<void>;
+  /** The same page again, with what was typed but this password, where too many others are at work (503). */
+  askLater(view: string, locals: object, { field, busy }: { field: string; busy: Problem }): Promise<void>;
 }
 
 type Renderer = (ctx: Context, view: string, locals: object) => Promise<unknown>;
@@ -159,6 +162,11 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
     async refuse(view, locals, errors) {
       ctx.status = 422;
       await show(view, locals, errors);
+    },
+    async askLater(view, locals, { field, busy }) {
+      ctx.status = busy.status;
+      ctx.set('Retry-After', String(busy.retryAfter));
+      await show(view, locals, [{ field, key: 'busy.again' }]);
     },
   };
 }

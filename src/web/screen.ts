@@ -22,6 +22,7 @@ import type { SupportRequests } from '../journeys/support-request.ts';
 import type { Consent } from '../oidc/consent.ts';
 import type { SignInGate } from '../oidc/interaction.ts';
 import type { OwnSession } from '../oidc/own-session.ts';
+import { Problem } from '../platform/refusal.ts';
 import { LONGEST as LONGEST_PASSWORD } from '../records/passwords.ts';
 import type { FieldError } from './page.ts';
 import type { Visitors } from './visitor.ts';
@@ -101,6 +102,14 @@ const PASSWORD_FAULTS: Readonly<Record<PasswordFault, string>> = {
 
 /** The token in the path of a page behind a mailed link. */
 export const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
+
+/** For a form whose page comes again with what was typed where too many others are at work. */
+export async function orBusy<T extends object>(work: Promise<T>): Promise<T | { busy: Problem }> {
+  return work.catch((error: unknown) => {
+    if (error instanceof Problem && error.code === 'busy') return { busy: error };
+    throw error;
+  });
+}
 
 /** Leads on after a POST that did its work (303: the next request is a GET). */
 export function goOn(ctx: Context, to: string): void {

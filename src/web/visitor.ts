@@ -23,14 +23,6 @@ export interface Visitors {
   remember(ctx: Context, emailKey: string): void;
 }
 
-/** An address without what would tell one household from another: an IPv4 /24, an IPv6 /48. */
-export function coarsePlace(ip: string): string {
-  const network = networkOf(ip);
-  return network.endsWith('::/64')
-    ? `${network.split(':').slice(0, 3).join(':')}::/48`
-    : network.replace(/\.\d+$/, '.x');
-}
-
 export function visitors({ sealer, issuer }: { sealer: Sealer; issuer: string }): Visitors {
   const secure = issuer.startsWith('https:');
   const cookie = secure ? '__Host-tunnus_device' : 'tunnus_device';

@@ -1,7 +1,9 @@
 /** Who guesses passwords, addresses, links or secrets tires first; who belongs here does not notice. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { availableParallelism } from 'node:os';
-import { hashPassword } from '../../src/records/passwords.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { verifyPassword } from '../../src/records/passwords.ts';
+import { neighbourhoodOf } from '../../src/records/throttle.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { CLIENT_SECRET, startWorld, type World } from '../support/world.ts';
 
@@ -186,39 +188,72 @@ test('links that never were are guessed a few times from one place; one that is 
   );
 });
 
-test('more sign-ins than the machine bears are told to come again, while discovery, tokens and pages go on', async () => {
+describe('a flood of guesses, more than the machine bears', () => {
   const email = 'kiire@example.com';
-  await world.account({ email, password: PASSWORD });
-  const browser = await atPassword(email, elsewhere());
-  let flooding = true;
-  const lane = async (): Promise<void> => {
-    while (flooding) await hashPassword('a guess of the flood').catch(() => new Promise(setImmediate));
-  };
-  const flood = Array.from({ length: 60 * availableParallelism() }, lane);
-  let busy: string | undefined;
-  for (let tries = 0; tries < 30 && busy === undefined; tries += 1) {
-    const page = await browser.submit({ 'current-password': PASSWORD });
-    expect([200, 303, 503]).toContain(page.status);
-    if (page.status === 503) busy = page.headers['retry-after'];
-    else await atPassword(email, elsewhere(), browser);
-  }
-  expect(busy).toBe('2');
-  const basic = `Basic ${btoa(`bare:${encodeURIComponent(CLIENT_SECRET)}`)}`;
-  const others = await Promise.all([
-    fetch(`${world.issuer}/.well-known/openid-configuration`),
-    fetch(`${world.issuer}/token/introspection`, {
-      method: 'POST',
-      headers: { authorization: basic, 'x-forwarded-for': elsewhere() },
-      body: new URLSearchParams({ token: 'x' }),
-    }),
-    fetch(`${world.issuer}/signed-out`),
-  ]);
-  expect(others.map(({ status }) => status)).toEqual([200, 200, 200]);
-  flooding = false;
-  await Promise.all(flood);
-  await atPassword(email, elsewhere(), browser);
-  if (browser.page.field('current-password')) await browser.submit({ 'current-password': PASSWORD });
-  expect(browser.page.leadsTo?.host).toBe('bare.example');
+  let known: HttpBrowser;
+  let flooding: boolean;
+  let flood: Promise<void>[];
+  beforeAll(async () => {
+    await world.account({ email, password: PASSWORD });
+    known = await atPassword(email, elsewhere());
+    await known.submit({ 'current-password': PASSWORD });
+    await known.get(`${world.issuer}/session/end`);
+    await known.submit();
+    flooding = true;
+    // From a few neighbourhoods, as far as the line can tell.
+    const lane = async (_: unknown, index: number): Promise<void> => {
+      const asker = { known: false, whose: `the flood's ${index % 20}` };
+      while (flooding) await verifyPassword(undefined, 'a guess', { asker }).catch(() => pause(20));
+    };
+    flood = Array.from({ length: 60 * availableParallelism() }, lane);
+  });
+  afterAll(async () => {
+    flooding = false;
+    await Promise.all(flood);
+  });
+
+  test('does not stop discovery, tokens and pages', async () => {
+    const basic = `Basic ${btoa(`bare:${encodeURIComponent(CLIENT_SECRET)}`)}`;
+    const others = await Promise.all([
+      fetch(`${world.issuer}/.well-known/openid-configuration`),
+      fetch(`${world.issuer}/token/introspection`, {
+        method: 'POST',
+        headers: { authorization: basic, 'x-forwarded-for': elsewhere() },
+        body: new URLSearchParams({ token: 'x' }),
+      }),
+      fetch(`${world.issuer}/signed-out`),
+    ]);
+    expect(others.map(({ status }) => status)).toEqual([200, 200, 200]);
+  });
+
+  test('lets in at once who signs in where they did before, and who comes from where nobody guessed', async () => {
+    for (const browser of [known, world.browser(from('10.200.1.1'))]) {
+      await atPassword(email, '', browser);
+      await browser.submit({ 'current-password': PASSWORD });
+      expect(browser.page.leadsTo?.host).toBe('bare.example');
+    }
+  });
+
+  test('has whoever comes from where it comes from told to come again, on the page where they were', async () => {
+    const place = '10.201.1.1';
+    const neighbour = await atPassword(email, place);
+    for (let guessed = 0; guessed < 8; guessed += 1) {
+      const asker = { known: false, whose: neighbourhoodOf(place) };
+      await verifyPassword(undefined, 'a guess', { asker }).catch(() => undefined);
+    }
+    // Now and then somebody is done before it comes.
+    let page = await neighbour.submit({ 'current-password': 'väärä salasana' });
+    for (let tries = 0; tries < 6 && page.status === 422; tries += 1)
+      page = await neighbour.submit({ 'current-password': 'väärä salasana' });
+    expect(page.status).toBe(503);
+    expect(page.headers['retry-after']).toBe('2');
+    expect(page.text).toContain('Palvelussa on nyt ruuhkaa. Kirjoita salasana uudelleen hetken kuluttua.');
+    expect(page.field('username')?.getAttribute('value')).toBe(email);
+    flooding = false;
+    await Promise.all(flood);
+    await neighbour.submit({ 'current-password': PASSWORD });
+    expect(neighbour.page.leadsTo?.host).toBe('bare.example');
+  });
 });
 
 describe("an e-service's secret", () => {

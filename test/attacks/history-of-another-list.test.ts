@@ -187,6 +187,25 @@ test('nor when the resident proves the address by a mailed link; what is made af
   expect(account).toEqual({ factors: ['passkey'] });
 });
 
+test('but whoever talks support into another address is not past what the resident has besides the password', async () => {
+  const { email } = await planted();
+  const acts = supportFor({ ...parts(), config: world.config, close: () => Promise.resolve() }, 'support:test');
+  const to = newAddress();
+  await acts.setEmail({ from: email, to, reason: 'by telephone' }, world.clock.now());
+  const browser = world.browser();
+  await browser.get((await (await world.relyingParty()).begin()).url);
+  await browser.submit({ username: to });
+  await browser.submit({}, { form: 'form[action$=link-sent]' });
+  let link: string | undefined;
+  while (!link) [link] = (await world.mailbox.next({ to })).links;
+  await list('kartta', to);
+  await browser.get(link);
+  await browser.submit({ 'new-password': NEXT });
+  const [account] = await world.database.query(sql`
+    select factors, password_state as state from accounts where email = ${to}`);
+  expect(account).toEqual({ factors: ['passkey'], state: 'own' });
+});
+
 test.each([
   ['theirs first', ['asiointi', 'kartta'] as const],
   ["the resident's first", ['kartta', 'asiointi'] as const],

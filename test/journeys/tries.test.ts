@@ -156,7 +156,7 @@ test('being too busy to check a password counts as no try', async () => {
   for (let round = 0; Math.min(...busy) < FEW && round < 100; round += 1) {
     // As many as work or wait at once; one may be done before ours comes.
     for (let one = 0; one < 41 * availableParallelism(); one += 1) {
-      crowd.push(hashPassword(PASSWORD).catch(() => undefined));
+      crowd.push(hashPassword(PASSWORD, undefined, `one of many ${one}`).catch(() => undefined));
     }
     const error: unknown = await tries[round % 2]!().then(
       () => undefined,

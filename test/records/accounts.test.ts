@@ -8,6 +8,7 @@ import {
   accountJson,
   changeEmail,
   lockAccount,
+  oneHashOfEachKind,
   raiseEpoch,
   replaceHash,
   setDetails,
@@ -17,6 +18,7 @@ import {
   type Account,
 } from '../../src/records/accounts.ts';
 import { eraseAccount } from '../../src/records/erasures.ts';
+import { OLD_HASHES } from '../support/old-hashes.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 const NOW = new Date('2026-11-23T10:00:00Z');
@@ -37,6 +39,10 @@ async function resident(): Promise<Account> {
 }
 const again = async (account: Account): Promise<Account> => (await accountById(db.database, account.id))!;
 
+test('a fresh database has no account: none that everybody knows', async () => {
+  expect(await db.database.query(sql`select 1 from accounts`)).toEqual([]);
+});
+
 test('an account carries no password hash, and reads the same from a row and from JSON', async () => {
   const account = await resident();
   await setOwnPassword(db.database, { accountId: account.id, epoch: account.epoch, hash: 'the hash' }, NOW);
@@ -45,6 +51,21 @@ test('an account carries no password hash, and reads the same from a row and fro
   );
   expect(accountFromRow(row!.json)).toEqual(await again(account));
   expect(JSON.stringify(await again(account))).not.toContain('the hash');
+});
+
+test('of passwords that cost alike to check one each is found, whatever form a list brought them in', async () => {
+  const hashes = [
+    ...OLD_HASHES,
+    ...['$2b$14$', '$6$rounds=9000$', '$pbkdf2-sha256$9000$', '$argon2id$v=19$m=9000,p=2,t=3$', 'sealed:x', 'wrapped$'],
+  ];
+  // Twice each, with another salt: the kinds stay as many.
+  for (const hash of hashes.flatMap((hash) => [hash, `${hash}z`])) {
+    const { id } = await resident();
+    await db.database.query(sql`update accounts set password_state = 'own', password_hash = ${hash} where id = ${id}`);
+  }
+  const found = await oneHashOfEachKind(db.database);
+  expect(found.filter((hash) => hashes.includes(hash)).sort()).toEqual([...hashes].sort());
+  await db.database.query(sql`update accounts set password_state = 'none', password_hash = null`);
 });
 
 test('what must end proofs raises the epoch; what need not, does not', async () => {

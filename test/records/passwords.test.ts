@@ -15,6 +15,7 @@ import { makeLog } from '../../src/platform/telemetry.ts';
 import { breachedPasswords, inFile } from '../../src/records/breached-passwords.ts';
 import { readHash } from '../../src/records/password-forms.ts';
 import { hashingOf, hashPassword, restingHash, verifyPassword, wrapWeakHash } from '../../src/records/passwords.ts';
+import { waitingLine } from '../../src/records/waiting-line.ts';
 import { sha512Crypt } from '../../src/records/sha512-crypt.ts';
 import { OLD_HASHES, OLD_PASSWORD, WEAK_HASHES } from '../support/old-hashes.ts';
 
@@ -116,6 +117,49 @@ test('past a bounded queue a check is refused as busy at once, and the others st
   expect(refused.every((one) => one.reason instanceof Problem && one.reason.status === 503)).toBe(true);
   expect((refused[0]!.reason as Problem).retryAfter).toBeGreaterThan(0);
   expect(await verifyPassword(undefined, 'x')).toEqual({ ok: false, rehash: false });
+});
+
+describe('while more wait than can be hashed', () => {
+  const MINUTE = 60_000;
+  const stranger = (whose: string) => ({ known: false, whose });
+  /** Takes them in, one a second; who is turned away, and in which order the others come. */
+  const queue = (askers: ({ known: boolean; whose: string } | undefined)[], { most = 99, start = 0 } = {}) => {
+    const line = waitingLine();
+    const order: number[] = [];
+    const away: number[] = [];
+    const turns = askers.map((asker, i) => {
+      const turn = line.turnOf(asker, start + i * 1000);
+      line.join({ turn, admit: () => order.push(i), turnAway: () => away.push(i) }, most);
+      return turn;
+    });
+    while (line.admitNext());
+    return { order, away, turns, line };
+  };
+
+  test('who is known comes first, work that can wait last, and otherwise who came first', () => {
+    const known = { known: true, whose: 'a' };
+    expect(queue([undefined, stranger('x'), stranger('y'), known, stranger('z')]).order).toEqual([3, 1, 2, 4, 0]);
+  });
+
+  test('one neighbourhood or one account takes no more than its turn, and a full line turns away its last', () => {
+    const crowd = Array<{ known: boolean; whose: string }>(5).fill(stranger('guesser'));
+    expect(queue([...crowd, stranger('resident')], { most: 4 })).toMatchObject({ order: [0, 5, 1, 2], away: [4, 3] });
+    const mine = { known: true, whose: 'an attacker with an account' };
+    expect(queue([mine, mine, mine, { known: true, whose: 'another' }], { most: 3 })).toMatchObject({
+      order: [0, 3, 1],
+      away: [2],
+    });
+  });
+
+  test('what failed is remembered for an hour at most, what was right is not', () => {
+    const { turns, line } = queue([...Array<{ known: boolean; whose: string }>(9).fill(stranger('guesser'))]);
+    expect(line.turnOf(stranger('guesser'), 10_000).due).toBe(8000 + 60 * MINUTE);
+    expect(line.turnOf(stranger('guesser'), 62 * MINUTE).due).toBe(62 * MINUTE);
+    const right = queue([stranger('school'), stranger('school')]);
+    for (const turn of right.turns) turn.giveBack();
+    expect(right.line.turnOf(stranger('school'), 2000).due).toBe(2000);
+    expect(turns[1]!.due).toBe(10 * MINUTE);
+  });
 });
 
 describe('a pepper', () => {

@@ -5,7 +5,16 @@ import type { Opened } from '../../journeys/registration.ts';
 import type { Registration } from '../../records/registrations.ts';
 import { readForm } from '../form.ts';
 import { pageOf, type FieldError } from '../page.ts';
-import { goOn, LONGEST_PASSKEY, passwordError, serviceOf, tokenOf, type Screen, type ScreenParts } from '../screen.ts';
+import {
+  goOn,
+  LONGEST_PASSKEY,
+  orBusy,
+  passwordError,
+  serviceOf,
+  tokenOf,
+  type Screen,
+  type ScreenParts,
+} from '../screen.ts';
 import { goToSignIn } from '../sign-in-pages.ts';
 
 const STATUS = { unknown: 404, used: 410, expired: 410 } as const;
@@ -57,21 +66,24 @@ export function newAccountScreen(parts: ScreenParts): Screen {
       const now = parts.clock();
       const opened = await parts.registration.opened(token, now);
       if (opened.state !== 'live') return showPast(ctx, opened);
-      const made = await parts.registration.register(
-        { token, resident, asksName: asksName(opened), from: whereFrom(parts.visitors.of(ctx)) },
-        now,
+      const made = await orBusy(
+        parts.registration.register(
+          { token, resident, asksName: asksName(opened), from: whereFrom(parts.visitors.of(ctx)) },
+          now,
+        ),
       );
       if ('registered' in made) return goOn(ctx, `/account-made/${token}`);
       if ('state' in made) return showPast(ctx, await parts.registration.opened(token, now));
       pageOf(ctx).preferLanguage(undefined, opened.locale);
-      const { givenName, familyName } = resident;
+      const locals = { ...localsOf(ctx, opened), givenName: resident.givenName, familyName: resident.familyName };
+      if ('busy' in made) return pageOf(ctx).askLater('new-account', locals, { field: 'password', busy: made.busy });
       const error: FieldError =
         made.refused === 'no_name'
           ? { field: 'givenName', key: 'your-name.missing' }
           : made.refused === 'wrong_proof'
             ? { field: 'passkey', key: 'account-passkey.refused' }
             : passwordError('password', made.refused, minLength);
-      await pageOf(ctx).refuse('new-account', { ...localsOf(ctx, opened), givenName, familyName }, [error]);
+      await pageOf(ctx).refuse('new-account', locals, [error]);
     },
   };
 }

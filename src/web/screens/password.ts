@@ -5,7 +5,7 @@ import { accountFromRow } from '../../records/accounts.ts';
 import { canonicalAddress } from '../../records/addresses.ts';
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
-import { goOn, type Screen, type ScreenParts } from '../screen.ts';
+import { goOn, orBusy, type Screen, type ScreenParts } from '../screen.ts';
 import { emailOf, finishSignIn, inFirstSteps, keepFirstStep, needsMfa, tooMany } from '../sign-in-pages.ts';
 
 /** Once in a while, to who has none and has not declined for good. Whether the browser can make one was said with the form. */
@@ -34,11 +34,15 @@ export function passwordScreen(parts: ScreenParts): Screen {
       const visitor = parts.visitors.of(ctx, canonicalAddress(email));
       const { clientId } = underWay;
       const mfa = needsMfa(underWay);
-      const tried = await parts.signIn.tryPassword({ email, password, visitor, clientId, mfa }, now);
+      const tried = await orBusy(parts.signIn.tryPassword({ email, password, visitor, clientId, mfa }, now));
+      const locals = { service, email, uid: underWay.uid, conceal };
+      if ('busy' in tried) {
+        metrics.signIns.inc({ step: 'password', outcome: 'busy', client: clientId });
+        return pageOf(ctx).askLater('password', locals, { field: 'password', busy: tried.busy });
+      }
       if ('refused' in tried) {
         metrics.signIns.inc({ step: 'password', outcome: tried.refused, client: clientId });
         if (tried.refused === 'too_many_tries') return tooMany(ctx, tried.retryAfter, service);
-        const locals = { service, email, uid: underWay.uid, conceal };
         return pageOf(ctx).refuse('password', locals, [{ field: 'password', key: 'password.wrong' }]);
       }
       const { page, proof, writes = [] } = tried;
