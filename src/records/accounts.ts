@@ -134,7 +134,7 @@ export async function replaceHash(
 
 /**
  * What opens the account now may rest on an old list's password alone: nobody has proved the address since. (Without any
- * password it was support that gave another address, and what the resident has besides stays.)
+ * password it was support that gave another address; what rested on a list went then, and what the resident has besides stays.)
  */
 export const restsOnList = ({ emailVerified, passwordState }: Account): boolean =>
   !emailVerified && passwordState !== 'none';
