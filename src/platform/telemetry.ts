@@ -57,6 +57,7 @@ const SECRET_NAME = /^(jwk|(user|device|authorization|onetime|recovery)?codes?)$
 const SECRET_SHAPES: readonly [RegExp, string][] = [
   [/\/\/[^/\s@]+@/g, `//${REDACTED}@`],
   [/(\/(?:set-password|sign-in|auth)\/)[^/?#\s"']+/g, `$1${REDACTED}`],
+  [/(\/[a-z-]+\/)[\w-]{43}(?![\w-])/g, `$1${REDACTED}`], // whatever else a mailed link leads to
   [/[?#](?=[\w.~%-]+=)[^\s"']*/g, `?${REDACTED}`],
   [/\b(Bearer|Basic|DPoP)\s+[\w.~+/=-]{8,}/gi, `$1 ${REDACTED}`],
   [/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, REDACTED],

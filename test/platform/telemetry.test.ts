@@ -30,6 +30,7 @@ test('texts lose what opens doors: links, queries, credentials', () => {
   const secrets = [
     'https://id.example/set-password/SESAME',
     '/set-password/SESAME?x=1',
+    `/keep-factors/SESAME${'x'.repeat(37)}`,
     '/sign-in/SESAME/password',
     'https://e-service.example/callback?code=SESAME&state=1',
     '/auth?client_id=x&login_hint=SESAME',
