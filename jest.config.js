@@ -9,6 +9,7 @@ const needs = [
   { program: '/usr/sbin/nginx', tests: 'test/web/nginx.long.test.ts' },
   { program: '/usr/bin/systemd-analyze', tests: 'test/web/deploy.long.test.ts' },
   { program: '/usr/bin/prometheus', tests: 'test/web/prometheus.long.test.ts' },
+  { program: '/usr/bin/pg_createcluster', tests: 'test/journeys/dump-drill.long.test.ts' },
   { program: '/usr/sbin/pgbouncer', tests: 'test/web/pgbouncer.long.test.ts' },
 ];
 // A checkout from an archive has no release before it.

@@ -226,8 +226,9 @@ export async function startTunnus({
     server.on('clientError', unreadable({ log, texts, languages: config.languages }));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
+    const clientIds = (): string[] => registered.all().map(({ client_id: id }) => id);
     const countMove = progressMetric({ database, log });
-    const countHouse = houseMetric({ database, config, due: DUE, clock, log });
+    const countHouse = houseMetric({ database, config, clients: clientIds, due: DUE, clock, log });
     const count = async (): Promise<void> => void (await Promise.all([countMove(), countHouse()]));
     const operations = await listen(handlerOf(operationsApp(readiness, count)), { host, port: metricsPort });
     closers.push(() => stopServer(operations));

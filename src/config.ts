@@ -14,7 +14,7 @@ import type { Language } from './platform/i18n.ts';
 export type { Language } from './platform/i18n.ts';
 export { domainOf } from './config/settings.ts';
 export { securityAdvice } from './config/security.ts';
-export { ACR, type Acr } from './config/values.ts';
+export { ACR, isLoopback, type Acr } from './config/values.ts';
 export { clientSources, weaknesses } from './config/weaknesses.ts';
 
 export type TextByLanguage = Readonly<Record<Language, string>>;

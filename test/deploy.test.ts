@@ -6,9 +6,10 @@ import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { clientFile, configOf, SECRET } from './config/config-folder.ts';
+import { clientFile, configFolder, configOf, SECRET } from './config/config-folder.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -131,4 +132,17 @@ test('the settings are read as they stand, and are those of a node behind one pr
   const { issuer, listen } = configOf(files, env);
   expect(listen).toMatchObject({ host: '0.0.0.0', proxies: 1, metricsPort: 9464 });
   expect(compose.services['proxy']!.ports).toEqual([`127.0.0.1:${new URL(issuer).port}:443`]);
+});
+
+test('deploy/tunnus runs a command with the environment of a node, from any folder', async () => {
+  const folder = configFolder({
+    'tunnus.yaml': 'issuer: https://id.example.fi\nlisten: { port: "${PORT}", metricsPort: "${METRICS_PORT}" }',
+    'clients/library.yaml': clientFile().replace(/^client_secret:.*$/m, 'client_secret: ${LIBRARY_SECRET}'),
+    environment: `LIBRARY_SECRET=${SECRET}`,
+  });
+  const script = read('deploy/tunnus')
+    .replaceAll('/etc/tunnus', folder)
+    .replaceAll('/opt/tunnus', root.replace(/\/$/, ''));
+  const ran = await promisify(execFile)('sh', ['-c', script, 'tunnus', 'clients', 'list'], { cwd: '/', env: {} });
+  expect(ran.stdout).toMatch(/^library /);
 });

@@ -17,13 +17,15 @@ const LOOK_AT_CERTIFICATE = 3_600_000;
 export interface HouseMetricParts {
   database: Database;
   config: Pick<Config, 'issuer'>;
+  /** The ids of the e-services that there are now. */
+  clients: () => readonly string[];
   due: Due;
   clock: () => Date;
   log: Log;
 }
 
 /** Never fails: what cannot be told is left out. */
-export function houseMetric({ database, config, due, clock, log }: HouseMetricParts): () => Promise<void> {
+export function houseMetric({ database, config, clients, due, clock, log }: HouseMetricParts): () => Promise<void> {
   metrics.build.set({ version: VERSION, node_version: process.version }, 1);
   const freshStock = every(FRESH, async () => {
     const now = clock();
@@ -41,6 +43,7 @@ export function houseMetric({ database, config, due, clock, log }: HouseMetricPa
       metrics.certificateEnds.set({ host: new URL(config.issuer).host }, certificate.endsAt.getTime() / SECOND);
   });
   return async () => {
+    countFromZero(clients());
     countHashes();
     const { totalCount, idleCount, waitingCount } = database.pool;
     metrics.connections.set({ state: 'busy' }, totalCount - idleCount);
@@ -50,6 +53,19 @@ export function houseMetric({ database, config, due, clock, log }: HouseMetricPa
     void freshCertificate();
     await freshStock();
   };
+}
+
+/**
+ * What alerts compare is there from the first scrape on: increase() does not see a counter that begins at 1, and a sum of none is no
+ * number to compare with.
+ */
+function countFromZero(clients: readonly string[]): void {
+  for (const client of clients) {
+    metrics.signIns.inc({ step: 'password', outcome: 'signed_in', client }, 0);
+    metrics.grants.inc({ grant_type: 'authorization_code', outcome: 'given', client }, 0);
+    for (const outcome of ['refused', 'given_up']) metrics.logouts.inc({ client, outcome }, 0);
+  }
+  for (const outcome of ['sent', 'refused']) metrics.mails.inc({ mail: 'set_password', outcome }, 0);
 }
 
 /** Runs at most once in so many milliseconds; who comes meanwhile waits for the one that runs. */

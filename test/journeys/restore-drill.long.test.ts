@@ -12,9 +12,9 @@ import { openDatabase, sql } from '../../src/platform/database.ts';
 import { startEmbedded } from '../../src/platform/embedded-postgres.ts';
 import { baseBackup } from '../support/base-backup.ts';
 import { runTunnus } from '../support/command.ts';
-import { SECRET, startWorld, type World } from '../support/world.ts';
+import { expectVoid, linkFor, PASSWORD, signIn } from '../support/drill.ts';
+import { SECRET, startWorld } from '../support/world.ts';
 
-const PASSWORD = 'kolme vihreää omenaa pöydällä';
 const SETTINGS = { secret: SECRET };
 
 let folder: string;
@@ -26,24 +26,6 @@ beforeAll(async () => {
   await chmod(join(folder, 'archive'), 0o777);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-async function signIn(world: World, email: string): Promise<{ sub: string; refreshToken: string }> {
-  const asiointi = await world.relyingParty();
-  const browser = world.browser();
-  const errand = await asiointi.begin({ scope: 'openid email offline_access' });
-  await browser.get(errand.url);
-  await browser.submit({ username: email });
-  await browser.submit({ 'current-password': PASSWORD });
-  const tokens = await errand.finish(browser.page.leadsTo!);
-  return { sub: tokens.claims()!.sub, refreshToken: tokens.refresh_token! };
-}
-
-async function linkFor(world: World, email: string): Promise<string> {
-  const browser = world.browser();
-  await browser.get((await (await world.relyingParty()).begin()).url);
-  await browser.submit({ username: email });
-  return world.mailbox.nextLink(email);
-}
 
 test('restored elsewhere to a point in time, residents are who they were, and nothing from before lets anybody in', async () => {
   const archive = join(folder, 'archive');
@@ -104,18 +86,9 @@ test('restored elsewhere to a point in time, residents are who they were, and no
   expect((await signIn(world, 'aino@example.com')).sub).toBe(before.sub);
   expect(before.sub).toBe('A17');
   expect((await signIn(world, 'liisa@example.com')).sub).toBe(liisa.sub);
-  const asiointi = await world.relyingParty();
-  for (const { refreshToken } of [before, liisa]) {
-    const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken });
-    const metadata = asiointi.config.clientMetadata();
-    const authorization = `Basic ${btoa(`${metadata.client_id}:${encodeURIComponent(metadata.client_secret as string)}`)}`;
-    const answer = await fetch(`${world.issuer}/token`, { method: 'POST', body, headers: { authorization } });
-    expect(await answer.json()).toMatchObject({ error: 'invalid_grant' });
-  }
+  await expectVoid(world, { tokens: [before, liisa], link });
   const browser = world.browser();
-  await browser.get(new URL(new URL(link).pathname, world.issuer));
-  expect(browser.page.status).toBe(410);
-  await browser.get((await asiointi.begin()).url);
+  await browser.get((await (await world.relyingParty()).begin()).url);
   await browser.submit({ username: 'poissa@example.com' });
   expect(browser.page.url.pathname).toMatch(/unknown-address$/);
   await world.close();

@@ -1,6 +1,8 @@
 /** What `tunnus check` says of the sender's domain, from a real DNS server; and that mails are really signed. */
 import { createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { SMTPServer } from 'smtp-server';
 import { openPost } from '../../src/mail/post.ts';
 import { lookAtSender } from '../../src/mail/sender.ts';
 import { startDns, type Dns } from '../support/dns.ts';
@@ -33,6 +35,7 @@ afterAll(async () => {
   await mailbox.close();
 });
 
+const limits = { perMinute: 60, perMinuteToDomain: 60, warmUp: 0 };
 const look = (from: string, signed?: Partial<typeof dkim>) =>
   lookAtSender({ from, dkim: signed && { ...dkim, ...signed } }, dns.resolver);
 
@@ -65,7 +68,6 @@ test('a DNS that does not answer is told within moments; a domain of tests is no
 });
 
 test('a mail is signed with the key of mail.dkim', async () => {
-  const limits = { perMinute: 60, perMinuteToDomain: 60, warmUp: 0 };
   const post = openPost({
     issuer: 'https://good.fi',
     mail: { url: mailbox.url, from: 'no-reply@good.fi', dkim, limits },
@@ -76,4 +78,20 @@ test('a mail is signed with the key of mail.dkim', async () => {
   const { headers } = await mailbox.next();
   expect(headers['dkim-signature']).toMatch(/v=1; a=rsa-sha256; .*d=good\.fi;.*s=s1;/s);
   expect(headers['dkim-signature']).toMatch(/h=[^;]*from[^;]*/i);
+});
+
+test('a mail server on this machine is believed by its place; elsewhere, or where the URL asks, its certificate counts', async () => {
+  // It offers STARTTLS with a certificate of its own making, as Debian's Postfix does.
+  const server = new SMTPServer({ authOptional: true, disableReverseLookup: true, logger: false });
+  server.on('error', () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.server.address() as AddressInfo;
+  const reach = async (query: string) => {
+    const mail = { url: `smtp://127.0.0.1:${port}${query}`, from: 'a@good.fi', limits };
+    const post = openPost({ issuer: 'https://good.fi', mail });
+    return post.reach().finally(() => post.close());
+  };
+  expect(await reach('')).toBeUndefined();
+  expect(await reach('?requireTLS=true')).toMatch(/CERT.* ESOCKET/);
+  await new Promise<void>((resolve) => server.close(resolve));
 });

@@ -14,6 +14,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as client from 'openid-client';
 import { startTunnus, type RunningTunnus } from '../../src/app.ts';
 import { sql } from '../../src/platform/database.ts';
+import { randomToken } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { exchange, type HttpBrowser } from '../support/http-browser.ts';
 import { CLIENT_SECRET, freePort, startWorld, type World } from '../support/world.ts';
@@ -178,8 +179,13 @@ test('what nginx logs holds neither queries nor one-time links', async () => {
   const link = await world.mailbox.nextLink(email);
   await person.get(link);
   expect(person.page.status).toBe(200);
+  // Whatever page a mailed link leads to, now or later.
+  const token = randomToken();
+  for (const page of ['new-account', 'keep-factors', 'any-other']) await person.get(`${ISSUER}/${page}/${token}/more`);
   const log = await readFile(join(folder, 'access.log'), 'utf8');
   expect(log).toContain('GET /set-password/- 200');
+  expect(log).toContain('GET /any-other/-/more 404');
+  expect(log).not.toContain(token);
   expect(log).not.toContain(link.split('/').at(-1)!);
   expect(log).not.toContain('in-the-query');
 });

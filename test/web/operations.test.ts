@@ -93,6 +93,17 @@ test('each step of a sign-in and each grant is counted, by what came of it and f
   expect(told).not.toMatch(/anything at all|example\.com/);
 });
 
+test('what an alert compares stands at 0 before it happens, for each e-service', async () => {
+  const told = await metrics();
+  for (const client of ['asiointi', 'kartta']) {
+    for (const outcome of ['refused', 'given_up'])
+      expect(valueOf(told, 'tunnus_logouts_total', { client, outcome })).toBe(0);
+  }
+  expect(valueOf(told, 'tunnus_sign_ins_total', { step: 'password', outcome: 'signed_in', client: 'kartta' })).toBe(0);
+  expect(valueOf(told, 'tunnus_grants_total', { outcome: 'given', client: 'kartta' })).toBe(0);
+  expect(valueOf(told, 'tunnus_mails_total', { mail: 'set_password', outcome: 'refused' })).toBe(0);
+});
+
 test('what waits, what is due and what this process holds is told at a scrape', async () => {
   const ago = (hours: number) => new Date(world.clock.now().getTime() - hours * 3_600_000);
   await world.database.query(sql`
