@@ -204,7 +204,7 @@ async function whole({ create }: Server): Promise<number> {
   const crowd = await byCrowd({ city, crowd: await create('crowd') });
 
   drawPlots({ loads, byLoad, crowd });
-  const signInCpu = of((turn) => (turn.signIn.cpu - turn.signIn.workers) / turn.bareSignIn.cpu);
+  const signInCpu = of((turn) => (turn.signIn.cpu - turn.swift.cpu) / turn.bareSignIn.cpu);
   const naiveCpu = of((turn) => turn.naiveSignIn.cpu / turn.bareSignIn.cpu);
   const share = of((turn) => turn.signIn.perSecond / turn.plain.perSecond);
   const refresh = {
@@ -282,7 +282,7 @@ async function whole({ create }: Server): Promise<number> {
   ]);
 
   console.log(`
-milliseconds of processor time: a sign-in ${fixed(of((t) => t.signIn.cpu))} (its hash ${fixed(of((t) => t.signIn.workers))}; one verification alone ${fixed(of((t) => t.swift.cpu))}, by npm's argon2 ${fixed(of((t) => t.plain.cpu))}), bare ${fixed(of((t) => t.bareSignIn.cpu))}, naive ${fixed(of((t) => t.naiveSignIn.cpu))};
+milliseconds of processor time: a sign-in ${fixed(of((t) => t.signIn.cpu))} (libuv's threads, so mostly its hash, ${fixed(of((t) => t.signIn.workers))}; one verification alone ${fixed(of((t) => t.swift.cpu))}, by npm's argon2 ${fixed(of((t) => t.plain.cpu))}), bare ${fixed(of((t) => t.bareSignIn.cpu))}, naive ${fixed(of((t) => t.naiveSignIn.cpu))};
   a refresh ${fixed(
     of((t) => t.refresh.cpu),
     2,
