@@ -145,11 +145,16 @@ export function factorProofs({ database, mails, sealer, config, allowances }: Fa
       const passkey = found?.passkey;
       const its = passkey && { issuer: config.issuer, challenge: challenge(uid), passkey };
       const good = its && isFor(claimed!, passkey.accountId) ? await answerOf(answer, its) : undefined;
-      const meant = !after || (account?.id === after.accountId && account.epoch === after.epoch);
-      const row = whatHappens({ at, account: stateOf(account), proof: good && meant ? 'right' : 'wrong' });
+      const refuse = async (accountId: string | undefined): Promise<Proved> => {
+        if (accountId) await database.query(refused({ accountId, step: 'passkey' }, attempt, now));
+        return { refused: 'wrong_proof' };
+      };
+      // Somebody else's passkey is no second step, whatever becomes of their own account.
+      if (after && (account?.id !== after.accountId || account.epoch !== after.epoch)) return refuse(after.accountId);
+      const row = whatHappens({ at, account: stateOf(account), proof: good ? 'right' : 'wrong' });
       if (!found || !good || row.page !== 'e-service') {
-        if (account) await database.query(refused({ accountId: account.id, step: 'passkey' }, attempt, now));
-        return row.page === 'locked' ? { page: 'locked' } : { refused: 'wrong_proof' };
+        const told = await refuse(account?.id);
+        return row.page === 'locked' ? { page: 'locked' } : told;
       }
       const amr = together(after?.amr ?? [], amrOfPasskey(found.passkey));
       const { counter: to, backedUp } = good;

@@ -70,7 +70,7 @@ async function account({ listed = [days(-1000)], state = 'none', signedIn, locke
 
 async function reported(since = days(-720)): Promise<DormantAccount[]> {
   const found: DormantAccount[] = [];
-  for await (const page of journey().report(since, NOW)) found.push(...page);
+  await journey().report(since, (page) => Promise.resolve(void found.push(...page)), NOW);
   return found;
 }
 
