@@ -79,7 +79,7 @@ export function processorTime(...roots: readonly number[]): number {
   return ticks * TICK;
 }
 
-/** Of these, milliseconds that libuv's threads have used: in a process that signs by itself, its password hashes. */
+/** Of these, milliseconds that libuv's threads have used: password hashes, and signatures by RSA while none runs. */
 export function workersTime(pid: number): number {
   let nanoseconds = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`)) {

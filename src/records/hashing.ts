@@ -122,6 +122,9 @@ export async function admitted<T>(
   }
 }
 
+/** Whether libuv's threads are taken by hashes now: what else they could do would wait. */
+export const hashesRun = (): boolean => running > 0;
+
 /** For a scrape. */
 export function countHashes(): void {
   for (const [state, count] of Object.entries({ running, waiting: line.length, limit }))
