@@ -7,7 +7,7 @@ import type { Config, TextByLanguage } from '../config.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import { accountById, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
-import { endLinks, findLink, isToken, noteOpened, spendLink, type Link } from '../records/links.ts';
+import { endLinks, endUndos, findLink, isToken, noteOpened, spendLink, type Link } from '../records/links.ts';
 import { hashPassword, type Hashing } from '../records/passwords.ts';
 import { whereFrom, type Visitor } from './allowances.ts';
 import { take } from '../records/throttle.ts';
@@ -74,6 +74,7 @@ export function passwordLink(parts: PasswordLinkParts) {
         const raised = await setOwnPassword(tx, { accountId, epoch, hash, emailVerified: true }, now);
         if (raised === undefined || !(await spendLink(tx, link.id, now))) throw OUTRUN;
         await endLinks(tx, accountId, now);
+        await endUndos(tx, accountId, now);
         await tx.query(
           auditRow({ kind: 'password_set', accountId, clientId: link.clientId, ...whereFrom(visitor) }, now),
         );
