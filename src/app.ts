@@ -114,7 +114,7 @@ export async function startTunnus({
   };
   try {
     const registered = registeredClients(config);
-    const texts = loadTexts();
+    const texts = loadTexts(config.timeZone);
     const mails = makeMails({ sealer });
     const keys = signingKeys({ database, sealer, config });
     const believed = clockKeeper({ database, log });

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from '../src/platform/database.ts';
+import { addPasskey, factorsOf, settleFactors } from '../src/records/factors.ts';
 import { CLI, environment, runTunnus, type Ended } from './support/command.ts';
 import { testDatabase, type TestDatabase } from './support/database.ts';
 import { report } from './support/delivery-report.ts';
@@ -203,6 +204,18 @@ describe('tunnus accounts import', () => {
 });
 
 describe('support', () => {
+  async function passkeyFor(email: string): Promise<{ accountId: string; id: string }> {
+    const { database } = place;
+    const [account] = await database.query<{ id: string }>(sql`select id from accounts where email_key = ${email}`);
+    const accountId = account!.id;
+    const key = { credentialId: Buffer.from(email).toString('base64url'), publicKey: Buffer.from('key'), counter: 0 };
+    const how = { backupEligible: true, backedUp: true, transports: [], name: 'Puhelin\u001b[2J', accountId };
+    await addPasskey(database, { ...key, ...how }, new Date());
+    await settleFactors(database, accountId, new Date());
+    const [passkey] = (await factorsOf(database, accountId)).passkeys;
+    return { accountId, id: passkey!.id };
+  }
+
   test('sees an account, locks and unlocks it, and who did so is on record', async () => {
     expect((await tunnus('accounts', 'lock', 'MAIJA@example.com')).code).toBe(0);
     const locked = JSON.parse((await tunnus('accounts', 'show', 'maija@example.com', '--json')).out) as {
@@ -229,8 +242,12 @@ describe('support', () => {
     expect(odd).toMatchObject({ code: 2, err: 'the new address is no e-mail address\n' });
     const taken = await tunnus('accounts', 'set-email', 'matti@example.com', 'Maija@example.com', ...why, '--json');
     expect([taken.code, JSON.parse(taken.out)]).toEqual([1, { refused: 'address_taken' }]);
+    await passkeyFor('matti@example.com');
     const set = await tunnus('accounts', 'set-email', 'matti@example.com', 'matti.uusi@example.com', ...why);
-    expect(set).toMatchObject({ code: 0, out: 'Done.\n', err: '' });
+    expect(set).toMatchObject({ code: 0, err: '' });
+    expect(set.out).toMatch(
+      /^Done\.\nThe account keeps its ways to sign in besides the password\. .*: lock, then factors\.\n$/,
+    );
 
     const id = ['--source', 'kartta', '--legacy-id', 'K77'];
     const doubtful = await tunnus('accounts', 'link', 'matti.uusi@example.com', ...id);
@@ -238,6 +255,43 @@ describe('support', () => {
     expect(doubtful.err).toContain('No list that was imported has this id');
     expect((await tunnus('accounts', 'link', 'matti.uusi@example.com', ...id, '--yes')).code).toBe(0);
     expect((await tunnus('accounts', 'show', ...id)).out).toContain('matti.uusi@example.com');
+  });
+
+  test('sees which ways to sign in there are, and has one removed later, with a reason that is on record', async () => {
+    const { database } = place;
+    const { accountId, id } = await passkeyFor('maija@example.com');
+
+    const remove = (...words: string[]) => tunnus('accounts', 'remove-factor', 'maija@example.com', ...words);
+    const why = ['--reason', 'lost the phone\u001b[2J'];
+    const [seen, told, nobody, unreasoned, blank, foreign, removed] = await Promise.all([
+      tunnus('accounts', 'factors', 'MAIJA@example.com', '--json'),
+      tunnus('accounts', 'factors', 'maija@example.com'),
+      tunnus('accounts', 'factors', 'nobody@example.com'),
+      remove(id),
+      remove(id, '--reason', ' '),
+      remove('authenticator', ...why, '--json'),
+      remove(id, ...why),
+    ]);
+    expect([seen.code, JSON.parse(seen.out)]).toMatchObject([0, { passkeys: [{ id, backedUp: true }], codes: 0 }]);
+    expect([told.code, told.out]).toEqual([0, expect.stringContaining(id)]);
+    for (const { out } of [seen, told]) expect(out).not.toMatch(/\u001b|public/i);
+    expect(nobody).toMatchObject({ code: 1, out: '', err: 'no account has this address\n' });
+    expect([unreasoned.code, unreasoned.err]).toEqual([2, expect.stringContaining('--reason')]);
+    expect(blank.code).toBe(2);
+    expect([foreign.code, JSON.parse(foreign.out)]).toEqual([1, { refused: 'no_such_factor' }]);
+    expect([removed.code, removed.out]).toEqual([0, expect.stringMatching(/^The resident is told\. It goes on 20/)]);
+    for (const each of [nobody, unreasoned, blank, foreign, removed]) noTrace(each);
+
+    const [asked] = await database.query<{ actor: string; detail: object }>(sql`
+      select actor, detail from audit where account_id = ${accountId} and kind = 'factor_removal_asked'`);
+    expect(asked).toEqual({
+      actor: expect.stringMatching(/^support:./),
+      detail: { factor: id, reason: 'lost the phone [2J' },
+    });
+    expect(
+      await database.query(sql`select 1 from mails where account_id = ${accountId} and kind = 'factor_removal'`),
+    ).toHaveLength(1);
+    expect((await factorsOf(database, accountId)).passkeys).toHaveLength(1);
   });
 
   test('erases only with a yes, and sees afterwards that it was', async () => {

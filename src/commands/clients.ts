@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { ClientConfig } from '../config.ts';
 import { probeClient } from '../journeys/client-probe.ts';
-import { configuration, DONE, FAILED, jsonOption, say, Wrong } from './house.ts';
+import { configuration, DONE, FAILED, jsonOption, say, sayJson, Wrong } from './house.ts';
 
 export function clientsCommands(tunnus: Command): void {
   const clients = tunnus.command('clients').description('the e-services in clients/*.yaml');
@@ -13,7 +13,7 @@ export function clientsCommands(tunnus: Command): void {
     .description('the e-services and what kind each is')
     .action(({ json }: { json?: boolean }) => {
       const rows = configuration().clients.map(rowOf);
-      if (json) return say(JSON.stringify(rows));
+      if (json) return sayJson(rows);
       const wide = (key: 'client_id' | 'kind'): number => Math.max(...rows.map((row) => row[key].length));
       for (const { client_id: id, kind, client_name: name, file } of rows)
         say(`${id.padEnd(wide('client_id'))}  ${kind.padEnd(wide('kind'))}  ${name}  (${file})`);
@@ -63,7 +63,7 @@ async function check(name: string, json = false): Promise<void> {
     throw new Wrong(`no e-service is called ${name}, expected one of ${known}`);
   }
   const findings = await probeClient(client, { issuer, now: new Date() });
-  if (json) say(JSON.stringify(findings));
+  if (json) sayJson(findings);
   else for (const { level, key, url, message } of findings) say(`${level}: ${key} ${url}: ${message}`);
   if (!json && !findings.length) say(`ok: ${client.client_id} has no address to ask`);
   process.exitCode = findings.some(({ level }) => level === 'fault') ? FAILED : DONE;

@@ -4,7 +4,7 @@ import { isExport } from '../journeys/export-form.ts';
 import { importAccounts, type ImportResult, type Progress } from '../journeys/import-accounts.ts';
 import { wrapAllHashes } from '../journeys/wrap-hashes.ts';
 import { makeLog } from '../platform/telemetry.ts';
-import { actor, DONE, FAILED, jsonOption, say, withHouse, Wrong } from './house.ts';
+import { actor, DONE, FAILED, jsonOption, say, sayJson, withHouse, Wrong } from './house.ts';
 import { importExport } from './move.ts';
 import { progressBar, type ProgressBar } from './progress-bar.ts';
 
@@ -40,7 +40,8 @@ async function importList(file: string, { json, source, ...options }: ImportOpti
     const wishes = { file, source, actor: actor(), onProgress, ...options };
     const result = await importAccounts({ database, sealer, log }, wishes, new Date()).finally(() => bar.clear());
     if ('refused' in result) throw new Wrong(result.refused);
-    say(json ? JSON.stringify(result) : summary(result, options).join('\n'));
+    if (json) sayJson(result);
+    else summary(result, options).forEach(say);
     process.exitCode = Object.keys(result.byProblem).length ? FAILED : DONE;
     if (!options.dryRun) await wrapHashes({ database, sealer }, { bar, quiet: json });
   });

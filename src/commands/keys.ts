@@ -1,6 +1,6 @@
 /** The `tunnus keys` commands. */
 import type { Command } from 'commander';
-import { actor, jsonOption, say, withHouse, type House } from './house.ts';
+import { actor, jsonOption, say, sayJson, withHouse, type House } from './house.ts';
 
 export function keysCommands(tunnus: Command): void {
   const keys = tunnus.command('keys').description('signing keys, and what is sealed');
@@ -12,7 +12,7 @@ export function keysCommands(tunnus: Command): void {
       withHouse(async (house) => {
         const { signingKeys } = await import('../app.ts');
         const rows = await signingKeys(house).list(new Date());
-        if (json) return say(JSON.stringify(rows));
+        if (json) return sayJson(rows);
         for (const { kid, alg, state, secret } of rows) say(`${kid}  ${alg}  ${state}  ${sealText(secret)}`);
         say(await sealsText(house));
       }),

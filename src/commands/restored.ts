@@ -1,7 +1,7 @@
 /** `tunnus restored`, which makes a restored database safe to serve, and `tunnus accounts erasures`, the list that it needs. */
 import type { Command } from 'commander';
 import { writeErasures } from '../journeys/erasure-list.ts';
-import { actor, jsonOption, say, withHouse, Wrong } from './house.ts';
+import { actor, jsonOption, say, sayJson, withHouse, Wrong } from './house.ts';
 
 export function restoredCommands(tunnus: Command, accounts: Command): void {
   tunnus
@@ -34,12 +34,14 @@ async function restored({ erasures, json }: { erasures?: string | false; json?: 
     const { afterRestore } = await import('../journeys/after-restore.ts');
     const done = await afterRestore(house, { list: erasures || undefined, actor: actor() }, new Date());
     if ('refused' in done) throw new Wrong(done.refused);
-    if (json) return say(JSON.stringify(done));
-    const { accounts, links, interactions, mails, erasedAgain } = done;
+    if (json) return sayJson(done);
+    const { accounts, links, interactions, mails, removals, erasedAgain } = done;
     say(
       `Ended: every session, grant, code and token of ${accounts} accounts, ${links} links, ${interactions} sign-ins under way,`,
     );
-    say(`${mails} mails that waited. Erased again: ${erasedAgain} accounts.`);
+    say(
+      `${mails} mails that waited, ${removals} removals of factors (ask anew for those that still hold). Erased again: ${erasedAgain} accounts.`,
+    );
     say('Start the nodes now. If signing keys were withdrawn since the backup: tunnus keys rotate --now.');
   });
 }

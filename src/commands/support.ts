@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { supportFor } from '../app.ts';
 import type { Whose } from '../journeys/support.ts';
-import type { ChangeRefused, Warning } from '../journeys/identity-changes.ts';
+import type { Changed, ChangeRefused, Warning } from '../journeys/identity-changes.ts';
 import { tellFactors, tellPicture } from './account-picture.ts';
 import { actor, complain, DONE, FAILED, jsonOption, say, sayJson, withHouse, WRONG, Wrong } from './house.ts';
 
@@ -40,7 +40,7 @@ export function supportCommands(accounts: Command): void {
     .argument('<new>')
     .requiredOption('--reason <text>', 'why, for the record')
     .action((from: string, to: string, { json, reason }: Output & { reason: string }) =>
-      run((acts, now) => acts.setEmail({ from, to, reason }, now), { json, tell: changed }),
+      run((acts, now) => acts.setEmail({ from, to, reason }, now), { json, tell: addressSet }),
     );
 
   for (const act of ['lock', 'unlock'] as const) {
@@ -93,6 +93,15 @@ function whose(email: string | undefined, { source, legacyId }: { source?: strin
   if (email === undefined && source !== undefined && legacyId !== undefined) return { source, id: legacyId };
   throw new Wrong('accounts show: an address is expected, or --source and --legacy-id');
 }
+
+const addressSet = (result: Changed): string[] => [
+  ...changed(result),
+  ...(result.keeps
+    ? [
+        'The account keeps its ways to sign in besides the password. If one may be of somebody else: lock, then factors.',
+      ]
+    : []),
+];
 
 const changed = (result: { changed: boolean }): string[] => [result.changed ? 'Done.' : 'It was so already.'];
 

@@ -4,6 +4,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import type { Config } from '../config.ts';
+import { hostsOf } from '../platform/database-hosts.ts';
 import { DEFAULTS, settingsFile } from './settings.ts';
 import { isLoopback, milliseconds } from './values.ts';
 import type { Weakness } from './weaknesses.ts';
@@ -29,7 +30,7 @@ export function securityAdvice(config: Config): Advice {
     links.lifetime > milliseconds('24h')! && 'links.lifetime is over 24h; NIST SP 800-63B-4 ends a mailed link by then',
     session.absolute > milliseconds('30d')! &&
       'session.absolute is over 30d; NIST SP 800-63B-4 asks to sign in anew by then',
-    unprotected(config.database.url, 'sslmode=verify-full') &&
+    databaseHosts(config).some((url) => unprotected(url, 'sslmode=verify-full')) &&
       'database.url leads over the network without sslmode=verify-full; who listens there reads and changes all',
     unprotected(config.mail.url) &&
       config.mail.url?.startsWith('smtp:') &&
@@ -83,6 +84,8 @@ const EQUAL: readonly (readonly [number, number])[] = [
 const cheap = ({ memory, iterations }: Config['password']['argon2']): boolean =>
   !EQUAL.some(([least, passes]) => memory >= least && iterations >= passes);
 
+const databaseHosts = ({ database: { url } }: Config): string[] => (url === undefined ? [] : hostsOf(url));
+
 /** Over the network, and nothing in the URL says that it is kept from other eyes there. */
 function unprotected(url: string | undefined, unless?: string): boolean {
   if (url === undefined || (unless !== undefined && url.includes(unless))) return false;
@@ -112,8 +115,10 @@ function sharedSecrets({ clients }: Pick<Config, 'clients'>): Weakness[] {
 }
 
 /** Files that hold a secret themselves (not by reference) and that everybody on the machine may read. */
-function readableSecrets({ folder, secret, database, mail, password, clients }: Config): Weakness[] {
-  const urls = [database.url, mail.url].filter((url) => url !== undefined && new URL(url).password !== '');
+function readableSecrets(config: Config): Weakness[] {
+  const { folder, secret, database, mail, password, clients } = config;
+  const passwordIn = (url?: string): boolean => url !== undefined && new URL(url).password !== '';
+  const urls = [passwordIn(databaseHosts(config)[0]) && database.url, passwordIn(mail.url) && mail.url];
   const holders = [
     { file: settingsFile(folder), secrets: [...secret, ...urls, ...password.pepper] },
     ...clients.map(({ file, client_secret }) => ({ file, secrets: client_secret ?? [] })),
@@ -121,7 +126,7 @@ function readableSecrets({ folder, secret, database, mail, password, clients }: 
   return holders.flatMap(({ file, secrets }) => {
     if ((statSync(file).mode & 0o004) === 0) return [];
     const text = readFileSync(file, 'utf8');
-    if (!secrets.some((value) => value !== undefined && text.includes(value))) return [];
+    if (!secrets.some((value) => value && text.includes(value))) return [];
     return [
       {
         file,

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import type { ClientConfig, DkimConfig, Fault, Settings } from '../config.ts';
+import { hostsOf } from '../platform/database-hosts.ts';
 import { LANGUAGES } from '../platform/i18n.ts';
 import { resourceFaults, resources } from './resources.ts';
 import { check, inOrder, type Checked } from './shape.ts';
@@ -61,7 +62,10 @@ const dkimKey = text('an RSA private key of 1024 bits or more in PEM', (given) =
     return false;
   }
 }).meta({ hidden: 'secret' });
-const databaseUrl = urlWith('postgres:', 'postgresql:');
+const databaseUrl = text(
+  'a URL like postgres://user:password@host:5432/name (more hosts by commas; target_session_attrs only read-write or primary)',
+  (given) => given.length <= LONGEST_URL && hostsOf(given).length > 0,
+).meta({ hidden: 'url' });
 const mailUrl = urlWith('smtp:', 'smtps:');
 const webUrl = urlWith('http:', 'https:');
 

@@ -15,6 +15,8 @@ export interface Form {
   action: string;
   /** What is sent unless it is changed; the first submit button too, where it has a name. */
   fields: Field[];
+  /** What may be ticked besides. */
+  boxes: { name: string; value: string }[];
   /** The text of its first submit button. */
   button: string;
 }
@@ -64,6 +66,9 @@ function readForm(form: HTMLElement, url: string): Form {
       value: input.getAttribute('value') ?? '',
       autocomplete: tokensOf(input).findLast((token) => token !== 'webauthn') ?? '',
     })),
+    boxes: form
+      .querySelectorAll('input[type=checkbox][name]:not([checked])')
+      .map((box) => ({ name: box.getAttribute('name')!, value: box.getAttribute('value') ?? 'on' })),
     button: textOf(button) || (button?.getAttribute('value') ?? ''),
   };
 }

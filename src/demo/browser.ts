@@ -47,7 +47,7 @@ export class Browser {
     return this.#send(new URL(url), { method });
   }
 
-  /** Fills in the page's main form by autocomplete tokens and presses its first button, or the one with this text. */
+  /** Fills in the page's main form by autocomplete tokens, ticks the boxes that are named, and presses its first button, or the one with this text. */
   submit(page: Page, filled: Readonly<Record<string, string>> = {}, button?: string): Promise<Page> {
     const form = button ? page.forms.find((each) => each.button === button) : page.mainForm;
     if (!form)
@@ -129,7 +129,9 @@ function fill(form: Form, filled: Readonly<Record<string, string>>): URLSearchPa
   const values = new URLSearchParams();
   for (const { name, value, autocomplete } of form.fields) values.append(name, filled[autocomplete] ?? value);
   for (const token of Object.keys(filled)) {
-    if (!form.fields.some(({ autocomplete }) => autocomplete === token))
+    const box = form.boxes.find(({ name }) => name === token);
+    if (box) values.append(box.name, box.value);
+    else if (!form.fields.some(({ autocomplete }) => autocomplete === token))
       throw new Error(`no field '${token}' in the form`);
   }
   return values;

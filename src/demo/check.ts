@@ -2,17 +2,18 @@
  * `npm run demo -- --check`: sets a demo of its own up, on free ports and in a folder that is removed afterwards, and lives the
  * story there as residents would, through HTTP and SMTP alone. One line a step; the first that fails ends it.
  *
- * The steps themselves are story.ts's.
+ * The steps themselves are story.ts's and own-story.ts's.
  */
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { comeAsNew, seeToTheirOwn, signInMoreSafely } from './own-story.ts';
 import { findFreePorts } from './ports.ts';
 import type { Demo } from './start.ts';
 import { logFile, startDemo } from './start.ts';
-import { comeBack, findTheHistories, liveTheStory, seeToTheirOwn } from './story.ts';
-import type { Story } from './story.ts';
+import type { Story } from './steps.ts';
+import { comeBack, findTheHistories, liveTheStory } from './story.ts';
 
 const timeLimit = 120_000;
 const patience = 20_000;
@@ -55,6 +56,8 @@ export async function check(say: (line: string) => void, stopped?: AbortSignal):
     await liveTheStory({ urls, step, signal });
     await findTheHistories({ urls, step, signal });
     await seeToTheirOwn({ urls, step, signal });
+    await signInMoreSafely({ urls, step, signal });
+    await comeAsNew({ urls, step, signal });
     await step('the demo stops, starts again and has the same data', async () => {
       await stop();
       await start();

@@ -14,7 +14,15 @@ import { logFile, startDemo } from './start.ts';
 import type { Demo } from './start.ts';
 
 const folder = join(import.meta.dirname, '../../.data/demo');
-const ports: Ports = { tunnus: 3000, asiointi: 3001, kartta: 3002, mailbox: 3003, smtp: 3025, metrics: 9464 };
+const ports: Ports = {
+  tunnus: 3000,
+  asiointi: 3001,
+  kartta: 3002,
+  mailbox: 3003,
+  terveys: 3004,
+  smtp: 3025,
+  metrics: 9464,
+};
 const stopLimit = 30_000;
 
 // With `| tee` Ctrl-C ends the reader too: the demo still stops in order.
@@ -65,6 +73,7 @@ Ready in ${seconds.toFixed(1)} s.
 
   E-service       ${urls.asiointi}   begin here
   Map service     ${urls.kartta}   single sign-on
+  My health       ${urls.terveys}   asks for two steps
   Mailbox         ${urls.mailbox}   every mail lands here
   Tunnus          ${urls.tunnus}/account
   Log             ${join(folder, logFile)}
@@ -76,8 +85,12 @@ Then others:
   ${residents.onErrandListOnly.email}   has history in the first e-service only
   ${residents.onMapListOnly.email}   has history in the map service only
   ${residents.inDoubt.email}   one address with two old user ids: in doubt
-  ${residents.unknown.email}   on no list
-Then click the username at the top: name and phone, another address, where you are signed in, your data, leaving.
+  ${residents.unknown.email}   on no list: 'Luo uusi käyttäjätunnus' makes an account
+Then click the username at the top:
+  - name and phone, another address (the mail to the old one undoes it), password, language
+  - 'Kirjautumistavat': a passkey (next time no password is needed), an authenticator app, recovery codes
+  - where you are signed in, your sign-ins so far, the e-services that know you, your data, leaving (and coming back)
+Then open ${urls.terveys}: a password alone is not enough there.
 
 Ctrl-C stops everything; the next start finds the same data.
 `);

@@ -14,7 +14,12 @@ export interface Frame {
   language: Language;
   /** The provider's site: a sign-out form is redirected there. */
   issuer: string;
-  other?: { service: ServiceName; url: string };
+  others: readonly OtherService[];
+}
+
+export interface OtherService {
+  name: ServiceName;
+  url: string;
 }
 
 export interface SignedIn {
@@ -29,7 +34,7 @@ export function sendFront(response: ServerResponse, frame: Frame): void {
     title: t.names[frame.service],
     main: html`<h1>${t.names[frame.service]}</h1>
       <p>${t.leads[frame.service]}</p>
-      ${signInButton(frame)} ${otherService(frame)}`,
+      ${signInButton(frame)} ${otherServices(frame)}`,
   });
 }
 
@@ -42,10 +47,11 @@ export function sendOwnPage(response: ServerResponse, frame: Frame, { resident, 
     account,
     main: html`<h1>${t.welcome}, ${resident.name}</h1>
       ${resident.singleSignOn ? html`<p class="note">${t.singleSignOn}</p>` : undefined}
+      ${resident.twoSteps ? html`<p class="note">${t.twoSteps}</p>` : undefined}
       <h2 id="history">${t.history}</h2>
       ${deeds.length > 0 ? history(frame.language, deeds) : html`<p>${t.noHistory}</p>`}
       ${deeds.length > 0 ? html`<p class="dim">${t.historyBy} ${oldId(resident)}</p>` : undefined}
-      ${otherService(frame)}`,
+      ${otherServices(frame)}`,
   });
 }
 
@@ -76,7 +82,7 @@ export function sendNotice(response: ServerResponse, frame: Frame, notice: Notic
     status: statuses[notice],
     main: html`<h1>${t[notice]}</h1>
       <p>${leads[notice]}</p>
-      ${notice === 'notFound' ? html`<p><a href="/">${t.toFront}</a></p>` : signInButton(frame)} ${otherService(frame)}`,
+      ${notice === 'notFound' ? html`<p><a href="/">${t.toFront}</a></p>` : signInButton(frame)} ${otherServices(frame)}`,
   });
 }
 
@@ -114,10 +120,11 @@ function signInButton({ language }: Frame): Html {
   return html`<p><a class="button" href="/login">${texts[language].signIn}</a></p>`;
 }
 
-function otherService({ language, other }: Frame): Html | undefined {
-  if (!other) return undefined;
+function otherServices({ language, others }: Frame): Html[] {
   const t = texts[language];
-  return html`<p>${t.otherService} <a href="${other.url}/?lang=${language}">${t.names[other.service]}</a></p>`;
+  return others.map(
+    ({ name, url }) => html`<p>${t.otherService} <a href="${url}/?lang=${language}">${t.names[name]}</a></p>`,
+  );
 }
 
 function history(language: Language, deeds: Deed[]): Html {

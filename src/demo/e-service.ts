@@ -10,7 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { chooseLanguage } from '../platform/i18n.ts';
 import { BrowserSessions, readCookie } from './browser-sessions.ts';
 import { oldId, sendFront, sendNotice, sendOwnPage } from './e-service-pages.ts';
-import type { Frame } from './e-service-pages.ts';
+import type { Frame, OtherService } from './e-service-pages.ts';
 import { languages } from './e-service-texts.ts';
 import type { Language, ServiceName } from './e-service-texts.ts';
 import type { History } from './history.ts';
@@ -26,8 +26,10 @@ export interface EServiceOptions {
   clientId: string;
   clientSecret: string;
   history: History;
-  /** The e-service to which this one's pages point. */
-  other?: { service: ServiceName; url: string };
+  /** As it is registered. */
+  scope: string;
+  /** The e-services to which this one's pages point. */
+  others?: readonly OtherService[];
 }
 
 export interface EService {
@@ -51,7 +53,7 @@ export async function startEService(options: EServiceOptions): Promise<EService>
 }
 
 function makeHandler(options: EServiceOptions, site: string) {
-  const { name, issuer, history, other } = options;
+  const { name, issuer, history, others = [] } = options;
   const sessions = new BrowserSessions(name);
   const tunnus = new RelyingParty({
     ...options,
@@ -126,7 +128,7 @@ function makeHandler(options: EServiceOptions, site: string) {
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = URL.parse(request.url ?? '/', site) ?? new URL(site);
-    const frame = { service: name, language: languageOf(request, response, url), issuer, other };
+    const frame = { service: name, language: languageOf(request, response, url), issuer, others };
     const route = routes[`${request.method === 'HEAD' ? 'GET' : request.method} ${url.pathname}`];
     try {
       if (route) await route({ request, response, url, frame });

@@ -37,6 +37,8 @@ const mapDeeds: Deed['title'][] = [
 
 export const asiointiHistory = historyOf(/^U\d+$/, errands);
 export const karttaHistory = historyOf(/^kt-\d+$/, mapDeeds);
+/** An e-service that is new: it had no users before. */
+export const terveysHistory: History = () => [];
 
 function historyOf(oldIds: RegExp, titles: readonly Deed['title'][]): History {
   return (oldId) => {

@@ -5,7 +5,7 @@ import { createServer as createSocketServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 
 /** All that the demo listens on. */
-export type Ports = Record<'tunnus' | 'metrics' | 'asiointi' | 'kartta' | 'mailbox' | 'smtp', number>;
+export type Ports = Record<'tunnus' | 'metrics' | 'asiointi' | 'kartta' | 'terveys' | 'mailbox' | 'smtp', number>;
 
 /** The port that was taken: any free one for 0. */
 export async function listen(server: Server, port: number, host = '127.0.0.1'): Promise<number> {
@@ -25,10 +25,11 @@ export function stopListening(server: Server & { closeAllConnections?(): void })
 
 /** All are held until the last is found, so that no two are the same. */
 export async function findFreePorts(): Promise<Ports> {
-  const servers = Array.from({ length: 6 }, () => createSocketServer());
-  const [tunnus, metrics, asiointi, kartta, mailbox, smtp] = await Promise.all(servers.map((each) => listen(each, 0)));
+  const names = ['tunnus', 'metrics', 'asiointi', 'kartta', 'terveys', 'mailbox', 'smtp'] as const;
+  const servers = names.map(() => createSocketServer());
+  const free = await Promise.all(servers.map((each) => listen(each, 0)));
   await Promise.all(servers.map(stopListening));
-  return { tunnus, metrics, asiointi, kartta, mailbox, smtp } as Ports;
+  return Object.fromEntries(names.map((name, i) => [name, free[i]])) as Ports;
 }
 
 /** Browsers try both loopback addresses for `localhost`, so another program on either would get the residents. */

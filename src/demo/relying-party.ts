@@ -12,6 +12,7 @@ export interface Registration {
   issuer: string;
   clientId: string;
   clientSecret: string;
+  scope: string;
   redirectUri: string;
   postLogoutRedirectUri: string;
 }
@@ -34,6 +35,8 @@ export interface Resident {
   legacyId?: string;
   /** Signed in at Tunnus before this sign-in began. */
   singleSignOn: boolean;
+  /** The sign-in was in two steps, or by a passkey. */
+  twoSteps: boolean;
   idToken: string;
   sid?: string;
 }
@@ -63,7 +66,7 @@ export class RelyingParty {
     };
     const url = client.buildAuthorizationUrl(await this.#configuration(), {
       redirect_uri: this.#registration.redirectUri,
-      scope: 'openid email profile legacy',
+      scope: this.#registration.scope,
       state: errand.state,
       nonce: errand.nonce,
       code_challenge: await client.calculatePKCECodeChallenge(errand.verifier),
@@ -94,6 +97,7 @@ export class RelyingParty {
       name: text('name') ?? username,
       legacyId: text('legacy_id'),
       singleSignOn: typeof claims.auth_time === 'number' && claims.auth_time * 1000 < errand.startedAt,
+      twoSteps: Array.isArray(claims['amr']) && claims['amr'].includes('mfa'),
       idToken: tokens.id_token!,
       sid: text('sid'),
     };

@@ -1,5 +1,5 @@
 /**
- * Sets the demo up and takes it down: the mailbox, Tunnus on its embedded PostgreSQL with the three old user lists, and two
+ * Sets the demo up and takes it down: the mailbox, Tunnus on its embedded PostgreSQL with the three old user lists, and three
  * e-services, all on this machine.
  *
  * It says nothing on the terminal (demo.ts) and tries nothing out (check.ts). Everything that the demo keeps is in `folder`.
@@ -15,12 +15,12 @@ import { importAccounts } from '../journeys/import-accounts.ts';
 import { makeLog } from '../platform/telemetry.ts';
 import { startEService } from './e-service.ts';
 import type { ServiceName } from './e-service-texts.ts';
-import { asiointiHistory, karttaHistory } from './history.ts';
+import { asiointiHistory, karttaHistory, terveysHistory } from './history.ts';
 import { startMailbox } from './mailbox.ts';
 import type { Ports } from './ports.ts';
 
 export interface Demo {
-  urls: { tunnus: string; asiointi: string; kartta: string; mailbox: string };
+  urls: Record<'tunnus' | ServiceName | 'mailbox', string>;
   close(): Promise<void>;
 }
 
@@ -34,6 +34,12 @@ const lists = [
   { file: 'kartta.csv', source: 'kartta' },
   { file: 'varaukset.csv', source: 'varaukset', encoding: 'windows-1252' },
 ];
+
+const eServices = [
+  { name: 'asiointi', history: asiointiHistory },
+  { name: 'kartta', history: karttaHistory },
+  { name: 'terveys', history: terveysHistory },
+] as const;
 
 /** Whatever was started before a failure is stopped again. */
 export async function startDemo({ folder, ports }: { folder: string; ports: Ports }): Promise<Demo> {
@@ -64,26 +70,14 @@ export async function startDemo({ folder, ports }: { folder: string; ports: Port
       if ('refused' in outcome) throw new Error(outcome.refused);
     }
 
-    const asiointiSite = { service: 'asiointi' as const, url: `http://localhost:${ports.asiointi}` };
-    const karttaSite = { service: 'kartta' as const, url: `http://localhost:${ports.kartta}` };
-    const asiointi = keep(
-      await startEService({
-        ...registrationOf('asiointi', config),
-        port: ports.asiointi,
-        history: asiointiHistory,
-        other: karttaSite,
-      }),
-    );
-    const kartta = keep(
-      await startEService({
-        ...registrationOf('kartta', config),
-        port: ports.kartta,
-        history: karttaHistory,
-        other: asiointiSite,
-      }),
-    );
+    const url = (service: ServiceName): string => `http://localhost:${ports[service]}`;
+    for (const { name, history } of eServices) {
+      const others = eServices.filter((each) => each.name !== name).map((each) => ({ ...each, url: url(each.name) }));
+      keep(await startEService({ ...registrationOf(name, config), port: ports[name], history, others }));
+    }
+    const [asiointi, kartta, terveys] = [url('asiointi'), url('kartta'), url('terveys')];
     return {
-      urls: { tunnus: config.issuer, asiointi: asiointi.url, kartta: kartta.url, mailbox: mailbox.url },
+      urls: { tunnus: config.issuer, asiointi, kartta, terveys, mailbox: mailbox.url },
       close,
     };
   } catch (error) {
@@ -100,6 +94,7 @@ function readDemoConfig(place: { folder: string; ports: Ports; smtpUrl: string }
     TUNNUS_DEMO_METRICS_PORT: String(ports.metrics),
     TUNNUS_DEMO_ASIOINTI_PORT: String(ports.asiointi),
     TUNNUS_DEMO_KARTTA_PORT: String(ports.kartta),
+    TUNNUS_DEMO_TERVEYS_PORT: String(ports.terveys),
     TUNNUS_DEMO_SMTP_URL: smtpUrl,
   });
   if (config) return config;
@@ -110,7 +105,8 @@ function readDemoConfig(place: { folder: string; ports: Ports; smtpUrl: string }
 function registrationOf(name: ServiceName, config: Config) {
   const client = config.clients.find((each) => each.client_id === name);
   if (!client?.client_secret?.[0]) throw new Error(`config/demo/clients has no e-service '${name}' with a secret`);
-  return { name, issuer: config.issuer, clientId: name, clientSecret: client.client_secret[0] };
+  const { issuer } = config;
+  return { name, issuer, clientId: name, clientSecret: client.client_secret[0], scope: client.scope };
 }
 
 async function openLogFile(path: string) {

@@ -2,27 +2,17 @@
  * The story of the move, step by step, as residents with small browsers live it; what each of them must find is told here.
  *
  * It leans on nothing but the wire: the words on the pages, the promises of the pages' forms, and the mailbox. Starting and
- * stopping is check.ts's.
+ * stopping is check.ts's; what residents do later, on their own pages, own-story.ts's.
  */
 import assert from 'node:assert/strict';
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Page } from './browser-page.ts';
 import { Browser } from './browser.ts';
 import { texts } from './e-service-texts.ts';
-import type { Mail } from './mailbox.ts';
 import { residents } from './residents.ts';
-import type { Demo } from './start.ts';
-
-export interface Story {
-  urls: Demo['urls'];
-  /** Does the work and tells how it went. */
-  step: <T>(promise: string, work: () => Promise<T>) => Promise<T>;
-  signal: AbortSignal;
-}
+import { at, goToSignIn, mailsTo, password, press, signIn, tokens, waitForMail, words } from './steps.ts';
+import type { Story } from './steps.ts';
 
 const { email, asiointiId, karttaId } = residents.onAllLists;
-const password = 'kolme punaista venettä laiturissa';
-const words = texts.fi;
 
 export async function liveTheStory({ urls, step, signal }: Story): Promise<void> {
   const resident = new Browser({ signal });
@@ -73,7 +63,7 @@ export async function liveTheStory({ urls, step, signal }: Story): Promise<void>
   });
 
   const ownPage = await step("'Siirry kirjautumaan' leads through the sign-in to the same e-service", async () => {
-    const page = await signIn(resident, await press(resident, donePage, 'Siirry kirjautumaan'));
+    const page = await signIn(resident, await press(resident, donePage, 'Siirry kirjautumaan'), { email });
     at(page, { url: urls.asiointi, status: 200 });
     return page;
   });
@@ -137,7 +127,7 @@ export async function comeBack({ urls, step, signal }: Story): Promise<void> {
   });
 
   await step('the password set before does, in Swedish all the way', async () => {
-    const page = await signIn(resident, await goToSignIn(resident, urls.asiointi));
+    const page = await signIn(resident, await goToSignIn(resident, urls.asiointi), { email });
     at(page, { url: urls.asiointi, status: 200, words: [email, texts.sv.history, asiointiId] });
     assert.equal(page.language, 'sv');
   });
@@ -153,7 +143,9 @@ export async function findTheHistories({ urls, step, signal }: Story): Promise<v
     const mail = await waitForMail(urls.mailbox, { to: address, signal });
     const link = mail.links.find((each) => each.startsWith(`${urls.tunnus}/`))!;
     const done = await browser.submit(await browser.open(link), { 'new-password': password });
-    at(await signIn(browser, await press(browser, done, 'Siirry kirjautumaan'), address), { url: urls.kartta });
+    at(await signIn(browser, await press(browser, done, 'Siirry kirjautumaan'), { email: address }), {
+      url: urls.kartta,
+    });
     return browser;
   };
   const pagesOf = async (browser: Browser): Promise<{ asiointi: Page; kartta: Page }> => ({
@@ -189,129 +181,4 @@ export async function findTheHistories({ urls, step, signal }: Story): Promise<v
     at(pages.kartta, { url: urls.kartta, status: 200, words: [words.noHistory] });
     for (const id of inDoubt.notTied) assert.ok(!pages.kartta.text.includes(id), `${id} is told to nobody`);
   });
-}
-
-/** Behind the username: what a resident changes, ends and takes with them. */
-export async function seeToTheirOwn({ urls, step, signal }: Story): Promise<void> {
-  const { email: address, asiointiId } = residents.onErrandListOnly;
-  const next = `uusi.${address}`;
-  const [resident, elsewhere] = [new Browser({ signal }), new Browser({ signal })];
-  /** Also where the e-service has not heard yet that its own session is over. */
-  const signInAnew = (browser: Browser, site: string): Promise<Page> => browser.open(`${site}/login`);
-  const account = (path: string): Promise<Page> => resident.open(`${urls.tunnus}/account${path}?client_id=asiointi`);
-
-  await step('the settings behind the username show who it is, and lead back to the e-service', async () => {
-    await signIn(elsewhere, await goToSignIn(elsewhere, urls.kartta), address);
-    const own = await signIn(resident, await goToSignIn(resident, urls.asiointi), address);
-    const page = await resident.open(own.links.find(({ text }) => text === address)!.href);
-    at(page, { url: `${urls.tunnus}/account`, status: 200, words: [address, 'Kirjauduit viimeksi'] });
-    assert.ok(
-      page.links.some(({ href }) => href.startsWith(urls.asiointi)),
-      'there is a way back',
-    );
-  });
-
-  await step('the resident gives a phone number and a name', async () => {
-    const filled = { 'given-name': 'Suvi', 'family-name': 'Öhman', tel: '+358 40 123 4567' };
-    const page = await resident.submit(await account('/details'), filled);
-    at(page, { url: `${urls.tunnus}/account`, words: ['Tietosi on tallennettu.', 'Suvi Öhman', '+358401234567'] });
-  });
-
-  await step('another address is confirmed by a link to it, and the old id stays', async () => {
-    await resident.submit(await account('/email'), { email: next });
-    const mail = await waitForMail(urls.mailbox, { to: next, signal });
-    const page = await resident.submit(await resident.open(mail.links[0]!));
-    at(page, { url: urls.tunnus, status: 200, words: [next] });
-    at(await signInAnew(resident, urls.asiointi), { url: urls.asiointi, words: [next, asiointiId] });
-  });
-
-  await step('whoever reads the old mailbox can undo that for a week; then a new password is set by mail', async () => {
-    const undo = await waitForLink(urls.mailbox, { to: address, path: '/undo-email/', signal });
-    const page = await resident.submit(await resident.open(undo));
-    at(page, { url: urls.tunnus, status: 200, words: [address, 'salasana lakkaa toimimasta'] });
-    await resident.submit(await signInAnew(resident, urls.asiointi), { username: address });
-    const link = await waitForLink(urls.mailbox, { to: address, path: '/set-password/', newerThan: undo, signal });
-    await resident.submit(await resident.open(link), { 'new-password': password });
-    at(await signIn(resident, await signInAnew(resident, urls.asiointi), address), { url: urls.asiointi });
-  });
-
-  await step('the resident sees where they are signed in, and ends all others', async () => {
-    await signIn(elsewhere, await signInAnew(elsewhere, urls.kartta), address);
-    const page = await resident.submit(await account('/sessions'), {}, 'Päätä kaikki muut kirjautumiset');
-    at(page, { url: urls.tunnus, words: ['Kaikki muut kirjautumisesi on päätetty.'] });
-    at(await elsewhere.open(`${urls.tunnus}/account`), { url: `${urls.tunnus}/sign-in/` });
-    at(await account('/sign-ins'), { url: urls.tunnus, words: ['Kirjautuminen onnistui'] });
-  });
-
-  await step('the resident downloads everything that is known of them', async () => {
-    const page = await resident.submit(await account('/data'));
-    at(page, { url: urls.tunnus, status: 200, words: [address, 'Suvi', asiointiId] });
-  });
-}
-
-async function goToSignIn(browser: Browser, site: string): Promise<Page> {
-  const front = await browser.open(`${site}/`);
-  const button = front.links.find(({ href }) => href === `${site}/login`);
-  assert.ok(button, `a sign-in button on ${front.url}`);
-  return browser.open(button.href);
-}
-
-/** Answers what is asked, as often as Tunnus asks. */
-async function signIn(browser: Browser, first: Page, address: string = email): Promise<Page> {
-  let page = first;
-  for (let asked = 0; asked < 3; asked += 1) {
-    const wanted = tokens(page);
-    if (wanted.includes('current-password')) page = await browser.submit(page, { 'current-password': password });
-    else if (wanted.includes('username')) page = await browser.submit(page, { username: address });
-    else break;
-  }
-  return page;
-}
-
-/** A link or a button: to the resident they are the same. */
-function press(browser: Browser, page: Page, text: string): Promise<Page> {
-  const link = page.links.find((each) => each.text === text);
-  return link ? browser.open(link.href) : browser.submit(page, {}, text);
-}
-
-function tokens(page: Page): string[] {
-  return (page.mainForm?.fields ?? []).map(({ autocomplete }) => autocomplete).filter((token) => token !== '');
-}
-
-function at(page: Page, expected: { url: string; status?: number; words?: readonly string[] }): void {
-  const where = `${page.url.split('?')[0]} (${page.status}, '${page.title}')`;
-  assert.ok(page.url.startsWith(expected.url), `expected to be at ${expected.url}, but this is ${where}: ${page.text}`);
-  if (expected.status) assert.equal(page.status, expected.status, `${where}: ${page.text}`);
-  for (const each of expected.words ?? [])
-    assert.ok(page.text.includes(each), `'${each}' does not stand on ${where}: ${page.text}`);
-}
-
-async function waitForMail(mailbox: string, wanted: { to: string; signal: AbortSignal }): Promise<Mail> {
-  for (let tries = 0; tries < 150; tries += 1) {
-    const [newest] = await mailsTo(mailbox, wanted);
-    if (newest) return newest;
-    await wait(100, undefined, { signal: wanted.signal });
-  }
-  throw new Error(`no mail for ${wanted.to} within 15 s`);
-}
-
-/** The newest link of a kind that came to an address, after another one. */
-async function waitForLink(
-  mailbox: string,
-  { path, newerThan, ...wanted }: { to: string; path: string; newerThan?: string; signal: AbortSignal },
-): Promise<string> {
-  for (let tries = 0; tries < 150; tries += 1) {
-    const links = (await mailsTo(mailbox, wanted)).flatMap((mail) => mail.links);
-    const known = links.indexOf(newerThan ?? '');
-    const found = links.slice(0, known < 0 ? undefined : known).find((link) => link.includes(path));
-    if (found) return found;
-    await wait(100, undefined, { signal: wanted.signal });
-  }
-  throw new Error(`no link of ${path} for ${wanted.to} within 15 s`);
-}
-
-async function mailsTo(mailbox: string, { to, signal }: { to: string; signal: AbortSignal }): Promise<Mail[]> {
-  const response = await fetch(`${mailbox}/mails.json`, { signal });
-  const mails = (await response.json()) as Mail[];
-  return mails.filter((mail) => mail.to.includes(to));
 }

@@ -4,6 +4,7 @@
  */
 import type { Mails } from '../mail/mails.ts';
 import type { Database } from '../platform/database.ts';
+import { oneLine } from '../platform/one-line.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import { sha256, type Sealer } from '../platform/secrets.ts';
 import { setDetails, setOwnPassword, type Account, type Details } from '../records/accounts.ts';
@@ -14,7 +15,6 @@ import { giveBack } from '../records/throttle.ts';
 import { whereFrom, type Allowances, type Visitor, type Whence } from './allowances.ts';
 import { lookUp, withinTry } from './look-up.ts';
 import type { NewPasswords, PasswordFault } from './new-password.ts';
-import { oneLine } from './support-request.ts';
 
 export interface AccountChangeParts {
   database: Database;

@@ -2,27 +2,36 @@
  * Owns what makes a restored database safe to serve. A backup brings back what had ended since: links that were used, sessions
  * that were signed out, sign-ins that had finished, mails that went out, residents who had themselves erased. All that could let
  * somebody in ends, and the erasures on the list are done again; passwords, old ids and every `sub` stay as the backup has them.
+ * What was to be done by now may have been called off since: removals of factors end, and whoever was to be erased for being
+ * unused, or by their own wish, is told anew and has the whole time again.
  */
 import type { Database, Session } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { accountById, raiseEveryEpoch } from '../records/accounts.ts';
+import { accountById, putOffEveryLeaving, raiseEveryEpoch } from '../records/accounts.ts';
 import { erasureDigests, holdIdentities } from '../records/erasures.ts';
 import { removeOwnerless } from '../records/artifacts.ts';
 import { auditRow } from '../records/audit.ts';
+import { forgetWarnings } from '../records/dormant.ts';
+import { dropEveryRemoval } from '../records/factors.ts';
 import { removeInteractions } from '../records/interactions.ts';
 import { endEveryLink } from '../records/links.ts';
 import { forgetNodes } from '../records/nodes.ts';
+import { forgetEveryRegistration } from '../records/registrations.ts';
 import { accountIdsPage, keepErasures, type Erasure } from '../records/whole-accounts.ts';
 import { takeBackEveryMail } from '../mail/mails.ts';
 import { eraseQuietly } from './erasing.ts';
 import { readErasures } from './erasure-list.ts';
+import { WAIT } from './leave.ts';
 
 export interface Restored {
   /** Whose sessions, grants, codes and tokens ended: all accounts. */
   accounts: number;
+  /** Mailed ones that were still good. */
   links: number;
   interactions: number;
   mails: number;
+  /** Removals of a resident's factors that support had asked for. */
+  removals: number;
   /** Accounts that the backup brought back and that the list erases. */
   erasedAgain: number;
 }
@@ -42,11 +51,14 @@ export async function afterRestore(
     const erasedAgain = await eraseAgain(session, { erasures, sealer, actor }, now);
     const done: Restored = {
       accounts: await raiseEveryEpoch(session),
-      links: await endEveryLink(session, now),
+      links: (await endEveryLink(session, now)) + (await forgetEveryRegistration(session)),
       interactions: await removeInteractions(session),
       mails: await takeBackEveryMail(session, now),
+      removals: await dropEveryRemoval(session),
       erasedAgain,
     };
+    await putOffEveryLeaving(session, new Date(now.getTime() + WAIT));
+    await forgetWarnings(session);
     await removeOwnerless(session);
     await forgetNodes(session);
     const { accounts: _all, ...detail } = done;

@@ -20,9 +20,10 @@ export interface Visitor {
 
 /** For the audit. */
 export const whereFrom = ({ place, kind }: Visitor) => ({ place, device: kind });
+export type Whence = ReturnType<typeof whereFrom>;
+
 /** Into how many buckets everybody's failures are spread, by address. */
 const SHARES = 16;
-export type Whence = ReturnType<typeof whereFrom>;
 
 export type Allowances = ReturnType<typeof allowances>;
 

@@ -22,8 +22,10 @@ import {
 import { holdIdentities } from '../records/erasures.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
-import { forgetFactorsSince } from '../records/factors.ts';
+import { forgetFactors } from '../records/factors.ts';
 import {
+  addressesAskedFor,
+  endAddressLinks,
   endLaterUndos,
   endLinks,
   findLink,
@@ -152,12 +154,13 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
         const wait = await take(tx, allowances.newEmail({ accountId, emailKey }), now);
         if (wait > 0) return { refused: 'too_many_tries', retryAfter: wait };
         const owner = await accountByKey(tx, emailKey);
+        const { lifetime } = config.links;
+        // Also where somebody else has the address, so that what waits looks the same; nobody ever sees that token.
+        const token = await makeLink(tx, { accountId, purpose: 'confirm_email', email, epoch, lifetime }, now);
         if (owner && owner.id !== accountId) {
           const to = { accountId: owner.id, email: owner.email, locale: owner.locale ?? language };
           await mails.emailTaken(tx, to, now);
         } else {
-          const { lifetime } = config.links;
-          const token = await makeLink(tx, { accountId, purpose: 'confirm_email', email, epoch, lifetime }, now);
           const link = `${config.issuer}/confirm-email/${token}`;
           await mails.confirmEmail(tx, { accountId, email, locale, link, lifetime }, now);
         }
@@ -165,6 +168,18 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
         return { email };
       });
     },
+
+    /** The addresses that wait for their confirmation, the last asked for first. */
+    waiting: ({ id: accountId, epoch }: Account, now: Date): Promise<string[]> =>
+      addressesAskedFor(database, { accountId, epoch }, now),
+
+    /** The resident wants none of them: their links are void. False: none waited any more. */
+    callOff: ({ account: { id: accountId }, from }: { account: Account; from: Whence }, now: Date): Promise<boolean> =>
+      database.transaction(async (tx) => {
+        if (!(await endAddressLinks(tx, accountId, now))) return false;
+        await tx.query(auditRow({ kind: 'email_change_called_off', accountId, ...from }, now));
+        return true;
+      }),
 
     /** GET: says what the link is worth and changes nothing, however often a mail scanner fetches it. */
     opened: async (which: Knock & { purpose: Purpose }, now: Date): Promise<EmailLink> =>
@@ -207,7 +222,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
           if (came === 'taken') return { step: 'over', why: 'taken', account };
           await forgetPassword(tx, accountId, now);
           const since = new Date(link.createdAt.getTime() - TAKEN_BEFORE);
-          await forgetFactorsSince(tx, { accountId, since }, now);
+          await forgetFactors(tx, { accountId, since }, now);
           await stopLeaving(tx, accountId, now);
           if (!(await spendLink(tx, link.id, now))) throw OUTRUN;
           await endLinks(tx, accountId, now);

@@ -6,25 +6,18 @@
 import { readFile } from 'node:fs/promises';
 import { beginSnapshot, type Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { standardOutput, wholeFile, type WholeFile } from '../platform/whole-file.ts';
 import { erasuresPage, type Erasure } from '../records/whole-accounts.ts';
-import { knowsDigests, marksOf } from './export.ts';
+import { knowsDigests, marksOf, toFile } from './export.ts';
 
 const LIST = 'tunnus-erasures';
 const VERSION = 1;
 
-/** To a file, which is whole or not there, or to standard output. Says how many. */
-export async function writeErasures(
+/** To a file or to standard output. Says how many. */
+export function writeErasures(
   { database, sealer }: { database: Database; sealer: Sealer },
   file: string | undefined,
 ): Promise<{ erasures: number } | { refused: string }> {
-  let out: WholeFile;
-  try {
-    out = file === undefined ? standardOutput : await wholeFile(file);
-  } catch (error) {
-    return { refused: `--file ${file}: cannot be written (${(error as NodeJS.ErrnoException).code})` };
-  }
-  try {
+  return toFile(file, async (out) => {
     let erasures = 0;
     await out.write(`${JSON.stringify({ type: LIST, version: VERSION, digests: marksOf(sealer)[0] })}\n`);
     await database.session(async (session) => {
@@ -35,11 +28,8 @@ export async function writeErasures(
       }
     });
     await out.write(`${JSON.stringify({ type: 'end', erasures })}\n`);
-    await out.keep();
     return { erasures };
-  } finally {
-    await out.drop();
-  }
+  });
 }
 
 /** Read whole, and judged before anything is done by it. */

@@ -4,7 +4,7 @@
  */
 import { beginSnapshot, type Database } from '../platform/database.ts';
 import { sameSecret, type Sealer } from '../platform/secrets.ts';
-import { standardOutput, wholeFile, type WholeFile } from '../platform/whole-file.ts';
+import { standardOutput, unwritable, wholeFile, type WholeFile } from '../platform/whole-file.ts';
 import { countSealedHashes } from '../records/old-hashes.ts';
 import {
   accountsPage,
@@ -26,40 +26,39 @@ export const knowsDigests = (sealer: Sealer, mark: string): boolean =>
     .map((own) => sameSecret(own, mark))
     .includes(true);
 
-/** To a file, which is whole or not there, or to standard output. `refused` is one line. */
-export async function exportAccounts(
+/** Writes to a file, which is whole or not there, or to standard output. `refused` is one line. */
+export async function toFile<T extends object>(
+  file: string | undefined,
+  work: (out: WholeFile) => Promise<T>,
+): Promise<T | { refused: string }> {
+  let out: WholeFile | undefined;
+  try {
+    out = file === undefined ? standardOutput : await wholeFile(file);
+    const done = await work(out);
+    if (!('refused' in done)) await out.keep();
+    return done;
+  } catch (error) {
+    const code = unwritable(error);
+    if (code === undefined) throw error;
+    return { refused: `--file ${file}: cannot be written (${code})` };
+  } finally {
+    await out?.drop();
+  }
+}
+
+export function exportAccounts(
   { database, sealer, issuer }: { database: Database; sealer: Sealer; issuer: string },
   file: string | undefined,
   now: Date,
 ): Promise<ExportCounts | { refused: string }> {
-  let out: WholeFile;
-  try {
-    out = file === undefined ? standardOutput : await wholeFile(file);
-  } catch (error) {
-    return { refused: `--file ${file}: cannot be written (${(error as NodeJS.ErrnoException).code})` };
-  }
-  try {
-    const header = {
-      type: EXPORT,
-      version: VERSION,
-      issuer,
-      exported_at: now.toISOString(),
-      digests: marksOf(sealer)[0]!,
-    };
+  return toFile(file, async (out) => {
+    const digests = marksOf(sealer)[0]!;
+    const header = { type: EXPORT, version: VERSION, issuer, exported_at: now.toISOString(), digests };
     await out.write(`${JSON.stringify(header)}\n`);
     const counts = await writeAll(database, out);
-    if ('refused' in counts) return counts;
-    await out.write(`${JSON.stringify({ type: 'end', ...counts })}\n`);
-    await out.keep();
+    if (!('refused' in counts)) await out.write(`${JSON.stringify({ type: 'end', ...counts })}\n`);
     return counts;
-  } catch (error) {
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (syscall === 'write' || syscall === 'rename' || syscall === 'fsync')
-      return { refused: `--file ${file}: cannot be written (${code})` };
-    throw error;
-  } finally {
-    await out.drop();
-  }
+  });
 }
 
 async function writeAll(database: Database, out: WholeFile): Promise<ExportCounts | { refused: string }> {

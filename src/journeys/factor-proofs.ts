@@ -107,6 +107,15 @@ export function factorProofs({ database, mails, sealer, config, allowances }: Fa
     now: Date,
   ): Sql => auditRow({ kind: 'sign_in_refused', accountId, clientId, ...whereFrom(visitor), detail: { step } }, now);
 
+  /** The resident is told: a code that somebody else used is missed by nobody. */
+  function codeUsed({ account, left }: { account: AccountRow; left: number }, { visitor }: Attempt, now: Date): Sql[] {
+    const { id: accountId, email, locale } = accountFromRow(account);
+    return [
+      auditRow({ kind: 'recovery_code_used', accountId, ...whereFrom(visitor), detail: { left } }, now),
+      mails.recoveryCodeUsed({ accountId, email, locale, left }, now),
+    ];
+  }
+
   return {
     /**
      * What the sign-in `uid` asks a browser for: any passkey of this site, or one of `known`. Whoever does not hold that
@@ -136,11 +145,16 @@ export function factorProofs({ database, mails, sealer, config, allowances }: Fa
       const passkey = found?.passkey;
       const its = passkey && { issuer: config.issuer, challenge: challenge(uid), passkey };
       const good = its && isFor(claimed!, passkey.accountId) ? await answerOf(answer, its) : undefined;
-      const meant = !after || (account?.id === after.accountId && account.epoch === after.epoch);
-      const row = whatHappens({ at, account: stateOf(account), proof: good && meant ? 'right' : 'wrong' });
+      const refuse = async (accountId: string | undefined): Promise<Proved> => {
+        if (accountId) await database.query(refused({ accountId, step: 'passkey' }, attempt, now));
+        return { refused: 'wrong_proof' };
+      };
+      // Somebody else's passkey is no second step, whatever becomes of their own account.
+      if (after && (account?.id !== after.accountId || account.epoch !== after.epoch)) return refuse(after.accountId);
+      const row = whatHappens({ at, account: stateOf(account), proof: good ? 'right' : 'wrong' });
       if (!found || !good || row.page !== 'e-service') {
-        if (account) await database.query(refused({ accountId: account.id, step: 'passkey' }, attempt, now));
-        return row.page === 'locked' ? { page: 'locked' } : { refused: 'wrong_proof' };
+        const told = await refuse(account?.id);
+        return row.page === 'locked' ? { page: 'locked' } : told;
       }
       const amr = together(after?.amr ?? [], amrOfPasskey(found.passkey));
       const { counter: to, backedUp } = good;
@@ -182,7 +196,8 @@ export function factorProofs({ database, mails, sealer, config, allowances }: Fa
       const removal = callOffBySigningIn(factors, { accountId, used: spent.used }, now);
       const amr = together(after.amr, ['otp']);
       const proof = proofOf({ account, amr, spends: spent.sql, removal }, attempt, now);
-      return { page: row.page, proof: { ...proof, writes: [giveBack(counted), ...proof.writes] } };
+      const told = spent.left === undefined ? [] : codeUsed({ account, left: spent.left }, attempt, now);
+      return { page: row.page, proof: { ...proof, writes: [giveBack(counted), ...proof.writes, ...told] } };
     },
 
     /** The name by which passkeys know the account: it says nothing of it (Web Authentication Level 3, 14.6.1). */
@@ -201,7 +216,7 @@ export function factorProofs({ database, mails, sealer, config, allowances }: Fa
   async function spending(
     { accountId, code, factors }: { accountId: string; code: string; factors: Factors },
     now: Date,
-  ): Promise<{ sql: Sql; used: string } | undefined> {
+  ): Promise<{ sql: Sql; used: string; left?: number } | undefined> {
     const given = readCode(code);
     if (!given) return undefined;
     if ('app' in given) {
@@ -212,7 +227,7 @@ export function factorProofs({ database, mails, sealer, config, allowances }: Fa
     }
     const digests = recoveryDigests(sealer, accountId, given.recovery);
     if (!(await knowsRecoveryCode(database, { accountId, digests }))) return undefined;
-    return { sql: spentRecoveryCode({ accountId, digests }, now), used: 'all' };
+    return { sql: spentRecoveryCode({ accountId, digests }, now), used: 'all', left: factors.codes - 1 };
   }
 }
 

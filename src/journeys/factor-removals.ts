@@ -26,6 +26,7 @@ import {
   type Removable,
   type Removal,
 } from '../records/factors.ts';
+import { isToken } from '../records/links.ts';
 import { secondStepOf } from './sign-in.ts';
 import { cleanReason, findAccount, type NotFound } from './support.ts';
 
@@ -47,8 +48,6 @@ export interface FactorsPicture {
 }
 
 export const REMOVAL_WAITS = 72 * 3_600_000;
-
-const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 
 /** What a sign-in calls off, since what it was made with is not lost. */
 export function callOffBySigningIn(
@@ -72,7 +71,7 @@ const has = (factors: Factors, factor: Removable): boolean =>
 
 export function factorRemovals({ database, sealer, mails, config }: FactorRemovalParts) {
   async function waiting(tx: Queryable, token: string): Promise<Account | undefined> {
-    const removal = TOKEN.test(token) ? await removalByToken(tx, token) : undefined;
+    const removal = isToken(token) ? await removalByToken(tx, token) : undefined;
     return removal && accountById(tx, removal.accountId);
   }
 

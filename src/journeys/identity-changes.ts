@@ -2,16 +2,24 @@
  * Owns the changes of who is who that support makes for a resident: another address, an old id tied or taken away, erasing.
  *
  * Each is one transaction with its audit row, alone of its kind (`holdIdentities`), between two batches of an import. Whoever
- * talks support into one of them must gain as little as can be: another address ends sessions, links and every password; the
- * old address is told; no id and no `sub` of one account is ever given to another.
+ * talks support into one of them must gain as little as can be: another address ends sessions, links and every password, and
+ * leaves what stands as a second step; the old address is told; no id and no `sub` of one account is ever given to another.
  */
 import type { Transaction } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
-import { changeEmail, dropListPassword, forgetPassword, type Account } from '../records/accounts.ts';
+import {
+  changeEmail,
+  dropListPassword,
+  forgetPassword,
+  restsOnList,
+  type Account,
+  type Factor,
+} from '../records/accounts.ts';
 import { erasedAt, erasureDigests, holdIdentities } from '../records/erasures.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { liveSessions } from '../records/artifacts.ts';
 import { auditRow } from '../records/audit.ts';
+import { forgetFactors } from '../records/factors.ts';
 import {
   isUsable,
   knownSources,
@@ -57,6 +65,8 @@ export interface ChangeRefused extends Refusal {
 export interface Changed {
   /** False: it was so already, and nothing is written. */
   changed: boolean;
+  /** The ways to sign in that the account keeps, where its address changed. */
+  keeps?: readonly Factor[];
 }
 
 /** An old id of one list, for one account. */
@@ -127,8 +137,10 @@ export function identityChanges(parts: SupportParts) {
         await forgetLinks(tx, accountId);
         await mails.takeBack(tx, accountId, now);
         await mails.addressChanged(tx, { accountId, email: account.email, locale }, now);
-        await mails.addressGiven(tx, { accountId, email: displayAddress(to), locale }, now);
-        return { changed: true };
+        // Passkeys and app stay: else whoever talks support into this would be past the second step.
+        const keeps = account.factors;
+        await mails.addressGiven(tx, { accountId, email: displayAddress(to), locale, keeps }, now);
+        return { changed: true, ...(keeps.length > 0 && { keeps }) };
       });
     },
 
@@ -147,8 +159,16 @@ export function identityChanges(parts: SupportParts) {
           ...(known ? [] : [{ warning: 'id_on_no_list' as const }]),
         ];
         if (warnings.length && !yes) return { refused: 'needs_yes', warnings };
+        const isListedElsewhere = (await tiesOfAccount(tx, account.id)).some(
+          (tie) => tie.source !== source && tie.doubt !== 'unlinked',
+        );
         await tieLegacyId(tx, { accountId: account.id, source, id }, now);
         await dropListPassword(tx, { accountId: account.id, source }, now);
+        // As where an import joins two lists: what rests on the old password of the one opens nothing of the other.
+        if (isListedElsewhere && restsOnList(account)) {
+          await forgetPassword(tx, account.id, now);
+          await forgetFactors(tx, { accountId: account.id }, now);
+        }
         // Also what was taken away once, and is the account's own again.
         const hadIt = (await ownerOfSubject(tx, { sector: subject.sector, sub: id })) === account.id;
         await signOutEverywhere(tx, { accountId: account.id, told }, now);

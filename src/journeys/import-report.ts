@@ -3,7 +3,7 @@
  * A report is whole or not there.
  */
 import { csvLine } from '../platform/csv-line.ts';
-import { wholeFile, type WholeFile } from '../platform/whole-file.ts';
+import { unwritable, wholeFile, type WholeFile } from '../platform/whole-file.ts';
 import type { Complaint } from '../records/account-lists.ts';
 
 /** The report cannot be written, so nothing is imported: what is left out must be told. */
@@ -38,8 +38,8 @@ export async function tellComplaints(
     await out?.keep();
   } catch (error) {
     await out?.drop();
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (!['open', 'write', 'fsync', 'rename'].includes(syscall ?? '')) throw error;
+    const code = unwritable(error);
+    if (code === undefined) throw error;
     throw new NoReport(`--report ${report}: cannot be written (${code})`);
   }
   return { byProblem, unusableHashes };

@@ -8,6 +8,7 @@ import type { DeviceKind } from '../platform/user-agent.ts';
 import type { Account } from '../records/accounts.ts';
 import { allEvents, auditRow, type AuditKind } from '../records/audit.ts';
 import { factorsOf, type Factors } from '../records/factors.ts';
+import { addressesOfLinks } from '../records/links.ts';
 import { recentMails } from '../records/mail-outcomes.ts';
 import { registrationsOf } from '../records/registrations.ts';
 import { servicesOf, type Given } from '../records/services.ts';
@@ -41,6 +42,8 @@ export interface OwnData {
     /** When support removes one of them, as it was asked to. */
     removal_due_at: string | null;
   };
+  /** Addresses that the account was to have, and that it had, as far as links about them are still known. */
+  other_addresses: { address: string; was: 'wanted' | 'replaced'; at: string }[];
   /** Links to make an account that were asked for with this address. */
   registrations: { asked_at: string; expires_at: string }[];
   /** When each step of the move was done first. */
@@ -107,6 +110,11 @@ export function ownData({ database, config, sessions, clients, sectorOf }: OwnDa
           made_at: now.toISOString(),
           account: { ...rest, password: password.state },
           factors: factorsCopy(account, await factorsOf(tx, account.id)),
+          other_addresses: (await addressesOfLinks(tx, account.id)).map(({ email, purpose, createdAt }) => ({
+            address: email,
+            was: purpose === 'undo_email' ? 'replaced' : 'wanted',
+            at: createdAt.toISOString(),
+          })),
           registrations: (await registrationsOf(tx, account.emailKey)).map(({ askedAt, expiresAt }) => ({
             asked_at: askedAt.toISOString(),
             expires_at: expiresAt.toISOString(),

@@ -5,8 +5,9 @@
  */
 import type { Config, TextByLanguage } from '../config.ts';
 import type { Refusal } from '../platform/refusal.ts';
-import { accountById, setOwnPassword, type Account } from '../records/accounts.ts';
+import { accountById, restsOnList, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
+import { forgetFactors } from '../records/factors.ts';
 import { endLinks, endUndos, findLink, isToken, noteOpened, spendLink, type Link } from '../records/links.ts';
 import { hashPassword, type Hashing } from '../records/passwords.ts';
 import { whereFrom, type Visitor } from './allowances.ts';
@@ -75,6 +76,8 @@ export function passwordLink(parts: PasswordLinkParts) {
         if (raised === undefined || !(await spendLink(tx, link.id, now))) throw OUTRUN;
         await endLinks(tx, accountId, now);
         await endUndos(tx, accountId, now);
+        // Whoever had that password may have set them up.
+        if (restsOnList(account)) await forgetFactors(tx, { accountId }, now);
         await tx.query(
           auditRow({ kind: 'password_set', accountId, clientId: link.clientId, ...whereFrom(visitor) }, now),
         );

@@ -8,12 +8,14 @@
 import type { Config } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database } from '../platform/database.ts';
+import { oneLine } from '../platform/one-line.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import { accountByKey, makeAccount, type Account } from '../records/accounts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
 import { auditRow } from '../records/audit.ts';
 import { addPasskey, settleFactors } from '../records/factors.ts';
+import { isToken } from '../records/links.ts';
 import { hashPassword, type Hashing } from '../records/passwords.ts';
 import { findRegistration, makeRegistration, spendRegistration, type Registration } from '../records/registrations.ts';
 import { take } from '../records/throttle.ts';
@@ -51,7 +53,6 @@ export interface NewResident {
 export type Registered =
   { registered: Registration } | { state: Opened['state'] } | { refused: PasswordFault | 'wrong_proof' | 'no_name' };
 
-const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 /** Takes the whole transaction back: the link was spent, or the address is somebody's by now. */
 const OUTRUN = new Error('outrun');
 
@@ -61,7 +62,7 @@ export function registration(parts: RegistrationParts) {
   const site = config.brand.name[config.languages[0] ?? 'fi'];
 
   async function opened(token: string, now: Date): Promise<Opened> {
-    const found = TOKEN.test(token) ? await findRegistration(database, token, now) : undefined;
+    const found = isToken(token) ? await findRegistration(database, token, now) : undefined;
     return found ?? { state: 'unknown' };
   }
 
@@ -145,7 +146,7 @@ export function registration(parts: RegistrationParts) {
       const found = await opened(token, now);
       if (found.state !== 'live') return { state: found.state };
       const { email, emailKey, accountId, locale, clientId } = found;
-      const [givenName, familyName] = [resident.givenName.trim(), resident.familyName.trim()];
+      const [givenName, familyName] = [oneLine(resident.givenName), oneLine(resident.familyName)];
       if (asksName && !givenName && !familyName) return { refused: 'no_name' };
       const asked = { issuer: config.issuer, challenge: challenge(token) };
       const passkey = resident.passkey ? await newPasskey(resident.passkey, asked) : undefined;

@@ -6,7 +6,7 @@
 import { csvLine } from '../platform/csv-line.ts';
 import { sql, type Database, type Queryable } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { wholeFile } from '../platform/whole-file.ts';
+import { unwritable, wholeFile } from '../platform/whole-file.ts';
 import { erasureDigests, MERGE_LOCK } from '../records/erasures.ts';
 import { auditRow } from '../records/audit.ts';
 import { isCheckable } from '../records/passwords.ts';
@@ -61,10 +61,9 @@ export async function restoreAccounts(
     });
   } catch (error) {
     if (error instanceof NoExport) return { refused: error.message };
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (syscall === 'open' || syscall === 'rename')
-      return { refused: `--report ${options.report}: cannot be written (${code})` };
-    throw error;
+    const code = unwritable(error);
+    if (code === undefined || options.report === undefined) throw error;
+    return { refused: `--report ${options.report}: cannot be written (${code})` };
   }
 }
 

@@ -5,6 +5,7 @@
 import type { Config, TextByLanguage } from '../config.ts';
 import type { Mails } from '../mail/mails.ts';
 import type { Database } from '../platform/database.ts';
+import { oneLine } from '../platform/one-line.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import { accountByKey } from '../records/accounts.ts';
 import { canonicalAddress, displayAddress } from '../records/addresses.ts';
@@ -41,14 +42,6 @@ export function servicesFrom(typed: string): Answer<{ services: string }, 'too_l
 }
 
 export const LONGEST_TEXT = 1000;
-
-/** Without what nobody sees and what turns letters round: it would make a mail say something else than it seems to. */
-export function oneLine(text: string): string {
-  return text
-    .normalize('NFC')
-    .replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ')
-    .trim();
-}
 
 export interface Asked {
   /** The address of the sign-in, as it was typed. */

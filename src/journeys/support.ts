@@ -4,11 +4,11 @@
  */
 import type { ClientConfig, Config } from '../config.ts';
 import type { Queryable } from '../platform/database.ts';
+import { oneLine } from '../platform/one-line.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
-import { accountById, accountByKey, lockAccount, unlockAccount } from '../records/accounts.ts';
+import { accountById, accountByKey, lockAccount, unlockAccount, type Account } from '../records/accounts.ts';
 import { erasedAt, erasureDigests } from '../records/erasures.ts';
-import type { Account } from '../records/accounts.ts';
 import { canonicalAddress } from '../records/addresses.ts';
 import { liveSessions } from '../records/artifacts.ts';
 import { auditRow, recentEvents, type AuditKind, type AuditRow } from '../records/audit.ts';
@@ -62,10 +62,7 @@ const REASON_LENGTH = 500;
 
 /** One line that may stand in an audit row; undefined where nothing is left of it or it is too long. */
 export function cleanReason(text: string): string | undefined {
-  const line = text
-    .normalize('NFC')
-    .replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ')
-    .trim();
+  const line = oneLine(text);
   return line && line.length <= REASON_LENGTH ? line : undefined;
 }
 

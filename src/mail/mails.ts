@@ -88,14 +88,16 @@ export interface Mails {
   unknownAddress(tx: Queryable, to: Stranger, now: Date): Promise<void>;
   /** To the address that the account had. It does not say which one it has now: somebody else may read it. */
   addressChanged(tx: Queryable, to: Recipient, now: Date): Promise<void>;
-  /** To the address that the account has now. */
-  addressGiven(tx: Queryable, to: Recipient, now: Date): Promise<void>;
+  /** To the address that the account has now; `keeps`: the ways to sign in besides the password. */
+  addressGiven(tx: Queryable, to: Recipient & { keeps: readonly string[] }, now: Date): Promise<void>;
   /** The last mail that an account's address gets. */
   accountErased(tx: Queryable, to: Stranger, now: Date): Promise<void>;
   /** To support, in support's language. */
   supportRequest(tx: Queryable, to: Stranger & SupportRequest, now: Date): Promise<void>;
   /** After each change of a resident's factors. */
   factorChanged(tx: Queryable, to: Recipient & { change: FactorChange }, now: Date): Promise<void>;
+  /** A statement for composing: a sign-in took a recovery code, and so many are left. */
+  recoveryCodeUsed(to: Recipient & { accountId: string; left: number }, now: Date): Sql;
   /** Support was asked to remove a factor; `link` calls that off, within `lifetime`. */
   factorRemoval(tx: Queryable, to: Recipient & RemovalData, now: Date): Promise<void>;
   /** A link that makes an account for the address. */
@@ -123,7 +125,6 @@ export type Notice =
   | 'password_changed'
   | 'unknown_address'
   | 'address_changed'
-  | 'address_given'
   | 'account_erased'
   | 'email_taken'
   | 'email_restored'
@@ -139,7 +140,9 @@ export type Order = Stranger &
     | ({ mail: 'confirm_email' | 'email_changed' } & Timed)
     | ({ mail: 'dormant' | 'leaving' | 'leaving_reminder' } & ErasureData)
     | { mail: 'new_device'; device: DeviceKind; at: string }
+    | { mail: 'address_given'; keeps?: readonly string[] }
     | { mail: 'factor_changed'; change: FactorChange }
+    | { mail: 'recovery_code_used'; left: number }
     | ({ mail: 'factor_removal' } & RemovalData)
     | ({ mail: 'support_request' } & SupportRequest)
     | { mail: Notice }
@@ -151,6 +154,7 @@ const PRIORITY: Readonly<Record<Order['mail'], number>> = {
   confirm_email: 0,
   register: 0,
   factor_changed: 5,
+  recovery_code_used: 5,
   factor_removal: 5,
   password_changed: 5,
   new_device: 5,
@@ -215,11 +219,16 @@ export function makeMails({ sealer }: { sealer: Sealer }): Mails {
     },
     unknownAddress: notice('unknown_address'),
     addressChanged: notice('address_changed'),
-    addressGiven: notice('address_given'),
+    addressGiven: (tx, { accountId, email, locale, keeps }, now) =>
+      enqueue(tx, { mail: 'address_given', accountId, email, locale, keeps }, now),
     accountErased: notice('account_erased'),
     accountExists: notice('account_exists'),
     factorChanged: (tx, { accountId, email, locale, change }, now) =>
       enqueue(tx, { mail: 'factor_changed', accountId, email, locale, change }, now),
+    recoveryCodeUsed({ accountId, email, locale, left }, now) {
+      const order: Order = { mail: 'recovery_code_used', email, locale, left };
+      return queuedMailWhen({ accountId, kind: order.mail, when: sql`true`, job: (id) => addJob(order, id) }, now);
+    },
     factorRemoval: (tx, { accountId, email, locale, link, lifetime }, now) =>
       enqueue(tx, { mail: 'factor_removal', accountId, email, locale, link, lifetime }, now),
     register: (tx, { email, locale, link, service, lifetime }, now) =>

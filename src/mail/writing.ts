@@ -2,13 +2,13 @@
  * Owns what each mail says. Text and HTML are made from the same blocks, so that they cannot say different things.
  */
 import { fileURLToPath } from 'node:url';
-import { compileFile } from 'pug';
 import type { Config } from '../config.ts';
 import { chooseLanguage } from '../platform/i18n.ts';
 import type { Language, Texts, Translate } from '../platform/i18n.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import { deviceName } from '../platform/user-agent.ts';
 import { canonicalAddress } from '../records/addresses.ts';
+import { FEW_CODES } from '../records/one-time-codes.ts';
 import { orderFrom, type FactorChange, type Notice, type Order } from './mails.ts';
 
 export interface RenderedMail {
@@ -41,11 +41,17 @@ const inText = (block: Block): string =>
 const MESSAGE_VIEW = fileURLToPath(new URL('../../views/mail/message.pug', import.meta.url));
 
 /** Writes the mail that a job's payload orders; undefined where none of our secrets sealed it. */
-export function mailWriter({ sealer, texts, config }: MailWriterParts): (payload: unknown) => RenderedMail | undefined {
-  const toHtml = compileFile(MESSAGE_VIEW);
-  return (payload) => {
+export function mailWriter({
+  sealer,
+  texts,
+  config,
+}: MailWriterParts): (payload: unknown) => Promise<RenderedMail | undefined> {
+  // The compiler comes with the first mail: it takes some fifteen megabytes.
+  let toHtml: ((locals: object) => string) | undefined;
+  return async (payload) => {
     const order = orderFrom(payload, sealer);
     if (!order) return undefined;
+    toHtml ??= (await import('pug')).compileFile(MESSAGE_VIEW);
     const language = chooseLanguage(config.languages, { own: order.locale });
     const t = texts.for(language);
     const brand = config.brand.name[language];
@@ -94,13 +100,6 @@ const NOTICES: Readonly<Record<Notice, readonly string[]>> = {
   password_changed: ['mail.password_changed_subject', 'mail.password_changed_notice', 'mail.password_changed_not_you'],
   unknown_address: ['mail.unknown_address_subject', 'mail.unknown_address_notice', 'mail.unknown_address_not_you'],
   address_changed: ['mail.address_changed_subject', 'mail.address_changed_notice', 'mail.address_changed_not_you'],
-  address_given: [
-    'mail.address_given_subject',
-    'mail.address_given_notice',
-    'mail.address_given_password',
-    'common.history',
-    'mail.address_given_not_you',
-  ],
   account_erased: ['mail.account_erased_subject', 'mail.account_erased_notice', 'mail.account_erased_not_you'],
   email_taken: ['mail.email_taken_subject', 'mail.email_taken_notice', 'mail.email_taken_not_you'],
   email_restored: [
@@ -163,6 +162,20 @@ function words(
         ],
       };
     }
+    case 'address_given':
+      return {
+        subject: t('mail.address_given_subject'),
+        blocks: [
+          { text: t('mail.address_given_notice', { email }) },
+          // Who has a passkey is not mailed a link by giving the address.
+          {
+            text: order.keeps?.includes('passkey') ? t('mail.address_given_passkey') : t('mail.address_given_password'),
+          },
+          ...(order.keeps?.length ? [{ text: t('mail.address_given_factors') }] : []),
+          { text: t('common.history') },
+          { text: t('mail.address_given_not_you') },
+        ],
+      };
     case 'factor_changed':
       return {
         subject: t('mail.factor_changed_subject'),
@@ -170,6 +183,16 @@ function words(
           { text: t('mail.factor_changed_whose', { email }) },
           { text: t(FACTOR_CHANGES[order.change]) },
           { text: t('mail.factor_changed_not_you') },
+        ],
+      };
+    case 'recovery_code_used':
+      return {
+        subject: t('mail.recovery_code_used_subject'),
+        blocks: [
+          { text: t('mail.recovery_code_used_notice', { email }) },
+          { text: t('account-recovery-codes.left', { count: order.left }) },
+          ...(order.left <= FEW_CODES ? [{ text: t('mail.recovery_code_used_make') }] : []),
+          { text: t('mail.recovery_code_used_not_you') },
         ],
       };
     case 'factor_removal':

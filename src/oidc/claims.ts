@@ -31,8 +31,6 @@ export const ACR_VALUES: readonly Acr[] = Object.values(ACR);
 /** How sure one is that was proved so (RFC 8176). */
 export const acrOf = (amr: readonly string[]): Acr => (amr.includes('mfa') ? ACR.mfa : ACR.password);
 
-export const SCOPES = ['openid', 'offline_access'];
-
 function profile(account: Account): Omit<AccountClaims, 'sub'> {
   const name = [account.givenName, account.familyName].filter(Boolean).join(' ');
   return {

@@ -94,6 +94,7 @@ export function relationOf(client: Client): Relation {
 }
 
 export const legacySource = (client: Client): string | undefined => client['legacy_source'] as string | undefined;
+
 /** Where scripts of public web clients run: the sites that they are sent back to. */
 export function browserOrigins(
   clients: readonly Partial<Pick<ClientConfig, 'application_type' | 'redirect_uris' | 'token_endpoint_auth_method'>>[],

@@ -8,6 +8,7 @@
 import { generateKeyPair, type KeyPairKeyObjectResult } from 'node:crypto';
 import { promisify } from 'node:util';
 import { calculateJwkThumbprint, type JWK } from 'jose';
+import type { SigningAlgorithm } from '../config.ts';
 import type { Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import { auditRow } from '../records/audit.ts';
@@ -31,12 +32,10 @@ const day = 24 * hour;
  */
 export const JWKS_CACHE = hour;
 
-export type Algorithm = 'RS256' | 'ES256';
-
 export interface KeysDeps {
   db: Database;
   sealer: Sealer;
-  algorithms: readonly Algorithm[];
+  algorithms: readonly SigningAlgorithm[];
   /** How long a key signs, in milliseconds. */
   rotation: number;
   /** How long its public half stays after that: as long as an e-service may show an ID token as a hint. */
@@ -68,7 +67,7 @@ export interface Keys {
 
 const generate = promisify(generateKeyPair);
 
-export function generatePair(alg: Algorithm): Promise<KeyPairKeyObjectResult> {
+export function generatePair(alg: SigningAlgorithm): Promise<KeyPairKeyObjectResult> {
   return alg === 'RS256' ? generate('rsa', { modulusLength: 2048 }) : generate('ec', { namedCurve: 'P-256' });
 }
 
@@ -84,7 +83,7 @@ export function makeKeys(deps: KeysDeps): Keys {
     return new Date(Math.max(last.retiresAt.getTime(), now.getTime() + JWKS_CACHE));
   }
 
-  async function make(alg: Algorithm, activeAt: Date, now: Date): Promise<SigningKey> {
+  async function make(alg: SigningAlgorithm, activeAt: Date, now: Date): Promise<SigningKey> {
     const pair = await generatePair(alg);
     const publicJwk = pair.publicKey.export({ format: 'jwk' }) as JWK;
     const kid = await calculateJwkThumbprint(publicJwk);

@@ -19,7 +19,7 @@ import { auditRow } from '../records/audit.ts';
 import type { Told } from '../records/logouts.ts';
 import { isForPrograms } from './answers.ts';
 import { PATIENCE } from './back-channel.ts';
-import { ACR_VALUES, CLAIMS, residents, SCOPES } from './claims.ts';
+import { ACR_VALUES, CLAIMS, residents } from './claims.ts';
 import { onlyRegisteredClaims } from './claims-parameter.ts';
 import { CLIENT_JWA, clientAssertion, requestObject } from './client-jwts.ts';
 import { proveClients } from './client-secrets.ts';
@@ -121,7 +121,8 @@ function configuration(parts: ProviderParts, people: People, jwks: JWKS): Config
     findAccount: people.findAccount,
     pairwiseIdentifier: people.pairwiseIdentifier,
     subjectTypes: ['public', 'pairwise'],
-    scopes: SCOPES,
+    // Those of claims come by themselves.
+    scopes: ['openid', 'offline_access'],
     claims: CLAIMS,
     acrValues: [...ACR_VALUES],
     responseTypes: ['code', 'none'],

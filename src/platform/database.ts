@@ -8,10 +8,11 @@ import { pipeline } from 'node:stream/promises';
 import { isNativeError } from 'node:util/types';
 import pg from 'pg';
 import { from as copyStream } from 'pg-copy-streams';
+import { hostsBehind } from './database-hosts.ts';
 import { sql, type Sql } from './sql.ts';
 import { traced } from './tracing.ts';
 
-export { sql, type Sql } from './sql.ts';
+export { NIL_UUID, sql, type Sql } from './sql.ts';
 
 export type Row = Record<string, unknown>;
 
@@ -144,6 +145,7 @@ const waitsForDisk = (text: string): boolean =>
   /\b(insert|update|delete)\b/i.test(text) && !text.includes(notWaitingForDisk.text);
 
 interface OpenOptions {
+  /** With several hosts, the one that takes writing is found by itself, also after a fail-over (database-hosts.ts). */
   url: string;
   /**
    * PostgreSQL itself, where `url` leads to a pooler that gives each transaction whatever connection is free: for all that is
@@ -185,13 +187,22 @@ export function openDatabase({
     connectionString: direct ?? url,
     options: `${planning} ${silence}${unlimited}`,
   };
+  const hosts = hostsBehind(url);
+  const directHosts = direct ? hostsBehind(direct) : hosts;
   const pool = new pg.Pool({
     ...common,
+    Client: hosts.Client,
     connectionString: url,
     max,
     ...(!direct && { options: planning, ...limits }),
   });
-  const queuePool = new pg.Pool({ ...settings, ...limits, max: QUEUE_CONNECTIONS, query_timeout: QUEUE_TIMEOUT });
+  const queuePool = new pg.Pool({
+    ...settings,
+    ...limits,
+    Client: directHosts.Client,
+    max: QUEUE_CONNECTIONS,
+    query_timeout: QUEUE_TIMEOUT,
+  });
   let closing: Promise<void> | undefined;
   // the pool's end does not wait for its connections' ends: what breaks from then on is no news
   const tell = (error: Error): void => (closing ? undefined : onError(error));
@@ -209,7 +220,7 @@ export function openDatabase({
   /** Whatever keeps a connection from being made, it is the database that is away: also a new password, or a name that is gone. */
   async function connection(): Promise<pg.PoolClient> {
     try {
-      return await pool.connect();
+      return await hosts.inTurn(() => pool.connect());
     } catch (error) {
       throw new DatabaseUnavailable(error);
     }
@@ -287,15 +298,14 @@ export function openDatabase({
   });
 
   async function session<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const client = new pg.Client(settings);
-    client.on('error', onError);
+    let client: pg.Client | undefined;
     try {
-      await client.connect();
+      client = await directHosts.apart(settings, { onError });
       return await work(sessionOf(client));
     } catch (error) {
       throw translated(error);
     } finally {
-      await client.end().catch(onError);
+      await client?.end().catch(onError);
     }
   }
 
@@ -308,16 +318,13 @@ export function openDatabase({
     let stopped = false;
 
     async function connect(): Promise<void> {
-      const client = new pg.Client(settings);
-      client.on('error', tell);
-      client.on('notification', ({ payload }) => onNotify(payload ?? ''));
-      try {
-        await client.connect();
-        await begin(sessionOf(client));
-      } catch (error) {
-        await client.end().catch(() => {});
-        throw error;
-      }
+      const client = await directHosts.apart(settings, {
+        onError: tell,
+        begin: (fresh) => {
+          fresh.on('notification', ({ payload }) => onNotify(payload ?? ''));
+          return begin(sessionOf(fresh));
+        },
+      });
       current = client;
       client.once('end', again);
       if (stopped) await client.end();

@@ -24,7 +24,7 @@ export interface Texts {
   for(language: Language): Translate;
   has(key: string): boolean;
   duration(language: Language, milliseconds: number, form: SpanForm): string;
-  /** A day as people write it there, by the city's own clock. */
+  /** A day as people write it there, by the city's clock. */
   day(language: Language, date: Date): string;
   /** The same with the time of day. */
   moment(language: Language, date: Date): string;
@@ -37,27 +37,27 @@ const SPANS = {
   lasting: { minutes: 'duration.lasting.minutes', hours: 'duration.lasting.hours', days: 'duration.lasting.days' },
   after: { minutes: 'duration.after.minutes', hours: 'duration.after.hours', days: 'duration.after.days' },
 } as const;
-const timeZone = 'Europe/Helsinki';
-const dayIn = (locale: string) => new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeZone });
-const momentIn = (locale: string) =>
-  new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone });
-const DAYS: Readonly<Record<Language, Intl.DateTimeFormat>> = {
-  fi: dayIn('fi'),
-  sv: dayIn('sv-FI'),
-  en: dayIn('en-GB'),
-};
-const MOMENTS: Readonly<Record<Language, Intl.DateTimeFormat>> = {
-  fi: momentIn('fi'),
-  sv: momentIn('sv-FI'),
-  en: momentIn('en-GB'),
-};
+/** By whose habits a language writes days. */
+const LOCALES: Readonly<Record<Language, string>> = { fi: 'fi', sv: 'sv-FI', en: 'en-GB' };
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-export function loadTexts(folder = TEXT_FOLDER): Texts {
+/** 24. marraskuuta 2026. */
+export const dayFormat = (language: Language, timeZone: string): Intl.DateTimeFormat =>
+  new Intl.DateTimeFormat(LOCALES[language], { dateStyle: 'long', timeZone });
+
+/** 24.11.2026 klo 12.00. */
+const momentFormat = (language: Language, timeZone: string): Intl.DateTimeFormat =>
+  new Intl.DateTimeFormat(LOCALES[language], { dateStyle: 'medium', timeStyle: 'short', timeZone });
+
+/** `timeZone`: the city's, in which days and moments are told. */
+export function loadTexts(timeZone: string): Texts {
   const trees = Object.fromEntries(
-    LANGUAGES.map((language) => [language, parse(readFileSync(join(folder, `${language}.yaml`), 'utf8')) as object]),
+    LANGUAGES.map((language) => [
+      language,
+      parse(readFileSync(join(TEXT_FOLDER, `${language}.yaml`), 'utf8')) as object,
+    ]),
   );
   const engine = i18next.createInstance();
   void engine.init({
@@ -74,6 +74,8 @@ export function loadTexts(folder = TEXT_FOLDER): Texts {
   const translators = new Map(LANGUAGES.map((language) => [language, engine.getFixedT(language)]));
   const keys = new Map(LANGUAGES.map((language) => [language, [...new Set(leafKeys(trees[language] as object))]]));
   const known = new Set(keys.get(LANGUAGES[0]));
+  const days = new Map(LANGUAGES.map((language) => [language, dayFormat(language, timeZone)]));
+  const moments = new Map(LANGUAGES.map((language) => [language, momentFormat(language, timeZone)]));
 
   /** What has no place to fill is the same each time. */
   const plain = new Map<string, string>();
@@ -94,8 +96,8 @@ export function loadTexts(folder = TEXT_FOLDER): Texts {
       const { unit, count } = span(milliseconds);
       return translate(language, SPANS[form][unit], { count });
     },
-    day: (language, date) => DAYS[language].format(date),
-    moment: (language, date) => MOMENTS[language].format(date),
+    day: (language, date) => days.get(language)!.format(date),
+    moment: (language, date) => moments.get(language)!.format(date),
     keys: (language) => keys.get(language) ?? [],
   };
 }

@@ -39,3 +39,6 @@ export function sql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
   });
   return new Statement(pieces, parameters);
 }
+
+/** Comes before every id (RFC 9562, 5.9: the nil UUID). */
+export const NIL_UUID = '00000000-0000-0000-0000-000000000000';

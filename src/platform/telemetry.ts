@@ -53,10 +53,13 @@ const SECRET_ENDING =
   /(password|passwd|passwordhash|secrets?|tokens?|cookies?|authorization|assertion|privatekey|privatejwk|verifier|tokenhint|links?)$/;
 const SECRET_NAME = /^(jwk|(user|device|authorization|onetime|recovery)?codes?)$/;
 
+/** Pages behind mailed links: what follows their name in a path is the link's token. */
+export const LINK_PAGES = 'set-password|password-set|confirm-email|undo-email|new-account|account-made|keep-factors';
+
 /** What opens doors by its shape: credentials in a URL, its query, one-time paths, bearer credentials, JWTs. */
 const SECRET_SHAPES: readonly [RegExp, string][] = [
   [/\/\/[^/\s@]+@/g, `//${REDACTED}@`],
-  [/(\/(?:set-password|sign-in|auth)\/)[^/?#\s"']+/g, `$1${REDACTED}`],
+  [new RegExp(`(/(?:${LINK_PAGES}|sign-in|auth)/+)[^/?#\\s"']+`, 'gi'), `$1${REDACTED}`],
   [/[?#](?=[\w.~%-]+=)[^\s"']*/g, `?${REDACTED}`],
   [/\b(Bearer|Basic|DPoP)\s+[\w.~+/=-]{8,}/gi, `$1 ${REDACTED}`],
   [/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, REDACTED],

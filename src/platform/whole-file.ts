@@ -13,6 +13,12 @@ export interface WholeFile {
   drop(): Promise<void>;
 }
 
+/** The system's code where an error says that a file could not be written; undefined for any other error. */
+export function unwritable(error: unknown): string | undefined {
+  const { code, syscall = '' } = error as NodeJS.ErrnoException;
+  return ['open', 'write', 'fsync', 'rename'].includes(syscall) ? code : undefined;
+}
+
 /** Throws the system's error where it cannot be written. */
 export async function wholeFile(path: string): Promise<WholeFile> {
   const place = await realpath(path).catch(() => path);

@@ -6,7 +6,9 @@
  * compares again, so that it meets what is known by then. Every step may be run again.
  */
 import { sql, type Queryable, type Session, type Sql } from '../platform/database.ts';
+import { rowRestsOnList } from './accounts.ts';
 import { erasureDigests } from './erasures.ts';
+import { forgottenFactors } from './factors.ts';
 import type { Sealer } from '../platform/secrets.ts';
 
 /** One staged row, in the order of the table's columns. */
@@ -212,20 +214,23 @@ export async function mergeRows(
                 where ${inBatch(batch)} and tie.noted is null and not (${isElsewhere(source)})`
             : sql`null::uuid as account_id from seed cross join import_rows r where ${inBatch(batch)}`
         })`;
-  // An old password proves only its own list, and one that the resident set without ever using a mailed link only that.
+  // An old password proves only its own list, and what was set up with it, before any mailed link was used, only that.
   if (joins) {
+    const [passkeys, apps, codes] = forgottenFactors(sql`select id from locked where rests_on_list`);
     await tx.query(sql`
       with ${changes},
       joining as materialized (
         select distinct on (account_id) account_id as id, given_name, family_name, phone_number, locale
         from batch where joins order by account_id, line),
       locked as materialized (
-        select joining.*, a.password_state = 'own' and a.email_verified as proven
-        from joining join accounts a on a.id = joining.id order by a.id for no key update of a)
+        select joining.*, ${rowRestsOnList} as rests_on_list, a.password_state = 'own' and a.email_verified as proven
+        from joining join accounts a on a.id = joining.id order by a.id for no key update of a),
+      no_passkeys as (${passkeys}), no_apps as (${apps}), no_codes as (${codes})
       update accounts a set epoch = a.epoch + 1, updated_at = ${now},
         password_state = case when j.proven then 'own' else 'none' end,
         password_hash = case when j.proven then a.password_hash end,
-        password_list = null,
+        password_list = null, factors = case when not j.rests_on_list then a.factors end,
+        two_steps = a.two_steps and not j.rests_on_list,
         given_name = coalesce(a.given_name, j.given_name), family_name = coalesce(a.family_name, j.family_name),
         phone_number = coalesce(a.phone_number, j.phone_number), locale = coalesce(a.locale, j.locale)
       from locked j where a.id = j.id`);

@@ -132,6 +132,16 @@ export async function replaceHash(
     where id = ${accountId} and password_hash = ${from}`);
 }
 
+/**
+ * What opens the account now may rest on an old list's password alone: nobody has proved the address since. (Without any
+ * password it was support that gave another address, and what the resident has besides stays.)
+ */
+export const restsOnList = ({ emailVerified, passwordState }: Account): boolean =>
+  !emailVerified && passwordState !== 'none';
+
+/** The same of a row `accounts a`. */
+export const rowRestsOnList = sql`not a.email_verified and a.password_state <> 'none'`;
+
 /** What residents tell of themselves. */
 export type Details = Pick<Account, 'givenName' | 'familyName' | 'phoneNumber' | 'locale'>;
 
@@ -207,6 +217,11 @@ export async function stopLeaving(tx: Queryable, accountId: string, now: Date): 
     update accounts set leaves_at = null, leave_reminded_at = null, updated_at = ${now}
     where id = ${accountId} and leaves_at is not null returning 1`);
   return rows.length === 1;
+}
+
+/** Whoever is about to leave has time until then to think it over, and is reminded anew. */
+export async function putOffEveryLeaving(tx: Queryable, until: Date): Promise<void> {
+  await tx.query(sql`update accounts set leaves_at = ${until}, leave_reminded_at = null where leaves_at is not null`);
 }
 
 /** Some of those who leave before a time; without those who were reminded of it. */

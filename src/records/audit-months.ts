@@ -26,7 +26,8 @@ export async function holdMonths(tx: Queryable): Promise<void> {
 export async function makeMonths(tx: Queryable, now: Date): Promise<number> {
   const made = await tx.query(sql`
     select 1 from generate_series(0, ${MADE_AHEAD}::int) as ahead
-    where make_audit_month(date_trunc('month', ${now}::timestamptz, 'UTC') + ahead * interval '1 month')`);
+    where make_audit_month(
+      (date_trunc('month', ${now}::timestamptz at time zone 'UTC') + ahead * interval '1 month') at time zone 'UTC')`);
   return made.length;
 }
 

@@ -5,7 +5,7 @@
  * Left alone are locked accounts, which support has its eye on, and whoever asked for a link lately. A sign-in with a list's
  * old password is a sign-in, also where another list has dropped that password since.
  */
-import { sql, type Queryable, type Sql } from '../platform/database.ts';
+import { NIL_UUID, sql, type Queryable, type Sql } from '../platform/database.ts';
 import { accountFromRow, type Account } from './accounts.ts';
 
 export interface Dormancy {
@@ -38,7 +38,7 @@ function isDormant({ listedBefore, askedBefore }: Dormancy): Sql {
 export async function dormantAccounts(
   db: Queryable,
   dormancy: Dormancy,
-  { after = NOBODY, limit }: { after?: string; limit: number },
+  { after = NIL_UUID, limit }: { after?: string; limit: number },
 ): Promise<DormantAccount[]> {
   const rows = await db.query<DormantAccount & { warnedAt: Date | null }>(sql`
     select a.id, a.email, lists.sources, lists.at as "listedAt", w.warned_at as "warnedAt"
@@ -49,8 +49,6 @@ export async function dormantAccounts(
     where a.id > ${after} and ${isDormant(dormancy)} order by a.id limit ${limit}`);
   return rows.map(({ warnedAt, ...row }) => ({ ...row, warnedAt: warnedAt ?? undefined }));
 }
-
-const NOBODY = '00000000-0000-0000-0000-000000000000';
 
 /** A warning counts from its date until `staleBefore`, and for the lists that had brought the account by then. */
 export interface WarningTimes {
@@ -100,6 +98,11 @@ export async function noteWarning(tx: Queryable, accountId: string, now: Date): 
     on conflict (account_id) do update set warned_at = excluded.warned_at
       where w.warned_at < excluded.warned_at - interval '1 day' returning 1`);
   return rows.length === 1;
+}
+
+/** Everybody is warned anew before anything is erased. */
+export async function forgetWarnings(tx: Queryable): Promise<void> {
+  await tx.query(sql`delete from dormancy_warnings`);
 }
 
 /** The account, held until the transaction ends, if it is dormant still: whoever signs in meanwhile comes first. */

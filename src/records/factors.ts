@@ -6,7 +6,7 @@
  * rests on it: of two at once one gets it. A change begins with `heldAtEpoch` and ends with `settleFactors`, which notes in
  * the account what each look-up must know and raises its epoch.
  */
-import { sql, type Queryable, type Sql } from '../platform/database.ts';
+import { NIL_UUID, sql, type Queryable, type Sql } from '../platform/database.ts';
 import { sha256, type Sealer } from '../platform/secrets.ts';
 import { setFactors } from './accounts.ts';
 import type { AccountRow } from './artifacts.ts';
@@ -241,13 +241,19 @@ export function spentRecoveryCode(
     where account_id = ${accountId} and digest = any(${digests}::bytea[]) and spent_at is null returning account_id`;
 }
 
-/** What was set up since is gone: whoever had the account taken over may have done it. */
-export async function forgetFactorsSince(
+const TABLES = [sql`passkeys`, sql`authenticators`, sql`recovery_codes`];
+
+/** Statements for composing: of these accounts (a query of their ids) no factor stays. The caller notes so in `accounts`. */
+export const forgottenFactors = (accounts: Sql): Sql[] =>
+  TABLES.map((table) => sql`delete from ${table} where account_id in (${accounts})`);
+
+/** What was set up since is gone, or all: it may have been somebody else's doing. */
+export async function forgetFactors(
   tx: Queryable,
-  { accountId, since }: { accountId: string; since: Date },
+  { accountId, since = new Date(0) }: { accountId: string; since?: Date },
   now: Date,
 ): Promise<void> {
-  for (const table of [sql`passkeys`, sql`authenticators`, sql`recovery_codes`])
+  for (const table of TABLES)
     await tx.query(sql`delete from ${table} where account_id = ${accountId} and created_at >= ${since}`);
   await settleFactors(tx, accountId, now);
 }
@@ -289,6 +295,11 @@ export function droppedRemoval(accountId: string): Sql {
   return sql`delete from factor_removals where account_id = ${accountId} returning account_id`;
 }
 
+/** Every removal that waits is called off; says how many. */
+export async function dropEveryRemoval(tx: Queryable): Promise<number> {
+  return (await tx.query(sql`delete from factor_removals returning 1`)).length;
+}
+
 /** Some of those whose time has come. */
 export function dueRemovals(db: Queryable, now: Date): Promise<{ accountId: string }[]> {
   return db.query(sql`
@@ -309,7 +320,7 @@ export const AUTHENTICATOR_PURPOSE = 'authenticator';
 export const authenticatorSeals: SealedKind = {
   name: 'authenticator apps',
   purpose: AUTHENTICATOR_PURPOSE,
-  read: (db, { after = '00000000-0000-0000-0000-000000000000', limit }) =>
+  read: (db, { after = NIL_UUID, limit }) =>
     db.query(sql`
       select account_id as id, sealed from authenticators
       where account_id > ${after}::uuid order by account_id limit ${limit}`),

@@ -81,7 +81,7 @@ export async function makeLink(tx: Queryable, link: NewLink, now: Date): Promise
   return token;
 }
 
-/** In the shape that `makeLink` gives it. */
+/** In the shape of a mailed link's: 32 random bytes. */
 export const isToken = (token: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(token);
 
 /** A link of one purpose: of another it is as unknown as any. */
@@ -175,6 +175,39 @@ export async function liveLinks(
     where account_id = ${accountId} and purpose = 'set_password' and spent_at is null and ended_at is null
       and expires_at > ${now}
     order by created_at desc limit 20`);
+}
+
+/** The addresses that the account's owner wants and has not confirmed yet, the last asked for first; ten at most. */
+export async function addressesAskedFor(
+  db: Queryable,
+  { accountId, epoch }: { accountId: string; epoch: number },
+  now: Date,
+): Promise<string[]> {
+  const rows = await db.query<{ email: string }>(sql`
+    select email from links
+    where account_id = ${accountId} and purpose = 'confirm_email' and epoch = ${epoch} and spent_at is null
+      and ended_at is null and expires_at > ${now}
+    group by email order by max(created_at) desc limit 10`);
+  return rows.map(({ email }) => email);
+}
+
+/** The addresses that links give the account, or gave it: those that it was to have, and those that it had. */
+export function addressesOfLinks(
+  db: Queryable,
+  accountId: string,
+): Promise<{ email: string; purpose: LinkPurpose; createdAt: Date }[]> {
+  return db.query(sql`
+    select email, purpose, created_at as "createdAt" from links
+    where account_id = ${accountId} and email is not null order by created_at desc`);
+}
+
+/** Ends the links to those addresses. The account before its links. False: there was none. */
+export async function endAddressLinks(tx: Queryable, accountId: string, now: Date): Promise<boolean> {
+  await tx.query(heldAccount(accountId));
+  const rows = await tx.query(sql`
+    update links set ended_at = ${now} where account_id = ${accountId} and purpose = 'confirm_email'
+      and spent_at is null and ended_at is null and expires_at > ${now} returning id`);
+  return rows.length > 0;
 }
 
 /** How long after its end a link is still known, so that its page can say 'used' or 'expired' rather than 'unknown'. */

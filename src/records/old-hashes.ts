@@ -2,7 +2,7 @@
  * Owns the fast old hashes among those of `accounts`: they rest as `sealed:…` from their import until they are wrapped in
  * argon2id or their resident signs in. There may be a million of them, so they are read some at a time, by the account's id.
  */
-import { sql, type Queryable } from '../platform/database.ts';
+import { NIL_UUID, sql, type Queryable } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import type { SealedKind } from './seals.ts';
 
@@ -16,14 +16,11 @@ export function unsealed(stored: string, sealer: Sealer): string | undefined {
   return stored.startsWith(SEALED) ? sealer.open(stored.slice(SEALED.length), PURPOSE) : undefined;
 }
 
-/** Comes before every id. */
-const NIL = '00000000-0000-0000-0000-000000000000';
-
 /** For sealing them anew (seals.ts). */
 export const oldHashSeals: SealedKind = {
   name: 'old password hashes',
   purpose: PURPOSE,
-  read: (db, { after = NIL, limit }) =>
+  read: (db, { after = NIL_UUID, limit }) =>
     db.query(sql`
       select id, substr(password_hash, 8) as sealed from accounts
       where password_hash like 'sealed:%' and id > ${after}::uuid order by id limit ${limit}`),
@@ -43,7 +40,7 @@ export const oldHashSeals: SealedKind = {
 /** The next ones by the account's id, as they stand there. */
 export function sealedHashes(
   db: Queryable,
-  { after = NIL, limit }: { after?: string; limit: number },
+  { after = NIL_UUID, limit }: { after?: string; limit: number },
 ): Promise<{ accountId: string; hash: string }[]> {
   return db.query(sql`
     select id as "accountId", password_hash as hash from accounts

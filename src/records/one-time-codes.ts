@@ -7,6 +7,8 @@ import { generateSecret, generateURI, verifySync } from 'otplib';
 
 const PERIOD = 30;
 export const RECOVERY_CODES = 10;
+/** So many or fewer, and it is time for new ones. */
+export const FEW_CODES = 3;
 /** Nothing that looks like another letter or digit: 10 of these are some 49 bits. */
 const LETTERS = 'abcdefghjkmnpqrstuvwxyz23456789';
 

@@ -87,6 +87,11 @@ export async function forgetRegistrations(tx: Queryable, emailKey: string): Prom
   await tx.query(sql`delete from registrations where email_key = ${emailKey}`);
 }
 
+/** No link makes an account any more; says how many might have. */
+export async function forgetEveryRegistration(tx: Queryable): Promise<number> {
+  return (await tx.query(sql`delete from registrations returning 1`)).length;
+}
+
 /** For a day after its end a link's page says what it was. */
 const REMEMBERED = 86_400_000;
 

@@ -8,7 +8,7 @@
  * The rule reads `legacy_ids` and `accounts` too: it stands here once, for one resident who signs in and for all of them
  * before the day of the switch.
  */
-import { sql, type Queryable, type Sql } from '../platform/database.ts';
+import { NIL_UUID, sql, type Queryable, type Sql } from '../platform/database.ts';
 import { randomToken } from '../platform/secrets.ts';
 
 const PAIRWISE_PREFIX = 'tunnus-';
@@ -93,7 +93,7 @@ export interface NamedResident {
 export function namedResidents(
   db: Queryable,
   relation: Relation,
-  { after = '00000000-0000-0000-0000-000000000000', limit }: { after?: string; limit: number },
+  { after = NIL_UUID, limit }: { after?: string; limit: number },
 ): Promise<NamedResident[]> {
   const people = sql`select id from accounts where id > ${after} order by id limit ${limit}`;
   return db.query(sql`

@@ -3,7 +3,7 @@
  * `legacy_ids`, `subjects` and `progress`, the subs of accounts that are gone, and `erasures`. Sessions, grants, links, keys
  * and the audit are no part of it: nothing here signs anybody in but the password that they know.
  */
-import { sql, type Queryable } from '../platform/database.ts';
+import { NIL_UUID, sql, type Queryable } from '../platform/database.ts';
 
 export interface WholeAccount {
   id: string;
@@ -43,8 +43,6 @@ export interface Erasure {
   erased_at: string;
 }
 
-const FIRST = '00000000-0000-0000-0000-000000000000';
-
 const whole = sql`jsonb_build_object('id', a.id, 'email', a.email, 'email_key', a.email_key, 'email_verified', a.email_verified,
       'given_name', a.given_name, 'family_name', a.family_name, 'phone_number', a.phone_number, 'locale', a.locale,
       'password', jsonb_build_object('state', a.password_state, 'hash', a.password_hash, 'list', a.password_list),
@@ -58,7 +56,7 @@ const whole = sql`jsonb_build_object('id', a.id, 'email', a.email, 'email_key', 
         from subjects s where s.account_id = a.id), '[]'),
       'progress', (select to_jsonb(p) - 'account_id' from progress p where p.account_id = a.id)) as account`;
 
-export async function accountsPage(db: Queryable, after = FIRST, limit = 1000): Promise<WholeAccount[]> {
+export async function accountsPage(db: Queryable, after = NIL_UUID, limit = 1000): Promise<WholeAccount[]> {
   const rows = await db.query<{ account: WholeAccount }>(sql`
     select ${whole} from accounts a where a.id > ${after} order by a.id limit ${limit}`);
   return rows.map(({ account }) => account);
@@ -80,7 +78,7 @@ export function tombstonesPage(db: Queryable, after: Tombstone | undefined, limi
 }
 
 /** Ids alone, in order. */
-export async function accountIdsPage(db: Queryable, after = FIRST, limit = 10_000): Promise<string[]> {
+export async function accountIdsPage(db: Queryable, after = NIL_UUID, limit = 10_000): Promise<string[]> {
   const rows = await db.query<{ id: string }>(
     sql`select id from accounts where id > ${after} order by id limit ${limit}`,
   );

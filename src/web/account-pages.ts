@@ -7,6 +7,7 @@
  * be fresh: a session cookie alone, stolen or left open on a shared device, changes nothing there.
  */
 import type { Context } from 'koa';
+import { OWN_CLIENT_ID } from '../config/client-rules.ts';
 import { whereFrom, type Whence } from '../journeys/allowances.ts';
 import type { Account } from '../records/accounts.ts';
 import { readQuery } from './form.ts';
@@ -121,7 +122,7 @@ const withQuery = (path: string, query: Record<string, string>): string =>
 function signInUrl(parts: ScreenParts, ctx: Context, { again }: { again: boolean }): string {
   const uiLocales = readQuery(ctx, 'ui_locales', 200);
   return withQuery('/auth', {
-    client_id: 'account',
+    client_id: OWN_CLIENT_ID,
     response_type: 'none',
     scope: 'openid',
     redirect_uri: `${parts.config.issuer}/account/signed-in`,

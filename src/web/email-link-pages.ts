@@ -6,7 +6,7 @@ import type { Context } from 'koa';
 import type { EmailLink, Knock } from '../journeys/email-change.ts';
 import { readForm } from './form.ts';
 import { pageOf } from './page.ts';
-import { goOn, type Screen, type ScreenParts } from './screen.ts';
+import { goOn, tokenOf, type Screen, type ScreenParts } from './screen.ts';
 import { tooMany } from './sign-in-pages.ts';
 
 type Over = Extract<EmailLink, { step: 'over' }>['why'];
@@ -28,7 +28,7 @@ export interface EmailLinkPage {
 
 export function emailLinkScreen(parts: ScreenParts, { name, purpose, spend }: EmailLinkPage): Screen {
   const knockOf = (ctx: Context): Knock => ({
-    token: String((ctx.params as Record<string, string>)['token']),
+    token: tokenOf(ctx),
     visitor: parts.visitors.of(ctx),
   });
 

@@ -100,6 +100,9 @@ const PASSWORD_FAULTS: Readonly<Record<PasswordFault, string>> = {
   breached: 'validation.password_breached',
 };
 
+/** The token in the path of a page behind a mailed link. */
+export const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
+
 /** For a form whose page comes again with what was typed where too many others are at work. */
 export async function orBusy<T extends object>(work: Promise<T>): Promise<T | { busy: Problem }> {
   return work.catch((error: unknown) => {

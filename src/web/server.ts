@@ -9,7 +9,7 @@ import { countGrants } from '../oidc/grant-count.ts';
 import { DatabaseUnavailable } from '../platform/database.ts';
 import { Problem } from '../platform/refusal.ts';
 import { randomToken } from '../platform/secrets.ts';
-import { metrics, type Log } from '../platform/telemetry.ts';
+import { LINK_PAGES, metrics, type Log } from '../platform/telemetry.ts';
 import { traced } from '../platform/tracing.ts';
 import { changePasswordReturn, frontDoor, signedInReturn } from './account-pages.ts';
 import { evenAnswers } from './even-answers.ts';
@@ -182,14 +182,13 @@ const nothingThere: Middleware = async (ctx, next) => {
   if (ctx.status === 405 || ctx.status === 501) throw new Problem('method_not_allowed', 405);
 };
 
+const LINK_PATH = new RegExp(`((?:${LINK_PAGES})/).+`, 'i');
+
 /** The parts of a path that are secrets never reach the log; nor what a mail program made of them. */
 function loggablePath(path: string): string {
   return path
     .slice(0, 200)
-    .replace(
-      /((?:set-password|password-set|confirm-email|undo-email|new-account|account-made|keep-factors)\/).+/i,
-      '$1…',
-    )
+    .replace(LINK_PATH, '$1…')
     .replace(/^(\/+(?:sign-in|auth)\/+)[^/]+/i, '$1…');
 }
 

@@ -11,8 +11,10 @@ import { importAccounts } from '../../src/journeys/import-accounts.ts';
 import { wrapAllHashes } from '../../src/journeys/wrap-hashes.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { OLD_HASHES, OLD_PASSWORD, WEAK_HASHES } from '../support/old-hashes.ts';
+import { supportFor } from '../../src/app.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
+import { OLD_HASHES, OLD_PASSWORD, WEAK_HASHES } from '../support/old-hashes.ts';
+import { SoftPasskey, type Asked } from '../support/passkey.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const NEXT = 'neljä keltaista päärynää ikkunalla';
@@ -114,6 +116,94 @@ test('a password that they changed theirs to does not outlive the joining', asyn
   const after = world.browser();
   await signIn(after, { email, password: NEXT }, 'kartta');
   expect(codeOf(after)).toBe('');
+});
+
+const asked = (browser: HttpBrowser): Asked =>
+  JSON.parse(browser.page.root.querySelector('form[data-passkey]')!.getAttribute('data-options')!) as Asked;
+const PASSKEY_FORM = { form: 'form[data-passkey]' };
+
+/** Somebody who has the old password of the one list makes a passkey for the account. */
+async function planted(): Promise<{ email: string; opens: (service: string) => Promise<boolean> }> {
+  const email = newAddress();
+  await list('asiointi', email, KNOWN);
+  const theirs = world.browser();
+  await signIn(theirs, { email, password: OLD_PASSWORD });
+  const passkey = new SoftPasskey(world.issuer);
+  await theirs.get(`${world.issuer}/account`);
+  await theirs.get(`${world.issuer}/account/passkey`);
+  await theirs.submit({ passkey: passkey.create(asked(theirs)), name: 'Vieras' }, PASSKEY_FORM);
+  expect(theirs.page.text).toContain('Vieras');
+  return {
+    email,
+    async opens(service) {
+      const browser = world.browser();
+      await browser.get((await (await world.relyingParty(service)).begin()).url);
+      await browser.submit({ passkey: passkey.answer(asked(browser)) }, PASSKEY_FORM);
+      return codeOf(browser) !== '';
+    },
+  };
+}
+
+test('a passkey that they made opens nothing more when the second list joins', async () => {
+  const { email, opens } = await planted();
+  expect(await opens('asiointi')).toBe(true);
+  await list('kartta', email);
+  expect(await opens('kartta')).toBe(false);
+  const [account] = await world.database.query(sql`select factors, two_steps from accounts where email = ${email}`);
+  expect(account).toEqual({ factors: null, two_steps: false });
+});
+
+test('nor when support ties an id of a second list', async () => {
+  const { email, opens } = await planted();
+  const acts = supportFor({ ...parts(), config: world.config, close: () => Promise.resolve() }, 'support:test');
+  expect(await acts.link({ email, source: 'kartta', id: `K-${email}`, yes: true }, world.clock.now())).toEqual({
+    changed: true,
+  });
+  expect(await opens('kartta')).toBe(false);
+});
+
+test('nor when the resident proves the address by a mailed link; what is made after that stays', async () => {
+  const { email, opens } = await planted();
+  const own = world.browser();
+  const renew = async (password: string): Promise<void> => {
+    const browser = world.browser();
+    await browser.get((await (await world.relyingParty()).begin()).url);
+    await browser.submit({ username: email });
+    await browser.submit({}, { form: 'form[action$=link-sent]' });
+    let link: string | undefined;
+    while (!link) [link] = (await world.mailbox.next({ to: email })).links;
+    await own.get(link);
+    await own.submit({ 'new-password': password });
+  };
+  await renew(NEXT);
+  expect(await opens('asiointi')).toBe(false);
+  await own.get(`${world.issuer}/account/passkey`);
+  await own.submit({ username: email });
+  await own.submit({ 'current-password': NEXT });
+  await own.submit({ passkey: new SoftPasskey(world.issuer).create(asked(own)), name: 'Oma' }, PASSKEY_FORM);
+  await renew('viisi sinistä luumua hyllyllä');
+  await list('kartta', email);
+  const [account] = await world.database.query(sql`select factors from accounts where email = ${email}`);
+  expect(account).toEqual({ factors: ['passkey'] });
+});
+
+test('but whoever talks support into another address is not past what the resident has besides the password', async () => {
+  const { email } = await planted();
+  const acts = supportFor({ ...parts(), config: world.config, close: () => Promise.resolve() }, 'support:test');
+  const to = newAddress();
+  await acts.setEmail({ from: email, to, reason: 'by telephone' }, world.clock.now());
+  const browser = world.browser();
+  await browser.get((await (await world.relyingParty()).begin()).url);
+  await browser.submit({ username: to });
+  await browser.submit({}, { form: 'form[action$=link-sent]' });
+  let link: string | undefined;
+  while (!link) [link] = (await world.mailbox.next({ to })).links;
+  await list('kartta', to);
+  await browser.get(link);
+  await browser.submit({ 'new-password': NEXT });
+  const [account] = await world.database.query(sql`
+    select factors, password_state as state from accounts where email = ${to}`);
+  expect(account).toEqual({ factors: ['passkey'], state: 'own' });
 });
 
 test.each([

@@ -41,7 +41,7 @@ export async function startCity(): Promise<City> {
       kartta: { ...registration(site.kartta, 'Karttapalvelu'), subject_type: 'pairwise', legacy_source: 'kartta' },
     },
   });
-  const shared = { issuer: world.issuer, clientSecret: CLIENT_SECRET };
+  const shared = { issuer: world.issuer, clientSecret: CLIENT_SECRET, scope: 'openid email profile legacy' };
   const services = await Promise.all([
     startEService({
       ...shared,
@@ -49,7 +49,7 @@ export async function startCity(): Promise<City> {
       clientId: 'asiointi',
       port: ports.asiointi,
       history: asiointiHistory,
-      other: { service: 'kartta', url: site.kartta },
+      others: [{ name: 'kartta', url: site.kartta }],
     }),
     startEService({
       ...shared,
@@ -57,7 +57,7 @@ export async function startCity(): Promise<City> {
       clientId: 'kartta',
       port: ports.kartta,
       history: karttaHistory,
-      other: { service: 'asiointi', url: site.asiointi },
+      others: [{ name: 'asiointi', url: site.asiointi }],
     }),
   ]);
   const chromium = await startChromium();

@@ -1,6 +1,5 @@
 /**
  * Each page in a language, light and dark, wide and narrow: whole, readable by everybody, never wider than its window.
- * The first language is walked by pages.test.ts, and only in light; the others by pages.long.test.ts.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { accessibilityFaults, newVisitor, overflow, picture, startChromium } from '../support/browser.ts';
@@ -13,7 +12,7 @@ import { startGate, type Gate } from '../support/gate.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme punaista venettä laiturissa';
-const texts = loadTexts();
+const texts = loadTexts('Europe/Helsinki');
 const DAY = 86_400_000;
 
 let world: World;
@@ -69,9 +68,9 @@ async function signIn(page: Page, { email, ...parameters }: Record<string, strin
   await goOn(page);
 }
 
-type Scheme = 'light' | 'dark';
+const SCHEMES = ['light', 'dark'] as const;
 
-export function everyPageIn(languages: readonly Language[], schemes: readonly Scheme[]): void {
+export function everyPageIn(...languages: readonly Language[]): void {
   describe.each(languages)('in %s', (language) => {
     let page: Page;
     const mine = (name: string) => `${name}.${language}@example.com`;
@@ -89,7 +88,7 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
     });
     afterAll(() => page.context().close());
 
-    const expectWhole = (name: string, title?: string) => expectWholePage(page, { name, language, title, schemes });
+    const expectWhole = (name: string, title?: string) => expectWholePage(page, { name, language, title });
 
     test('sign-in, empty and with a fault', async () => {
       await begin(page);
@@ -274,6 +273,10 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
       await acts.removeFactor({ email: mine('strong'), factor: 'all', reason: 'lost' }, world.clock.now());
       await page.goto(`${world.issuer}/account/factors`);
       await expectWhole('account-factors-whole', 'account-factors.title');
+      await world.database.query(sql`
+        update recovery_codes set spent_at = now() where account_id = (select id from accounts where email_key = ${mine('strong')})`);
+      await page.goto(`${world.issuer}/account`);
+      await expectWhole('account-no-codes', 'account.title');
       await page.context().clearCookies();
       await signIn(page, { email: mine('strong') });
       await expectWhole('second-step');
@@ -341,6 +344,17 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
       await field(page, 'new-password').fill('neljä sinistä venettä rannassa');
       await goOn(page);
       await expectWhole('account-password-fault', 'account-password.title');
+      // Back again: others of these residents know it.
+      for (const [current, next] of [
+        [PASSWORD, 'neljä sinistä venettä rannassa'],
+        ['neljä sinistä venettä rannassa', PASSWORD],
+      ] as const) {
+        await page.goto(`${world.issuer}/account/password`);
+        await field(page, 'current-password').fill(current);
+        await field(page, 'new-password').fill(next);
+        await goOn(page);
+        await page.locator('.notice-good').waitFor();
+      }
     });
 
     test('account-details, account-sessions, account-sign-ins and account-data, and what a resident does there', async () => {
@@ -387,6 +401,10 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
       await field(page, 'email').fill(next);
       await goOn(page);
       await expectWhole('account-email-sent', 'link-sent.title');
+      for (const path of ['account', 'account/email']) {
+        await page.goto(`${world.issuer}/${path}`);
+        await expectWhole(`${path.replace('/', '-')}-waiting`, `${path.replace('/', '-')}.title`);
+      }
       await page.goto(await world.mailbox.nextLink(next));
       await expectWhole('confirm-email');
       await goOn(page);
@@ -423,6 +441,13 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
       await page.locator('#sure').check();
       await goOn(page);
       await expectWhole('left');
+      // Signing in keeps the account.
+      await page.goto(`${world.issuer}/account`);
+      await giveAddress(page, mine('leaver'));
+      await field(page, 'current-password').fill(PASSWORD);
+      await goOn(page);
+      await expectWhole('account-kept', 'account.title');
+      await page.context().clearCookies();
     });
 
     test('sign-out and signed-out', async () => {
@@ -488,9 +513,9 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
     world.clock.advance(2 * DAY);
     for (const { language, page, signIn: url, link } of late) {
       await page.goto(url);
-      await expectWholePage(page, { name: 'stale', language, schemes });
+      await expectWholePage(page, { name: 'stale', language });
       await page.goto(link);
-      await expectWholePage(page, { name: 'link-expired', language, schemes });
+      await expectWholePage(page, { name: 'link-expired', language });
     }
   }, 60_000);
 }
@@ -498,22 +523,19 @@ export function everyPageIn(languages: readonly Language[], schemes: readonly Sc
 /** What holds for every page. */
 async function expectWholePage(
   page: Page,
-  {
-    name,
-    language,
-    title = `${name}.title`,
-    schemes,
-  }: { name: string; language: Language; title?: string; schemes: readonly Scheme[] },
+  { name, language, title = `${name}.title` }: { name: string; language: Language; title?: string },
 ): Promise<void> {
   const heading = texts.for(language)(title);
   // A click may be answered a moment later.
   await page.locator('h1').getByText(heading, { exact: true }).waitFor();
+  // With its style sheet: without one, what may be pressed is small.
+  await page.waitForLoadState('load');
   expect(await page.locator('h1').innerText()).toBe(heading);
   expect(await page.locator('html').getAttribute('lang')).toBe(language);
   expect(await page.locator('main').count()).toBe(1);
   expect(await page.locator('h1').count()).toBe(1);
   const faults: Record<string, string[]> = {};
-  for (const colorScheme of schemes) {
+  for (const colorScheme of SCHEMES) {
     await page.emulateMedia({ colorScheme });
     faults[colorScheme] = await accessibilityFaults(page);
     await picture(page, `${name}-${language}-${colorScheme}`);
@@ -524,7 +546,7 @@ async function expectWholePage(
   await picture(page, `${name}-${language}-320`);
   await page.setViewportSize({ width: 1280, height: 900 });
   expect({ ...faults, sideways }).toEqual({
-    ...Object.fromEntries(schemes.map((scheme) => [scheme, []])),
+    ...Object.fromEntries(SCHEMES.map((scheme) => [scheme, []])),
     sideways: 0,
   });
 }

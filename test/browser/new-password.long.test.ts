@@ -18,7 +18,7 @@ import { startWorld, type World } from '../support/world.ts';
 
 const GOOD = 'kolme punaista venettä laiturissa';
 const EASY = 'aaaaaaaaaaaaaaaaaa';
-const texts = loadTexts();
+const texts = loadTexts('Europe/Helsinki');
 
 let world: World;
 let chromium: Browser;

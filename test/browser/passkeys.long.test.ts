@@ -37,14 +37,12 @@ const field = (page: Page, token: string) => page.locator(`main [autocomplete~="
 const heading = (page: Page) => page.locator('h1').innerText();
 const atService = (page: Page, name = 'plain') => page.waitForURL(`${origin}/${name}?**`);
 
-/** A visitor whose device holds passkeys and verifies them, as a telephone does. */
+/**
+ * A visitor whose device holds passkeys and verifies them, as a telephone does. What the browser would offer in its own list
+ * (conditional mediation) the virtual authenticator chooses at once.
+ */
 async function visitor(): Promise<Page> {
   const context = await newVisitor(chromium);
-  // Nobody can choose from the browser's own list here: what would wait for that asks at once.
-  await context.addInitScript({
-    content: `const get = navigator.credentials.get.bind(navigator.credentials);
-      navigator.credentials.get = (asked) => get({ ...asked, mediation: undefined });`,
-  });
   const page = await context.newPage();
   const devtools = await context.newCDPSession(page);
   await devtools.send('WebAuthn.enable');
@@ -59,6 +57,17 @@ async function visitor(): Promise<Page> {
     },
   });
   return page;
+}
+
+/** How pages ask for passkeys from now on, by `mediation`. */
+async function watchRequests(page: Page): Promise<unknown[]> {
+  const mediations: unknown[] = [];
+  await page.exposeFunction('noteRequest', (mediation: unknown) => mediations.push(mediation));
+  await page.addInitScript({
+    content: `const get = navigator.credentials.get.bind(navigator.credentials);
+      navigator.credentials.get = (asked) => { noteRequest(asked.mediation); return get(asked); };`,
+  });
+  return mediations;
 }
 
 async function begin(page: Page, client = 'plain'): Promise<void> {
@@ -83,10 +92,12 @@ test('a resident takes the offer, signs in without a password, uses it as second
   await press(page, 'Tee pääsyavain');
   await atService(page);
 
-  // The browser offers it where the address is asked for; here it is chosen by itself.
+  // The browser offers it where the address is asked for: no address is typed and nothing is pressed.
+  const mediations = await watchRequests(page);
   await page.context().clearCookies();
   await begin(page);
   await atService(page);
+  expect(mediations).toEqual(['conditional']);
 
   await page.context().clearCookies();
   await begin(page, 'strict');
@@ -157,6 +168,11 @@ test('a resident sets up an authenticator app where an e-service needs two steps
   await press(elsewhere, 'Jatka');
   await atService(elsewhere);
   await elsewhere.context().close();
+
+  await page.goto(`${world.issuer}/account/factors`);
+  await press(page, 'Poista todennussovellus');
+  await page.getByText('Muutos on tallennettu').waitFor();
+  expect(await page.getByRole('button', { name: 'Poista todennussovellus' }).count()).toBe(0);
   await page.context().close();
 }, 60_000);
 

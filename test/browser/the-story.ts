@@ -1,7 +1,7 @@
 /** The story of the move, as a resident lives it in Chromium: story.test.ts with JavaScript, story.long.test.ts without. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from '../support/browser.ts';
-import { overflow, picture } from '../support/browser.ts';
+import { accessibilityFaults, overflow, picture } from '../support/browser.ts';
 import { startCity, type City } from './city.ts';
 
 const PASSWORD = 'kolme punaista venettä laiturissa';
@@ -11,6 +11,8 @@ let city: City;
 const press = (page: Page, name: string) => page.locator('main').getByRole('button', { name, exact: true }).click();
 const field = (page: Page, token: string) => page.locator(`main [autocomplete~="${token}"]`).first();
 const heading = (page: Page) => page.locator('h1').innerText();
+/** Every page, in every language, is looked at so by pages-*.long.test.ts; here those that everybody meets. */
+const accessible = async (page: Page) => expect(await accessibilityFaults(page)).toEqual([]);
 
 async function goToSignIn(page: Page, site = city.asiointi): Promise<void> {
   await page.goto(site);
@@ -52,11 +54,13 @@ export function storyIn({ javaScript }: { javaScript: boolean }): void {
     expect(await heading(page)).toBe('Kirjaudu sisään');
     expect(await page.locator('main input:not([type=hidden])').count()).toBe(1);
     await picture(page, `sign-in-${tag}`);
+    await accessible(page);
 
     // 2: no password yet: a link is mailed, and the page says so.
     await giveAddress(page, email);
     expect(await heading(page)).toBe('Tarkista sähköpostisi');
     expect(await page.locator('main').innerText()).toContain(email);
+    await accessible(page);
     const link = await city.world.mailbox.nextLink(email);
 
     // 3: the link opens in another tab, after a scanner fetched it.
@@ -66,6 +70,7 @@ export function storyIn({ javaScript }: { javaScript: boolean }): void {
     expect(await heading(other)).toBe('Aseta uusi salasana');
     expect(await other.locator('main').innerText()).toContain(email);
     expect(await field(other, 'username').inputValue()).toBe(email);
+    await accessible(other);
     await field(other, 'new-password').fill(PASSWORD);
     await press(other, 'Aseta salasana');
 
@@ -73,6 +78,8 @@ export function storyIn({ javaScript }: { javaScript: boolean }): void {
     expect(await heading(other)).toBe('Salasanan asettaminen onnistui.');
     await other.locator('main').getByText('Siirry kirjautumaan').click();
     expect(await field(other, 'username').inputValue()).toBe(email);
+    await field(other, 'current-password').waitFor();
+    await accessible(other);
     await givePassword(other);
 
     // 5 and 6: the e-service has the username at its top and the history by its own old id.

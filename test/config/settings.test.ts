@@ -4,7 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../../src/config.ts';
+import { securityAdvice } from '../../src/config/security.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
+import { hostsOf } from '../../src/platform/database-hosts.ts';
 import { configFolder, configOf, faultsOf, ISSUER, SECRET } from './config-folder.ts';
 
 const MANUAL = fileURLToPath(new URL('../../config/', import.meta.url));
@@ -52,6 +54,20 @@ describe('a right configuration', () => {
     expect(config.database.url).toBe(env.DATABASE_URL);
     expect(config.secret).toEqual([SECRET]);
     expect(config.mail.url).toBe(env.SMTP_URL);
+  });
+
+  test('names several database servers as libpq does, and only one that takes writing', () => {
+    const of = (url: string) => configOf({ 'tunnus.yaml': ISSUER }, { DATABASE_URL: url, TUNNUS_SECRET: SECRET });
+    const url = 'postgres://me:a,b@db1:5432,[::1]:5433,db3/tunnus?target_session_attrs=read-write';
+    expect(of(url).database.url).toBe(url);
+    expect(hostsOf(url)).toEqual(['db1:5432', '[::1]:5433', 'db3'].map((host) => url.replace(/@.*\//, `@${host}/`)));
+    expect(hostsOf('postgres://db/tunnus')).toEqual(['postgres://db/tunnus']);
+    expect(hostsOf('postgres:///tunnus?host=/run/postgresql')).toHaveLength(1);
+    for (const bad of [`${url.slice(0, -10)}any`, 'postgres://db1,bad host/tunnus', 'mysql://db1,db2/tunnus', ''])
+      expect(hostsOf(bad)).toEqual([]);
+    expect(securityAdvice(of(url)).weak).toContainEqual(
+      expect.objectContaining({ message: expect.stringContaining('without sslmode=verify-full') as unknown }),
+    );
   });
 
   test('prefers what the file says to the environment', () => {

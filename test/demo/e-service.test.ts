@@ -167,7 +167,7 @@ async function tellLogout(token: string): Promise<number> {
 }
 
 function registration(name: 'asiointi' | 'kartta') {
-  return { name, issuer, clientId: name, clientSecret: secret };
+  return { name, issuer, clientId: name, clientSecret: secret, scope: 'openid email profile legacy' };
 }
 
 function makeProvider(key: object): Provider {

@@ -9,6 +9,9 @@ import { writeErasures } from '../../src/journeys/erasure-list.ts';
 import { supportFor } from '../../src/app.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
+import { leavingBefore } from '../../src/records/accounts.ts';
+import { askRemoval, dueRemovals } from '../../src/records/factors.ts';
+import { makeRegistration } from '../../src/records/registrations.ts';
 import { runTunnus } from '../support/command.ts';
 import { startWorld, type World } from '../support/world.ts';
 
@@ -93,6 +96,35 @@ test('every session, code, token, link, sign-in under way and waiting mail from 
   expect((await next.finish(anew.page.leadsTo!)).claims()!.sub).toBe(sub);
   const [event] = await world.database.query(sql`select actor, detail from audit where kind = 'database_restored'`);
   expect(event).toMatchObject({ actor: 'support:test', detail: { links: 1 } });
+});
+
+test('what may have been called off since is not done, and no link makes an account', async () => {
+  const { database } = world;
+  const now = world.clock.now();
+  const past = new Date(now.getTime() - 60_000);
+  const [stays, unused] = [
+    await world.account({ email: 'jaaja@example.com' }),
+    await world.account({ email: 'kayttamaton@example.com' }),
+  ];
+  await database.query(sql`
+    update accounts set leaves_at = ${past}, leave_reminded_at = ${past} where id = ${stays}`);
+  await database.query(sql`insert into dormancy_warnings (account_id, warned_at) values (${unused}, ${past})`);
+  const removal = { factor: 'all', actor: 'support:test', askedAt: past, dueAt: past };
+  await askRemoval(database, { accountId: stays, token: 'x', removal });
+  const wanted = { email: 'uusi@example.com', emailKey: 'uusi@example.com', locale: 'fi', lifetime: 3_600_000 };
+  const token = await makeRegistration(database, wanted, now);
+
+  expect(await restored()).toMatchObject({ removals: 1, links: 1 });
+
+  const leaving = { reminded: true, limit: 10 };
+  expect(await leavingBefore(database, { before: now, ...leaving })).toEqual([]);
+  const after = new Date(now.getTime() + 15 * 86_400_000);
+  expect(await leavingBefore(database, { before: after, ...leaving, reminded: false })).toEqual([stays]);
+  expect(await database.query(sql`select 1 from dormancy_warnings`)).toEqual([]);
+  expect(await dueRemovals(database, now)).toEqual([]);
+  const browser = world.browser();
+  expect((await browser.get(`${world.issuer}/new-account/${token}`)).status).toBe(404);
+  await database.query(sql`delete from accounts where id in (${stays}, ${unused})`);
 });
 
 test('who was erased after the backup is erased again by the list, and only they', async () => {

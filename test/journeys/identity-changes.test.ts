@@ -9,6 +9,7 @@ import { sql } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { accountByKey, type Account } from '../../src/records/accounts.ts';
 import { MERGE_LOCK } from '../../src/records/erasures.ts';
+import { addAuthenticator, addPasskey, settleFactors } from '../../src/records/factors.ts';
 import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
 import { recentMails } from '../../src/records/mail-outcomes.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
@@ -136,6 +137,27 @@ describe('another address', () => {
     await browser.submit({ 'new-password': PASSWORD });
     expect((await resident(next)).emailVerified).toBe(true);
     expect((await subOf(next)).sub).toBe(before.sub);
+  });
+
+  test('keeps passkeys and the second step: whoever talks support into it is not past them', async () => {
+    await newcomer();
+    const accountId = (await resident()).id;
+    const key = { credentialId: Buffer.from(id).toString('base64url'), publicKey: Buffer.from('key'), counter: 0 };
+    const how = { backupEligible: true, backedUp: true, transports: [], name: '', accountId };
+    await addPasskey(world.database, { ...key, ...how }, now());
+    await addAuthenticator(world.database, { accountId, sealed: 'sealed', step: 0 }, now());
+    await settleFactors(world.database, accountId, now());
+    expect(await setEmail(other('next'))).toEqual({ changed: true, keeps: ['passkey', 'authenticator'] });
+    const told = await world.mailbox.next({ to: other('next') });
+    expect(told.text).toContain('Kirjaudu tällä osoitteella ja pääsyavaimella');
+    expect(told.text).toContain('poista vieraat');
+
+    const browser = await arrive(other('next'));
+    await browser.submit({}, { button: 'Unohditko salasanasi?' });
+    await browser.get(await world.mailbox.nextLink(other('next')));
+    await browser.submit({ 'new-password': PASSWORD });
+    const next = await arrive(other('next'));
+    expect((await next.submit({ 'current-password': PASSWORD })).h1).toBe('Toinen vaihe');
   });
 
   test('is on record with who did it and why, without either address', async () => {

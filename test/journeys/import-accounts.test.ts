@@ -15,9 +15,9 @@ import { hashPassword, verifyPassword } from '../../src/records/passwords.ts';
 import { reseal } from '../../src/records/seals.ts';
 import { wrapAllHashes } from '../../src/journeys/wrap-hashes.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { everybodyOnce, everything, importDemoList, LISTS } from '../support/three-lists.ts';
 
 const NOW = new Date('2026-11-23T10:00:00Z');
-const LISTS = new URL('../../config/demo/lists/', import.meta.url).pathname;
 const sealer = makeSealer(['a secret of thirty-two characters!']);
 const PBKDF2 = 'pbkdf2_sha256$1000$saltsalt$7F/C4ZaPS11rb8IY23IXs979kMf957OI9EH4XuSahrY=';
 const PASSWORD = 'Hyvää päivää 1';
@@ -27,12 +27,16 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lists-'));
-});
-afterAll(() => rm(folder, { recursive: true }));
-beforeEach(async () => {
   db = await testDatabase();
 });
-afterEach(() => db.drop());
+afterAll(async () => {
+  await db.drop();
+  await rm(folder, { recursive: true });
+});
+afterEach(async () => {
+  for (const table of [sql`accounts`, sql`legacy_ids`, sql`subjects`, sql`erasures`, sql`audit`, sql`digest_keys`])
+    await db.database.query(sql`truncate ${table} cascade`);
+});
 
 const parts = () => ({ database: db.database, sealer, log: makeLog({ level: 'silent' }) });
 const run = (options: ImportOptions) => importAccounts(parts(), options, NOW);
@@ -52,13 +56,6 @@ async function file(content: string | Buffer, ending = 'csv'): Promise<string> {
 
 const list = async (source: string, ...rows: string[]) =>
   imported({ file: await file(['legacy_id,email,given_name,password_hash', ...rows, ''].join('\n')), source });
-
-async function everything(): Promise<unknown> {
-  return [
-    await db.database.query(sql`select * from accounts order by email_key`),
-    await db.database.query(sql`select * from legacy_ids order by source, legacy_id, account_id`),
-  ];
-}
 
 /** Every row of every table but the staged ones, which are empty. */
 async function allTables(): Promise<Record<string, unknown>> {
@@ -81,65 +78,22 @@ async function stored(email: string): Promise<{ password_hash?: string; password
   return row!.account;
 }
 
-const DEMO = {
-  asiointi: { rows: 2033, shared: 16, encoding: undefined },
-  kartta: { rows: 1530, shared: 14, encoding: undefined },
-  varaukset: { rows: 932, shared: 16, encoding: 'windows-1252' },
-};
-type Demo = keyof typeof DEMO;
-const demo = (source: Demo) => imported({ file: `${LISTS}${source}.csv`, source, encoding: DEMO[source].encoding });
-
 describe('the three lists of the demo', () => {
-  const orders: Demo[][] = [
+  test.each([
     ['asiointi', 'kartta', 'varaukset'],
-    ['asiointi', 'varaukset', 'kartta'],
-    ['kartta', 'asiointi', 'varaukset'],
-    ['kartta', 'varaukset', 'asiointi'],
-    ['varaukset', 'asiointi', 'kartta'],
     ['varaukset', 'kartta', 'asiointi'],
-  ];
-  test.each(orders)('%s, %s, %s: everybody is there once, and the second time changes nothing', async (...order) => {
-    for (const source of order) {
-      const { rows, byProblem, gone, inDoubt } = await demo(source);
-      expect({ rows, gone, inDoubt, byProblem }).toEqual({
-        rows: DEMO[source].rows,
-        gone: 0,
-        inDoubt: DEMO[source].shared,
-        byProblem: {
-          invalid_email: 9,
-          missing_legacy_id: 4,
-          duplicate_legacy_id: 3,
-          shared_email: DEMO[source].shared,
-        },
-      });
-    }
-    const [{ count } = { count: 0 }] = await db.database.query<{ count: number }>(sql`select count(*) from accounts`);
-    expect(count).toBe(2935);
-    const together = async (...sources: string[]): Promise<number> => {
-      const rows = await db.database.query(sql`
-        select 1 from legacy_ids where doubt is null and source = any(${sources}) group by account_id
-        having count(*) = ${sources.length}`);
-      return rows.length;
-    };
-    expect(await together('asiointi', 'kartta')).toBe(891);
-    expect(await together('asiointi', 'varaukset')).toBe(398);
-    expect(await together('kartta', 'varaukset')).toBe(432);
-    expect(await together('asiointi', 'kartta', 'varaukset')).toBe(237);
-
-    const before = await everything();
-    for (const source of order) expect(await demo(source)).toMatchObject({ created: 0, joined: 0, gone: 0 });
-    expect(await everything()).toEqual(before);
-    expect(await db.database.query(sql`select 1 from import_rows limit 1`)).toEqual([]);
-  });
+  ] as const)('%s, %s, %s: everybody is there once, and the second time changes nothing', (...order) =>
+    everybodyOnce(parts(), order, NOW),
+  );
 
   test('the list in Windows-1252 is refused as UTF-8, with the hint, and nothing is written', async () => {
     const result = await run({ file: `${LISTS}varaukset.csv`, source: 'varaukset' });
     expect(result).toEqual({ refused: expect.stringContaining('--encoding windows-1252') });
-    expect(await everything()).toEqual([[], []]);
+    expect(await everything(db.database)).toEqual([[], []]);
   });
 
   test('a dry run counts the same and writes nothing', async () => {
-    await demo('asiointi');
+    await importDemoList(parts(), 'asiointi', NOW);
     const options = { file: `${LISTS}kartta.csv`, source: 'kartta' };
     const before = await allTables();
     const dry = await imported({ ...options, dryRun: true });
@@ -255,12 +209,12 @@ describe('what is in doubt is tied to nobody', () => {
 
   test('two rows that swap their addresses change nothing, and both are reported', async () => {
     await list('a', '1,x@example.com,,', '2,y@example.com,,');
-    const before = await everything();
+    const before = await everything(db.database);
     expect(await list('a', '1,y@example.com,,', '2,x@example.com,,')).toMatchObject({
       created: 0,
       byProblem: { email_conflict: 2 },
     });
-    expect(await everything()).toEqual(before);
+    expect(await everything(db.database)).toEqual(before);
   });
 
   test('a resident who has another address since keeps the id; who has the old one on another list is somebody new', async () => {
@@ -392,7 +346,7 @@ describe('what is in doubt is tied to nobody', () => {
       created: 0,
       byProblem: { erased: 2 },
     });
-    expect(await everything()).toEqual([[], []]);
+    expect(await everything(db.database)).toEqual([[], []]);
   });
 
   test('a hash that cannot be checked is named by its form, and the account comes without a password', async () => {
@@ -454,9 +408,9 @@ test('a date that no account can have been made on is left out, and stops nothin
 test('an id too long to keep whole is the same id the next time', async () => {
   const row = `${'i'.repeat(300)},x@example.com,,`;
   await list('a', row);
-  const before = await everything();
+  const before = await everything(db.database);
   expect(await list('a', row)).toMatchObject({ gone: 0, unchanged: 1, created: 0 });
-  expect(await everything()).toEqual(before);
+  expect(await everything(db.database)).toEqual(before);
 });
 
 describe('a file that is no list is refused in one line, and nothing is written', () => {
@@ -487,7 +441,7 @@ describe('a file that is no list is refused in one line, and nothing is written'
     const result = await run({ file: await file(content, ending), source: 'a' });
     expect(result).toEqual({ refused: expect.stringContaining(told) });
     expect((result as { refused: string }).refused).not.toContain('\n');
-    expect(await everything()).toEqual([[], []]);
+    expect(await everything(db.database)).toEqual([[], []]);
   });
 
   test('a missing file, a folder, an unknown encoding, a source that is no name', async () => {

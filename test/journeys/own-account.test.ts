@@ -227,6 +227,31 @@ describe('another address', () => {
     expect(await isIn(browser)).toBe(true);
   });
 
+  test('that waits is shown, whoever has it, and can be called off: the link is void', async () => {
+    const [{ email, id }, other] = [await resident(), await resident()];
+    const browser = await on('/account/email', email);
+    const to = `odottaa.${email}`;
+    await browser.submit({ email: to });
+    const link = await world.mailbox.nextLink(to);
+    await browser.get(`${world.issuer}/account/email`);
+    await browser.submit({ email: other.email });
+    expect((await browser.get(`${world.issuer}/account`)).text).toContain(other.email);
+    const page = await browser.get(`${world.issuer}/account/email`);
+    for (const waiting of [to, other.email]) expect(page.text).toContain(waiting);
+    const tab = browser.newTab();
+    await tab.get(`${world.issuer}/account/email`);
+
+    await browser.submit({}, { form: '#call-off' });
+    expect(browser.page.text).toContain('Vaihto on peruttu.');
+    expect(browser.page.text).not.toContain(to);
+    expect((await world.browser().get(link)).status).toBe(410);
+    expect((await tab.submit({}, { form: '#call-off' })).text).not.toContain('Vaihto on peruttu.');
+    expect((await events(id)).filter((kind) => kind === 'email_change_called_off')).toHaveLength(1);
+    await browser.get(`${world.issuer}/account/data`);
+    expect((await browser.submit({}, { button: 'Lataa luettavana sivuna' })).html).toContain(to);
+    expect(await row(id)).toMatchObject({ email });
+  });
+
   test('asked for in two tabs: the first confirmed counts, and the link of the other is over', async () => {
     const { email, id } = await resident();
     const browser = await on('/account/email', email);

@@ -156,3 +156,20 @@ test('operators scrape the same figures, counted once a minute at most', async (
   expect(world.database.counts.statements - made).toBe(0);
   expect(made).toBeGreaterThan(statements);
 });
+
+test.each([
+  ['2026-10-25', '2026-10-24T21:00:00Z', 25],
+  ['2026-03-29', '2026-03-28T22:00:00Z', 23],
+  ['2028-02-29', '2028-02-28T22:00:00Z', 24],
+])('%s has all its hours, and no other', async (day, begins, hours) => {
+  const source = `p-${day}`;
+  const at = (hour: number) => new Date(Date.parse(begins) + hour * 3_600_000).toISOString();
+  for (const [index, hour] of [-0.001, 0, hours - 0.001, hours].entries()) {
+    const id = await world.account({ email: `${source}-${index}@example.com`, ids: { [source]: String(index) } });
+    await world.database.query(sql`update legacy_ids set created_at = ${at(hour)} where account_id = ${id}`);
+  }
+  const found = (await progress({ database: world.database, timeZone: 'Europe/Helsinki' }, source)) as Progress;
+  const imported = found.days.filter(({ step }) => step === 'imported');
+  expect(imported.map(({ residents }) => residents)).toEqual([1, 2, 1]);
+  expect(imported[1]!.day).toBe(day);
+});

@@ -3,13 +3,14 @@
  * point in time. By PostgreSQL's own means: what pg_basebackup does is done by its SQL functions, as the embedded one has no
  * such program.
  */
-import { chmod, chown, cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { supportFor } from '../../src/app.ts';
 import { openDatabase, sql } from '../../src/platform/database.ts';
 import { startEmbedded } from '../../src/platform/embedded-postgres.ts';
+import { baseBackup } from '../support/base-backup.ts';
 import { runTunnus } from '../support/command.ts';
 import { SECRET, startWorld, type World } from '../support/world.ts';
 
@@ -42,26 +43,6 @@ async function linkFor(world: World, email: string): Promise<string> {
   await browser.get((await (await world.relyingParty()).begin()).url);
   await browser.submit({ username: email });
   return world.mailbox.nextLink(email);
-}
-
-/** Folder and data of a running server, as PostgreSQL's own manual copies it (Low Level API). */
-async function baseBackup(url: string, from: string, to: string): Promise<void> {
-  const database = openDatabase({ url, max: 1 });
-  const owner = await stat(join(from, 'postgres'));
-  await database.session(async (session) => {
-    await session.query(sql`select pg_backup_start('drill', true)`);
-    await cp(from, to, {
-      recursive: true,
-      filter: (path) =>
-        !/\/(postmaster\.(pid|opts)|owner|pg_wal\/[0-9A-F]{24}|programs-.*|postgres\.log.*)$/.test(path),
-    });
-    const [end] = await session.query<{ label: string }>(sql`select labelfile as label from pg_backup_stop()`);
-    await writeFile(join(to, 'postgres', 'backup_label'), end!.label);
-  });
-  await database.close();
-  for (const name of ['', ...(await readdir(join(to, 'postgres'), { recursive: true }))])
-    await chown(join(to, 'postgres', name), owner.uid, owner.gid);
-  await chmod(join(to, 'postgres'), 0o700);
 }
 
 test('restored elsewhere to a point in time, residents are who they were, and nothing from before lets anybody in', async () => {

@@ -55,7 +55,7 @@ function parts(url: string | undefined): JobParts {
   return {
     database: db.database,
     sealer,
-    texts: loadTexts(),
+    texts: loadTexts('Europe/Helsinki'),
     log: makeLog({ destination }),
     clock: () => new Date(),
     believed: () => Promise.resolve(true),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { chooseLanguage, LANGUAGES, loadTexts } from '../../src/platform/i18n.ts';
 
-const texts = loadTexts();
+const texts = loadTexts('Europe/Helsinki');
 const HOUR = 3_600_000;
 
 describe('the language of a page', () => {
@@ -69,5 +69,20 @@ describe('a span of time', () => {
     expect(texts.duration('en', 1, 'after')).toBe('1 minute');
     expect(texts.duration('en', 61_000, 'after')).toBe('2 minutes');
     expect(texts.duration('en', 2 * HOUR + 1, 'after')).toBe('3 hours');
+  });
+});
+
+describe('a day and a moment', () => {
+  test('are those of the city, also where the clocks change', () => {
+    const told = (timeZone: string, at: string) => {
+      const city = loadTexts(timeZone);
+      return [city.day('en', new Date(at)), city.moment('en', new Date(at))];
+    };
+    // The hour from 3 to 4 comes twice in Helsinki on 25 October 2026, and not at all on 29 March.
+    expect(told('Europe/Helsinki', '2026-10-25T00:30:00Z')[1]).toBe('25 Oct 2026, 03:30');
+    expect(told('Europe/Helsinki', '2026-10-25T01:30:00Z')[1]).toBe('25 Oct 2026, 03:30');
+    expect(told('Europe/Helsinki', '2026-03-29T01:00:00Z')[1]).toBe('29 Mar 2026, 04:00');
+    expect(told('Europe/Helsinki', '2028-02-28T22:00:00Z')).toEqual(['29 February 2028', '29 Feb 2028, 00:00']);
+    expect(told('America/New_York', '2028-03-01T04:59:00Z')).toEqual(['29 February 2028', '29 Feb 2028, 23:59']);
   });
 });

@@ -30,6 +30,8 @@ test('texts lose what opens doors: links, queries, credentials', () => {
   const secrets = [
     'https://id.example/set-password/SESAME',
     '/set-password/SESAME?x=1',
+    '/PASSWORD-SET//SESAME',
+    ...'confirm-email undo-email new-account account-made keep-factors'.split(' ').map((page) => `/${page}/SESAME`),
     '/sign-in/SESAME/password',
     'https://e-service.example/callback?code=SESAME&state=1',
     '/auth?client_id=x&login_hint=SESAME',

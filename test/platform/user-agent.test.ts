@@ -23,11 +23,11 @@ test.each([
   ['', 'other browser, other system'],
   [undefined, 'other browser, other system'],
 ])('%.60s is %s', (userAgent, name) => {
-  expect(deviceName(loadTexts().for('en'), deviceOf(userAgent))).toBe(name);
+  expect(deviceName(loadTexts('Europe/Helsinki').for('en'), deviceOf(userAgent))).toBe(name);
 });
 
 test('every language has a word for what is unknown', () => {
-  const names = LANGUAGES.map((language) => deviceName(loadTexts().for(language), deviceOf('curl')));
+  const names = LANGUAGES.map((language) => deviceName(loadTexts('Europe/Helsinki').for(language), deviceOf('curl')));
   expect(new Set(names).size).toBe(LANGUAGES.length);
 });
 

@@ -76,6 +76,25 @@ test('months are made ahead, once, and whatever no month was made for is kept al
   expect(row).toEqual({ month: `audit_${monthAfter(5).replace('-', '_')}` });
 });
 
+test('a month ends at its last moment by UTC, on leap days, leap seconds and wherever the server thinks that it is', async () => {
+  const { database } = place;
+  await database.transaction(async (tx) => {
+    // The clocks of Helsinki change at the end of March: a month later is then an hour less.
+    await tx.query(sql`select set_config('timezone', 'Europe/Helsinki', true)`);
+    await holdMonths(tx);
+    await makeMonths(tx, new Date('2028-01-31T23:59:59.999Z'));
+  });
+  const monthOf = async (at: string) => {
+    const [row] = await database.query<{ month: string }>(sql`
+      insert into audit (at, written_at, kind) values (${NOW}, ${at}, 'signed_in')
+      returning tableoid::regclass::text as month`);
+    return row!.month;
+  };
+  expect(await monthOf('2028-02-29T23:59:59.999Z')).toBe('audit_2028_02');
+  expect(await monthOf('2028-03-01T02:00:00+02:00')).toBe('audit_2028_03');
+  expect(await monthOf('2028-03-31T23:59:60Z')).toBe('audit_2028_04');
+});
+
 test('what is personal in the events of an account can be erased; that they happened stays', async () => {
   const { database } = place;
   const event = {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { every, FORM, MEGABYTE, requestTo, sweep, TABLES, wrongWith, type Named } from '../support/bad-input.ts';
 import { faultsOf } from '../support/calm.ts';
+import { fuzz, MARK } from '../support/fuzz.ts';
 import { COOKIES, endpointPlaces, formPlaces, PATHS, type Place } from '../support/places.ts';
 import { exchange, exchangeBytes } from '../support/wire.ts';
 import { startWorld, type World } from '../support/world.ts';
@@ -196,6 +197,11 @@ test('no secret that was sent stands in the log', async () => {
 
 test('a few hundred requests put together at random are all answered calmly', async () => {
   expect(await sweep(world.tunnus.port, places, { seed: 20_261_123, count: 400 })).toEqual([]);
+});
+
+test('five hundred hostile values, in whichever field, are all answered in time, and none stands in the log', async () => {
+  await fuzz(world.tunnus.port, places, { count: 500, seed: 20_261_124 });
+  expect(world.log.filter((line) => line.includes(MARK))).toEqual([]);
 });
 
 test('after all that nothing of ours has failed, and the door is open', async () => {

@@ -1,7 +1,9 @@
 /** Nodes whose clocks differ, as processes of their own: all of their time is wrong, the library's too. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import * as client from 'openid-client';
 import { sql } from '../../src/platform/database.ts';
 import { hop } from '../support/hop.ts';
+import { HttpBrowser } from '../support/http-browser.ts';
 import { serve } from '../support/serving.ts';
 import { startWorld, type World } from '../support/world.ts';
 
@@ -36,6 +38,46 @@ test.each([-9_000, 9_000])(
     } finally {
       second.process.kill('SIGTERM');
       expect(await second.ended).toBe(0);
+    }
+  },
+  60_000,
+);
+
+test.each([-45_000, 45_000])(
+  "a node's clock jumps by %i ms while residents are signed in: they stay so, and others come",
+  async (jump) => {
+    const node = await serve(world.config.folder, { jump });
+    const nodes = [`http://127.0.0.1:${node.port}`];
+    const come = async (email: string) => {
+      await world.account({ email });
+      const asked = {
+        redirectUri: 'https://asiointi.example/callback',
+        signedOutUri: 'https://asiointi.example/signed-out',
+      };
+      await hop({ issuer: world.issuer, nodes, first: 0, email, mailbox: world.mailbox, ...asked });
+    };
+    try {
+      const email = `pysyy${jump}@example.com`;
+      await world.account({ email, password: PASSWORD });
+      const toNode = (url: URL): URL =>
+        url.origin === world.issuer ? new URL(url.pathname + url.search, nodes[0]) : url;
+      const browser = new HttpBrowser({ reach: toNode });
+      const errand = await (await world.relyingParty()).begin({ scope: 'openid email offline_access' });
+      await browser.get(errand.url);
+      await browser.submit({ username: email });
+      node.process.kill('SIGUSR2');
+      // In the middle of the sign-in; the code is then spent at a node whose clock is right.
+      await browser.submit({ 'current-password': PASSWORD });
+      const tokens = await errand.finish(browser.page.leadsTo!);
+      const { sub } = tokens.claims()!;
+      const refreshed = await client.refreshTokenGrant((await world.relyingParty()).config, tokens.refresh_token!);
+      expect(refreshed.claims()!.sub).toBe(sub);
+      await browser.get(`${world.issuer}/account`);
+      expect(browser.page.text).toContain(email);
+      await come(`tulee${jump}@example.com`);
+    } finally {
+      node.process.kill('SIGTERM');
+      expect(await node.ended).toBe(0);
     }
   },
   60_000,

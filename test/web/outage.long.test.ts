@@ -2,13 +2,8 @@
  * Each way in which a database can be away, made to happen: calm answers in every language and to programs, `/health/ready` says
  * so, nothing acknowledged is lost, and all goes on by itself. The times go into docs/operations.md.
  */
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openDatabase, sql, type Database } from '../../src/platform/database.ts';
-import { startEmbedded } from '../../src/platform/embedded-postgres.ts';
+import { openDatabase, type Database } from '../../src/platform/database.ts';
 import { startGate, type Gate } from '../support/gate.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { startWorld, type World } from '../support/world.ts';
@@ -230,64 +225,3 @@ describe.each(Object.entries(FAULTS))(
     }, 90_000);
   },
 );
-
-test('a fail-over: the server is killed in the middle of sign-ins and comes back elsewhere; what was acknowledged is there', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'tunnus-failover-'));
-  let server = await startEmbedded({ folder });
-  let way: Gate | undefined;
-  const failing = await startWorld({
-    async databaseUrl() {
-      way = await startGate(server.url);
-      return way.url;
-    },
-  });
-  const acknowledged: string[] = [];
-  let walking = true;
-  const walk = async (lane: number): Promise<void> => {
-    for (let nth = 0; walking; nth += 1) {
-      const email = `r${lane}-${nth}@example.com`;
-      try {
-        await failing.account({ email });
-        const browser = failing.browser();
-        await browser.get((await (await failing.relyingParty('kartta')).begin()).url);
-        await browser.submit({ username: email });
-        await browser.get((await failing.mailbox.next({ to: email, within: 5_000 })).links[0]!);
-        await browser.submit({ 'new-password': PASSWORD });
-        if (browser.page.text.includes('Salasanan asettaminen onnistui')) acknowledged.push(email);
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    }
-  };
-  const lanes = [walk(0), walk(1)];
-  const readiness = async (): Promise<number> => (await fetch(`${failing.issuer}/health/ready`)).status;
-  const times: number[] = [];
-  for (let kill = 0; kill < 3; kill += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
-    process.kill(
-      Number(readFileSync(join(server.folder, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0]),
-      'SIGKILL',
-    );
-    await server.stop();
-    while ((await readiness()) === 200);
-    // Elsewhere: on another port, as a standby that takes over.
-    server = await startEmbedded({ folder });
-    way!.leadTo(server.url);
-    const began = performance.now();
-    while ((await readiness()) !== 200) expect(performance.now() - began).toBeLessThan(10_000);
-    times.push(Math.round(performance.now() - began));
-  }
-  walking = false;
-  await Promise.all(lanes);
-  process.stdout.write(`fail-over: ready again after ${times.join(', ')} ms; ${acknowledged.length} residents\n`);
-  expect(acknowledged.length).toBeGreaterThan(3);
-  const rows = await failing.database.query<{ email: string }>(
-    sql`select email from accounts where password_state = 'own'`,
-  );
-  const there = new Set(rows.map(({ email }) => email));
-  expect(acknowledged.filter((email) => !there.has(email))).toEqual([]);
-  await failing.close();
-  await way!.close();
-  await server.stop();
-  await rm(folder, { recursive: true });
-}, 120_000);

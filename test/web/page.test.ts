@@ -28,7 +28,7 @@ beforeAll(async () => {
   const app = new Koa();
   app.use(guardEveryAnswer(config.issuer));
   app.use(assets.middleware);
-  app.use(pages({ texts: loadTexts(), config, sealer: makeSealer(['s'.repeat(32)]), assets }));
+  app.use(pages({ texts: loadTexts('Europe/Helsinki'), config, sealer: makeSealer(['s'.repeat(32)]), assets }));
   app.use(async (ctx) => {
     const page = pageOf(ctx);
     page.preferLanguage(ctx.path.startsWith('/sign-in/') ? 'en' : undefined);

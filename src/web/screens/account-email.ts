@@ -1,26 +1,43 @@
-/** Another e-mail address: asks for it and mails a link there. Whether somebody else has it is told to its mailbox alone. */
+/**
+ * Another e-mail address: asks for it and mails a link there; shows which ones wait, and calls them off. Whether somebody else has
+ * an address is told to its mailbox alone.
+ */
+import type { Account } from '../../records/accounts.ts';
 import { inAccount } from '../account-pages.ts';
-import { readForm } from '../form.ts';
+import { readForm, readQuery } from '../form.ts';
 import { pageOf } from '../page.ts';
-import type { Screen, ScreenParts } from '../screen.ts';
+import { goOn, type Screen, type ScreenParts } from '../screen.ts';
 import { tooMany } from '../sign-in-pages.ts';
 
 export function accountEmailScreen(parts: ScreenParts): Screen {
+  const localsOf = async (account: Account): Promise<object> => ({
+    email: account.email,
+    waiting: await parts.emailChanges.waiting(account, parts.clock()),
+  });
   return {
     path: '/account/email',
-    get: inAccount(parts, (_ctx, { account, render }) => render('account-email', { email: account.email }), {
-      fresh: true,
-    }),
+    get: inAccount(
+      parts,
+      async (ctx, { account, render }) => {
+        const calledOff = readQuery(ctx, 'changed', 20) === 'called-off';
+        await render('account-email', { ...(await localsOf(account)), calledOff });
+      },
+      { fresh: true },
+    ),
     post: inAccount(
       parts,
-      async (ctx, { account, from, render, refuse }) => {
-        const { email: typed } = await readForm(ctx, { email: { max: 1000, required: true } });
+      async (ctx, { account, from, url, render, refuse }) => {
+        const { email: typed, call_off: callOff } = await readForm(ctx, { email: { max: 1000 }, call_off: { max: 5 } });
+        if (callOff) {
+          const calledOff = await parts.emailChanges.callOff({ account, from }, parts.clock());
+          return goOn(ctx, url('/account/email', calledOff ? { changed: 'called-off' } : {}));
+        }
         const { language } = pageOf(ctx);
         const asked = await parts.emailChanges.ask({ account, typed, language, from }, parts.clock());
         if (!('refused' in asked)) return render('account-email', { email: account.email, sent: asked.email });
         if (asked.refused === 'too_many_tries') return tooMany(ctx, asked.retryAfter);
         const key = asked.refused === 'same_email' ? 'account-email.same' : 'sign-in.email_invalid';
-        return refuse('account-email', { email: account.email, typed }, [{ field: 'email', key }]);
+        return refuse('account-email', { ...(await localsOf(account)), typed }, [{ field: 'email', key }]);
       },
       { fresh: true },
     ),

@@ -1,13 +1,13 @@
 /** Tells that the account is made, and leads on to signing in at the e-service that it all began at. */
 import { pageOf } from '../page.ts';
-import { goOn, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
+import { goOn, serviceOf, tokenOf, type Screen, type ScreenParts } from '../screen.ts';
 import { goToSignIn } from '../sign-in-pages.ts';
 
 export function accountMadeScreen(parts: ScreenParts): Screen {
   return {
     path: '/account-made/:token',
     get: async (ctx) => {
-      const token = String((ctx.params as Record<string, string>)['token']);
+      const token = tokenOf(ctx);
       const opened = await parts.registration.opened(token, parts.clock());
       if (opened.state !== 'used') return goOn(ctx, `/new-account/${encodeURIComponent(token)}`);
       const page = pageOf(ctx);

@@ -1,4 +1,5 @@
 /** A new passkey for the resident's own account. */
+import { oneLine } from '../../platform/one-line.ts';
 import { inAccount, type Visit } from '../account-pages.ts';
 import { readForm } from '../form.ts';
 import { goOn, LONGEST_PASSKEY, type Screen, type ScreenParts } from '../screen.ts';
@@ -21,7 +22,7 @@ export function accountPasskeyScreen(parts: ScreenParts): Screen {
           passkey: { max: LONGEST_PASSKEY, required: true },
           name: { max: 200 },
         });
-        const called = plainName(name);
+        const called = [...oneLine(name)].slice(0, LONGEST_NAME).join('');
         const added = await factorChanges.addPasskey({ account, from, answer, name: called }, parts.clock());
         if ('refused' in added) {
           if (added.refused === 'changed_meanwhile')
@@ -45,13 +46,4 @@ const REFUSALS = {
   too_many: 'account-passkey.most',
 } as const;
 
-/** One line of what can be seen, as it will stand on a page. */
-const plainName = (name: string): string =>
-  [
-    ...name
-      .normalize('NFC')
-      .replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ')
-      .trim(),
-  ]
-    .slice(0, 60)
-    .join('');
+const LONGEST_NAME = 60;

@@ -1,4 +1,5 @@
 /** Where the resident is signed in: each browser, and ending one or all others. */
+import { OWN_CLIENT_ID } from '../../config/client-rules.ts';
 import { inAccount } from '../account-pages.ts';
 import { readForm, readQuery } from '../form.ts';
 import { pageOf } from '../page.ts';
@@ -16,7 +17,7 @@ export function accountSessionsScreen(parts: ScreenParts): Screen {
         network: networkWords(ctx, session.place),
         services: session.clientIds.flatMap((id) => {
           const client = parts.client(id);
-          return client?.redirect_uris.length && id !== 'account' ? [client.client_name[language]] : [];
+          return client?.redirect_uris.length && id !== OWN_CLIENT_ID ? [client.client_name[language]] : [];
         }),
       }));
       await render('account-sessions', { sessions, ended: readQuery(ctx, 'ended', 10) });

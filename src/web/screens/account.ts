@@ -10,7 +10,9 @@ export function accountScreen(parts: ScreenParts): Screen {
       const { email, phoneNumber: phone, signedInAt } = account;
       const name = [account.givenName, account.familyName].filter(Boolean).join(' ');
       const attention = await parts.signInHistory.attention(account);
-      await render('account', { email, name, phone, signedInAt, attention, changed: readQuery(ctx, 'changed', 20) });
+      const [newEmail] = await parts.emailChanges.waiting(account, parts.clock());
+      const changed = readQuery(ctx, 'changed', 20);
+      await render('account', { email, name, phone, signedInAt, attention, newEmail, changed });
     }),
   };
 }

@@ -3,9 +3,7 @@ import type { Context } from 'koa';
 import type { Account } from '../../records/accounts.ts';
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
-import type { Screen, ScreenParts } from '../screen.ts';
-
-const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
+import { tokenOf, type Screen, type ScreenParts } from '../screen.ts';
 
 export function keepFactorsScreen(parts: ScreenParts): Screen {
   const show = async (ctx: Context, account: Account | undefined, { done }: { done: boolean }): Promise<void> => {

@@ -1,15 +1,15 @@
 /** 'Ask for a new link', where the old one came too late: mailed to the stored address of that link's account. */
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
-import { goOn, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
+import { goOn, serviceOf, tokenOf, type Screen, type ScreenParts } from '../screen.ts';
 
 export function linkExpiredScreen(parts: ScreenParts): Screen {
   return {
     path: '/set-password/:token/link-expired',
-    get: async (ctx) => goOn(ctx, `/set-password/${String((ctx.params as Record<string, string>)['token'])}`),
+    get: async (ctx) => goOn(ctx, `/set-password/${tokenOf(ctx)}`),
     post: async (ctx) => {
       await readForm(ctx, {});
-      const token = String((ctx.params as Record<string, string>)['token']);
+      const token = tokenOf(ctx);
       const page = pageOf(ctx);
       const renewed = await parts.passwordLink.renew(
         {

@@ -5,10 +5,18 @@ import type { Opened } from '../../journeys/registration.ts';
 import type { Registration } from '../../records/registrations.ts';
 import { readForm } from '../form.ts';
 import { pageOf, type FieldError } from '../page.ts';
-import { goOn, LONGEST_PASSKEY, orBusy, passwordError, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
+import {
+  goOn,
+  LONGEST_PASSKEY,
+  orBusy,
+  passwordError,
+  serviceOf,
+  tokenOf,
+  type Screen,
+  type ScreenParts,
+} from '../screen.ts';
 import { goToSignIn } from '../sign-in-pages.ts';
 
-const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
 const STATUS = { unknown: 404, used: 410, expired: 410 } as const;
 
 export function newAccountScreen(parts: ScreenParts): Screen {

@@ -1,14 +1,14 @@
 /** Tells that the password is set, and leads on to signing in at the e-service that it all began at. */
 import type { Context } from 'koa';
 import { pageOf } from '../page.ts';
-import { goOn, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
+import { goOn, serviceOf, tokenOf, type Screen, type ScreenParts } from '../screen.ts';
 import { goToSignIn } from '../sign-in-pages.ts';
 
 export function passwordSetScreen(parts: ScreenParts): Screen {
   return {
     path: '/password-set/:token',
     get: async (ctx: Context) => {
-      const token = String((ctx.params as Record<string, string>)['token']);
+      const token = tokenOf(ctx);
       const {
         page: state,
         account,

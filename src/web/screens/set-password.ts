@@ -7,7 +7,7 @@ import type { Opened } from '../../journeys/password-link.ts';
 import { metrics } from '../../platform/telemetry.ts';
 import { readForm } from '../form.ts';
 import { pageOf } from '../page.ts';
-import { goOn, passwordError, serviceOf, type Screen, type ScreenParts } from '../screen.ts';
+import { goOn, passwordError, serviceOf, tokenOf, type Screen, type ScreenParts } from '../screen.ts';
 import { goToSignIn, tooMany } from '../sign-in-pages.ts';
 
 const STATUS: Readonly<Record<string, number>> = {
@@ -16,8 +16,6 @@ const STATUS: Readonly<Record<string, number>> = {
   'link-used': 410,
   locked: 403,
 };
-
-const tokenOf = (ctx: Context): string => String((ctx.params as Record<string, string>)['token']);
 
 /**
  * A browser that goes there as a person would make it (Fetch Metadata): mail scanners fetch without these headers, or as a

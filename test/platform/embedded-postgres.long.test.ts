@@ -79,36 +79,41 @@ test('a start makes a database, and later starts find what it holds, in a long p
   expect(await notes(second.url)).toEqual(remembered);
 });
 
-test('letters beyond English fold and sort by code point, whatever the language of the machine', async () => {
-  const { url } = await start();
+test('a running one is found by commands, keeps its owner, folds letters as people do, and lets nobody else in', async () => {
+  expect(await findEmbedded(folder)).toBeUndefined();
+  const { url, stop } = await start();
+  expect(await findEmbedded(folder)).toEqual({ url });
+  // A second start, in another process, is refused; the first goes on.
+  expect((await owner()).said).toBe('EmbeddedInUse');
+  await note(url);
+
+  // Whatever the language of the machine.
   const [row] = await using(url, (database) =>
     database.query(sql`select lower('ÄÖÅ') as folded, current_setting('timezone') as zone,
       current_setting('server_encoding') as encoding`),
   );
   expect(row).toEqual({ folded: 'äöå', zone: 'UTC', encoding: 'UTF8' });
+
+  const guessed = new URL(url);
+  guessed.password = 'guess';
+  await expect(notes(guessed.href)).rejects.toThrow('password authentication failed');
+  const secret = embeddedSecret(folder);
+  expect(secret).toMatch(/^[\w-]{64}$/);
+  expect(embeddedSecret(folder)).toBe(secret);
+  for (const name of ['secret', 'password', 'owner', 'postgres.log'])
+    expect(statSync(join(folder, name)).mode & 0o777).toBe(0o600);
+  expect(statSync(join(folder, 'postgres')).mode & 0o777).toBe(0o700);
+  if (asRoot) expect(statSync(join(folder, 'postgres')).uid).not.toBe(0);
+
+  await stop();
+  expect(await findEmbedded(folder)).toBeUndefined();
 });
 
-describe('one owner at a time', () => {
-  test('a second start in another process is refused, and the first goes on', async () => {
-    const { url } = await start();
-    expect((await owner()).said).toBe('EmbeddedInUse');
-    await note(url);
-  });
-
-  test('of two starts at the same moment exactly one wins', async () => {
-    const results = await Promise.allSettled([start(), start()]);
-    const [refused] = results.filter((result) => result.status === 'rejected');
-    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
-    expect(refused!.reason).toBeInstanceOf(EmbeddedInUse);
-  });
-
-  test('commands find the running one, and none after its stop', async () => {
-    expect(await findEmbedded(folder)).toBeUndefined();
-    const { url, stop } = await start();
-    expect(await findEmbedded(folder)).toEqual({ url });
-    await stop();
-    expect(await findEmbedded(folder)).toBeUndefined();
-  });
+test('of two starts at the same moment exactly one wins', async () => {
+  const results = await Promise.allSettled([start(), start()]);
+  const [refused] = results.filter((result) => result.status === 'rejected');
+  expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  expect(refused!.reason).toBeInstanceOf(EmbeddedInUse);
 });
 
 describe('after its owner ended', () => {
@@ -164,30 +169,7 @@ describe('what was left behind does not get in the way', () => {
   });
 });
 
-describe('nobody else gets in', () => {
-  test('without the password', async () => {
-    const url = new URL((await start()).url);
-    url.password = 'guess';
-    await expect(notes(url.href)).rejects.toThrow('password authentication failed');
-  });
-
-  test('by reading what lies beside the data', async () => {
-    await start();
-    const secret = embeddedSecret(folder);
-    expect(secret).toMatch(/^[\w-]{64}$/);
-    expect(embeddedSecret(folder)).toBe(secret);
-    for (const name of ['secret', 'password', 'owner', 'postgres.log'])
-      expect(statSync(join(folder, name)).mode & 0o777).toBe(0o600);
-    expect(statSync(join(folder, 'postgres')).mode & 0o777).toBe(0o700);
-  });
-});
-
 (asRoot ? describe : describe.skip)('started by root', () => {
-  test('it runs as another user', async () => {
-    await start();
-    expect(statSync(join(folder, 'postgres')).uid).not.toBe(0);
-  });
-
   test('it moves to /var/tmp where that user cannot enter the folder, says so, and is found there', async () => {
     mkdirSync(base, { mode: 0o700 });
     const log: string[] = [];

@@ -1,0 +1,4 @@
+/** Each page in the city's first language. */
+import { everyPageIn } from './every-page.ts';
+
+everyPageIn('fi');
