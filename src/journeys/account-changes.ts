@@ -10,7 +10,7 @@ import type { Refusal } from '../platform/refusal.ts';
 import { sha256, type Sealer } from '../platform/secrets.ts';
 import { setDetails, setOwnPassword, type Account, type Details } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
-import { endLinks } from '../records/links.ts';
+import { endLinks, endUndos } from '../records/links.ts';
 import { hashPassword, verifyPassword, type Hashing } from '../records/passwords.ts';
 import { giveBack } from '../records/throttle.ts';
 import { whereFrom, type Allowances, type Visitor, type Whence } from './allowances.ts';
@@ -60,6 +60,7 @@ export function accountChanges(parts: AccountChangeParts) {
         const raised = await setOwnPassword(tx, { accountId: account.id, epoch: account.epoch, hash }, now);
         if (raised === undefined) return undefined;
         await endLinks(tx, account.id, now);
+        await endUndos(tx, account.id, now);
         await tx.query(giveBack(counted));
         await tx.query(auditRow({ kind: 'password_changed', accountId: account.id, ...whereFrom(visitor) }, now));
         await mails.passwordChanged(tx, { accountId: account.id, email: account.email, locale: account.locale }, now);

@@ -2,8 +2,9 @@
  * Owns how residents change the address of their account: a link to the new address confirms it, one to the old address undoes
  * it for seven days. Ids, history and every `sub` stay as they are.
  *
- * Who has taken an account over may change its address too, so undoing is made for its owner: it outlives a change of password
- * and further changes of address, gives the old address back, ends every session, link and password and every factor
+ * Who has taken an account over may change its address too, so undoing is made for its owner. Its link outlives further changes
+ * of address; setting a password ends it like every link, and whoever holds it has a new one mailed to the old address, with the
+ * time of the first. Undoing gives the old address back, ends every session, link and password and every factor
  * that is newer, and takes back an order to erase the account. Whether somebody else has the new address is told to its mailbox alone.
  */
 import type { Config } from '../config.ts';
@@ -29,6 +30,7 @@ import {
   endLinks,
   findLink,
   isToken,
+  makeAnew,
   makeLink,
   spendLink,
   type Link,
@@ -55,6 +57,9 @@ type Purpose = 'confirm_email' | 'undo_email';
 export type EmailLink =
   | { step: 'ask'; email: string; account: Account; link: Link }
   | { step: 'done'; email: string; account: Account; epoch?: number }
+  /** A password was set since: the old address may ask for a new link. */
+  | { step: 'again'; email: string; account: Account; link: Link }
+  | { step: 'mailed'; email: string; account: Account }
   | {
       step: 'over';
       why: 'unknown' | 'used' | 'expired' | 'ended' | 'taken' | 'locked';
@@ -83,10 +88,28 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
     if (account.lockedAt) return { step: 'over', why: 'locked', account };
     const email = link.email!;
     if (link.state === 'used' && account.email === email) return { step: 'done', email, account };
+    if (link.state === 'ended' && purpose === 'undo_email' && link.expiresAt > now)
+      return { step: 'again', email, account, link };
     if (link.state !== 'live') return { step: 'over', why: link.state, account };
     // A link that somebody else asked for must not outlive what ended their session.
     if (link.epoch !== undefined && link.epoch !== account.epoch) return { step: 'over', why: 'ended', account };
     return { step: 'ask', email, account, link };
+  }
+
+  /** The same way to undo once more, to the address that it is for; past what it gets in an hour the page is the same. */
+  async function mailAnew(
+    tx: Transaction,
+    { email, account, link, from }: { email: string; account: Account; link: Link; from: Whence },
+    now: Date,
+  ): Promise<EmailLink> {
+    const { id: accountId, locale } = account;
+    if ((await take(tx, allowances.link(canonicalAddress(email)!), now)) === 0) {
+      const way = `${config.issuer}/undo-email/${await makeAnew(tx, link)}`;
+      const lifetime = link.expiresAt.getTime() - now.getTime();
+      await mails.emailChanged(tx, { accountId, email, locale, link: way, lifetime }, now);
+      await tx.query(auditRow({ kind: 'email_undo_asked', accountId, ...from }, now));
+    }
+    return { step: 'mailed', email, account };
   }
 
   /** Whoever holds a link did not guess it. */
@@ -106,6 +129,7 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
       .transaction(async (tx) => {
         await holdIdentities(tx);
         const asked = await open(tx, which, now);
+        if (asked.step === 'again') return mailAnew(tx, { ...asked, from: whereFrom(which.visitor) }, now);
         return asked.step === 'ask' ? work(tx, asked) : asked;
       })
       .catch((error: unknown) => {

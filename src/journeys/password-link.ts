@@ -8,7 +8,7 @@ import type { Refusal } from '../platform/refusal.ts';
 import { accountById, restsOnList, setOwnPassword, type Account } from '../records/accounts.ts';
 import { auditRow } from '../records/audit.ts';
 import { forgetFactors } from '../records/factors.ts';
-import { endLinks, findLink, isToken, noteOpened, spendLink, type Link } from '../records/links.ts';
+import { endLinks, endUndos, findLink, isToken, noteOpened, spendLink, type Link } from '../records/links.ts';
 import { hashPassword, type Hashing } from '../records/passwords.ts';
 import { whereFrom, type Visitor } from './allowances.ts';
 import { take } from '../records/throttle.ts';
@@ -75,6 +75,7 @@ export function passwordLink(parts: PasswordLinkParts) {
         const raised = await setOwnPassword(tx, { accountId, epoch, hash, emailVerified: true }, now);
         if (raised === undefined || !(await spendLink(tx, link.id, now))) throw OUTRUN;
         await endLinks(tx, accountId, now);
+        await endUndos(tx, accountId, now);
         // Whoever had that password may have set them up.
         if (restsOnList(account)) await forgetFactors(tx, { accountId }, now);
         await tx.query(

@@ -27,6 +27,7 @@ export const AUDIT_KINDS = [
   'email_change_called_off',
   'email_changed',
   'email_change_undone',
+  'email_undo_asked',
   'data_downloaded',
   'leaving_asked',
   'leaving_reminded',

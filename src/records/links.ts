@@ -2,8 +2,8 @@
  * Owns the table `links`: mailed one-time links. Only the hash of a token rests here.
  *
  * A link works once, on any device, and for its own purpose. Asking for a new one ends no older one (else a flood would lock
- * out); setting the password ends them all, but for those that undo a change of address: whoever took an account over would
- * begin with the password. Opening a link changes nothing about it: mail scanners fetch. When a person first did is noted.
+ * out); setting the password ends them all. One that undoes a change of address may then be mailed anew: whoever took an account
+ * over would begin with the password. Opening a link changes nothing about it: mail scanners fetch. When a person first did is noted.
  */
 import { sql, type Queryable, type Sql } from '../platform/database.ts';
 import { randomToken, sha256 } from '../platform/secrets.ts';
@@ -26,6 +26,7 @@ export interface Link {
   epoch?: number;
   state: LinkState;
   createdAt: Date;
+  expiresAt: Date;
   /** A person has opened it before. */
   opened: boolean;
 }
@@ -53,6 +54,7 @@ function fromRow(row: LinkRow, now: Date): Link {
     email: row.email ?? undefined,
     epoch: row.epoch ?? undefined,
     createdAt: row.created_at,
+    expiresAt: row.expires_at,
     state: row.spent_at ? 'used' : row.ended_at ? 'ended' : row.expires_at <= now ? 'expired' : 'live',
     opened: row.opened_at !== null,
   };
@@ -127,14 +129,32 @@ export async function endLaterUndos(
   now: Date,
 ): Promise<void> {
   await tx.query(sql`
-    update links set ended_at = ${now} where account_id = ${accountId} and purpose = 'undo_email'
-      and created_at > ${after} and spent_at is null and ended_at is null`);
+    update links set ended_at = coalesce(ended_at, ${now}), expires_at = least(expires_at, ${now})
+    where account_id = ${accountId} and purpose = 'undo_email' and created_at >= ${after} and spent_at is null`);
+}
+
+/** A password was set: what undoes a change of address ends with all other links. Until its time is up it can be made anew. */
+export async function endUndos(tx: Queryable, accountId: string, now: Date): Promise<void> {
+  await tx.query(sql`
+    update links set ended_at = ${now}
+    where account_id = ${accountId} and purpose = 'undo_email' and spent_at is null and ended_at is null`);
+}
+
+/** Makes a link for what an ended one was for, with its times. Returns its token. */
+export async function makeAnew(tx: Queryable, { id }: Link): Promise<string> {
+  const token = randomToken();
+  await tx.query(sql`
+    insert into links (token_hash, account_id, purpose, email, created_at, expires_at)
+    select ${sha256(token)}, account_id, purpose, email, created_at, expires_at from links where id = ${id}`);
+  return token;
 }
 
 /** Ends every link of all accounts that still stands; says how many. */
 export async function endEveryLink(tx: Queryable, now: Date): Promise<number> {
   const [row] = await tx.query<{ count: number }>(sql`
-    with ended as (update links set ended_at = ${now} where spent_at is null and ended_at is null returning 1)
+    with ended as (
+      update links set ended_at = coalesce(ended_at, ${now}), expires_at = least(expires_at, ${now})
+      where spent_at is null and (ended_at is null or purpose = 'undo_email' and expires_at > ${now}) returning 1)
     select count(*) as count from ended`);
   return row!.count;
 }

@@ -35,7 +35,7 @@ export function emailLinkScreen(parts: ScreenParts, { name, purpose, spend }: Em
   const show = async (ctx: Context, opened: EmailLink): Promise<void> => {
     const page = pageOf(ctx);
     page.preferLanguage(undefined, opened.account?.locale);
-    if (opened.step !== 'over') return page.render(name, { email: opened.email, done: opened.step === 'done' });
+    if (opened.step !== 'over') return page.render(name, { email: opened.email, step: opened.step });
     if (opened.wait) return tooMany(ctx, opened.wait);
     const { status, text } = OVER[opened.why];
     await page.render('email-link-over', { text: page.t(text) }, { status });

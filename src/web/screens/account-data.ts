@@ -64,6 +64,7 @@ const EVENTS: Readonly<Record<AuditKind, string>> = {
   email_change_called_off: 'event.email_change_called_off',
   email_changed: 'event.email_changed',
   email_change_undone: 'event.email_change_undone',
+  email_undo_asked: 'event.email_undo_asked',
   data_downloaded: 'event.data_downloaded',
   leaving_asked: 'event.leaving_asked',
   leaving_reminded: 'event.leaving_reminded',
