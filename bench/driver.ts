@@ -47,7 +47,10 @@ process.on('message', (orders: Orders) => {
 });
 process.on('disconnect', () => process.exit());
 
-/** Of former orders, by issuer: who wants to measure refreshes alone first orders none of them. */
+/**
+ * Of former orders, by issuer: who wants to measure refreshes alone first orders none of them. Sign-ins end them, since a
+ * provider that keeps all in memory forgets the oldest.
+ */
 const kept = new Map<string, Lane[]>();
 
 /** What a lane of the driver does again and again. `lane` is its own: who is signed in there, and with which tokens. */
@@ -107,7 +110,8 @@ async function run(orders: Orders): Promise<Counted> {
   const latencies: number[] = [];
   let begun = 0;
   const lanes = kept.get(orders.issuer) ?? [];
-  kept.set(orders.issuer, lanes);
+  if (orders.work === 'sign-in') kept.delete(orders.issuer);
+  else kept.set(orders.issuer, lanes);
   if (NEEDS_LANES.includes(orders.work))
     while (lanes.length < orders.atOnce) lanes.push(await signIn({ agent, orders, resident: lanes.length }));
   const start = performance.now();

@@ -1,11 +1,12 @@
 /** The `tunnus accounts` commands of the move: how it goes, the rehearsal before it, dormant accounts after it, and leaving. */
+import { setFlagsFromString } from 'node:v8';
 import { Option, type Command } from 'commander';
-import { monthsBefore } from '../journeys/dormant.ts';
+import { monthsBefore, type DormantAccount } from '../journeys/dormant.ts';
 import { exportAccounts } from '../journeys/export.ts';
 import { progress, STEPS, type Progress, type Step } from '../journeys/progress.ts';
 import { rehearse, type Rehearsal } from '../journeys/rehearse.ts';
 import { restoreAccounts } from '../journeys/restore.ts';
-import { actor, complain, DONE, FAILED, say, sayJson, withHouse, Wrong } from './house.ts';
+import { actor, complain, DONE, FAILED, say, sayJson, withHouse, Wrong, type House } from './house.ts';
 import { rowOptions, rowPrinter, type RowForm } from './rows.ts';
 
 export function moveCommands(accounts: Command): void {
@@ -89,8 +90,17 @@ function progressLines({ timeZone, totals, days }: Progress): string[] {
   ];
 }
 
+/**
+ * For going through everybody page by page. By default the young heap grows to three times 32 MB, all of it pages that were
+ * printed long ago.
+ */
+function withEverybody(work: (house: House) => Promise<void>): Promise<void> {
+  setFlagsFromString('--semi-space-growth-factor=1');
+  return withHouse(work);
+}
+
 async function tellRehearsal({ client, ...form }: RowForm & { client?: string }): Promise<void> {
-  await withHouse(async ({ database, config }) => {
+  await withEverybody(async ({ database, config }) => {
     const { eServices } = await import('../app.ts');
     const all = eServices(config);
     const chosen = client === undefined ? all : all.filter(({ clientId }) => clientId === client);
@@ -145,7 +155,7 @@ async function tellDormant({ months: since, erase, yes, ...form }: DormantOption
   if (erase && since === undefined)
     throw new Wrong('--months is missing: whoever erases says how long ago a list brought them');
   if (erase && !yes) throw new Wrong('--erase cannot be taken back: look at the report without it, then add --yes');
-  await withHouse(async (house) => {
+  await withEverybody(async (house) => {
     const now = new Date();
     const before = monthsBefore(now, since ?? TWO_YEARS);
     const { dormantFor } = await import('../app.ts');
@@ -155,7 +165,7 @@ async function tellDormant({ months: since, erase, yes, ...form }: DormantOption
     const bySource = new Map<string, number>();
     let found = 0;
     let erased = 0;
-    for await (const page of journey.report(before, now)) {
+    const tellPage = async (page: DormantAccount[]): Promise<void> => {
       const rows = [];
       for (const account of page) {
         const done = erase && (await journey.erase(account.id, { since: before, actor: actor() }, now));
@@ -167,7 +177,8 @@ async function tellDormant({ months: since, erase, yes, ...form }: DormantOption
         rows.push({ email, sources: sources.join(' '), listed_at, warned_at, erased: done ? 'yes' : 'no' });
       }
       await printer.print(rows);
-    }
+    };
+    await journey.report(before, tellPage, now);
     const counts = { since: before.toISOString(), dormant: found, erased };
     await printer.end({ ...counts, by_source: Object.fromEntries(bySource) });
     if (form.json) return;
@@ -179,7 +190,7 @@ async function tellDormant({ months: since, erase, yes, ...form }: DormantOption
 }
 
 async function writeExport({ file }: { file?: string }): Promise<void> {
-  await withHouse(async ({ database, sealer, config }) => {
+  await withEverybody(async ({ database, sealer, config }) => {
     const done = await exportAccounts({ database, sealer, issuer: config.issuer }, file, new Date());
     if ('refused' in done) throw new Wrong(done.refused);
     if (file) say(`${done.accounts} accounts, ${done.subjects} subs of erased ones, ${done.erasures} erasures`);

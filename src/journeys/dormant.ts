@@ -77,18 +77,16 @@ export function dormantJourney(parts: DormantParts) {
   }
 
   return {
-    /** Page by page, in no order that means anything. */
-    async *report(since: Date, now: Date): AsyncGenerator<DormantAccount[]> {
+    /** `onPage` gets them page by page, in no order that means anything, and is waited for. */
+    report(since: Date, onPage: (page: DormantAccount[]) => Promise<void>, now: Date): Promise<void> {
       const dormancy = { listedBefore: since, askedBefore: ago(now, NOTICE) };
-      for (let after: string | undefined; ;) {
-        const from = after;
-        const page = await database.session((session) =>
-          dormantAccounts(session, dormancy, { after: from, limit: PAGE }),
-        );
-        if (page.length > 0) yield page;
-        if (page.length < PAGE) return;
-        after = page.at(-1)!.id;
-      }
+      return database.session(async (session) => {
+        for (let after: string | undefined, page: DormantAccount[]; ; after = page.at(-1)!.id) {
+          page = await dormantAccounts(session, dormancy, { after, limit: PAGE });
+          await onPage(page);
+          if (page.length < PAGE) return;
+        }
+      });
     },
 
     /** Erases one that the report told of; whoever signed in since stays. */

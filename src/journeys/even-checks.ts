@@ -17,7 +17,7 @@ const HOUR = 3_600_000;
 
 export interface EvenChecks {
   /** Waits until a check that took so long (in milliseconds) has taken as long as each does. */
-  fill(took: number): Promise<void>;
+  fill: (took: number) => Promise<void>;
 }
 
 interface EvenCheckParts {

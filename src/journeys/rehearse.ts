@@ -44,6 +44,8 @@ export function rehearse(
   onResidents?: (page: RehearsedResident[]) => Promise<void>,
 ): Promise<Rehearsal[]> {
   return database.session(async (session) => {
+    // A page is planned as the page that it is: for any number of rows the planner would read all accounts each time.
+    await session.script('set plan_cache_mode = force_custom_plan');
     await beginSnapshot(session);
     const rehearsals: Rehearsal[] = [];
     for (const eService of eServices) {

@@ -72,7 +72,7 @@ export function mailDelivery(parts: DeliveryParts): (mail: QueuedMail, stopping:
   }
 
   return async ({ id, payload }, stopping) => {
-    const mail = write(payload);
+    const mail = await write(payload);
     const lanes = mail ? lanesOf(mail) : [];
     const begun = await beginTry(database, { id, lanes });
     if (!begun) return log.info({ mail: mail?.mail }, 'a mail was taken back before it went out');

@@ -2,7 +2,6 @@
  * The way to the mail server: one dialogue for one mail, within a time limit, and what its answer means. Owns SMTP (RFC 5321)
  * and DKIM; whether and when a mail is tried again is delivery.ts's.
  */
-import { createTransport } from 'nodemailer';
 import type { Config } from '../config.ts';
 import type { MailStep, Reply } from '../records/mail-outcomes.ts';
 import type { RenderedMail } from './writing.ts';
@@ -41,12 +40,9 @@ const FROM_A_MACHINE = { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Su
 /** By which a delivery report names the mail. */
 export const messageId = (id: string, issuer: string): string => `<${id}@${new URL(issuer).hostname}>`;
 
-export function openPost({ mail: settings, issuer }: Pick<Config, 'mail' | 'issuer'>): Post {
-  const { url, from, dkim } = settings;
-  if (!url) {
-    const nowhere: Failure = { reason: 'mail.url is not set', final: false, step: 'connection' };
-    return { send: () => Promise.resolve(nowhere), reach: () => Promise.resolve(nowhere.reason), close: () => {} };
-  }
+/** The library comes with the first mail: a service that has none to send does without its memory. */
+async function makeTransport(url: string, dkim: Config['mail']['dkim']) {
+  const { createTransport } = await import('nodemailer');
   const transport = createTransport({
     url,
     pool: true,
@@ -64,6 +60,17 @@ export function openPost({ mail: settings, issuer }: Pick<Config, 'mail' | 'issu
   });
   // What breaks between two mails breaks the next one, which tells.
   transport.on('error', () => {});
+  return transport;
+}
+
+export function openPost({ mail: settings, issuer }: Pick<Config, 'mail' | 'issuer'>): Post {
+  const { url, from, dkim } = settings;
+  if (!url) {
+    const nowhere: Failure = { reason: 'mail.url is not set', final: false, step: 'connection' };
+    return { send: () => Promise.resolve(nowhere), reach: () => Promise.resolve(nowhere.reason), close: () => {} };
+  }
+  let transport: ReturnType<typeof makeTransport> | undefined;
+  const opened = () => (transport ??= makeTransport(url, dkim));
   return {
     async send(mail, id) {
       // An address is one address: nothing in it may become a header or a second recipient.
@@ -71,7 +78,8 @@ export function openPost({ mail: settings, issuer }: Pick<Config, 'mail' | 'issu
         return { reason: 'the address is no address', final: true, step: 'recipient' };
       const replyTo = mail.person?.replyTo;
       try {
-        const { response } = await transport.sendMail({
+        const transporter = await opened();
+        const { response } = await transporter.sendMail({
           from: from.includes('<') ? from : { name: mail.brand, address: from },
           to: { name: '', address: mail.to },
           subject: mail.subject,
@@ -90,11 +98,13 @@ export function openPost({ mail: settings, issuer }: Pick<Config, 'mail' | 'issu
       }
     },
     reach: () =>
-      transport.verify().then(
-        () => undefined,
-        (error: unknown) => failureOf(error).reason,
-      ),
-    close: () => transport.close(),
+      opened()
+        .then((transporter) => transporter.verify())
+        .then(
+          () => undefined,
+          (error: unknown) => failureOf(error).reason,
+        ),
+    close: () => void transport?.then((transporter) => transporter.close()),
   };
 }
 

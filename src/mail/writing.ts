@@ -2,7 +2,6 @@
  * Owns what each mail says. Text and HTML are made from the same blocks, so that they cannot say different things.
  */
 import { fileURLToPath } from 'node:url';
-import { compileFile } from 'pug';
 import type { Config } from '../config.ts';
 import { chooseLanguage } from '../platform/i18n.ts';
 import type { Language, Texts, Translate } from '../platform/i18n.ts';
@@ -42,11 +41,17 @@ const inText = (block: Block): string =>
 const MESSAGE_VIEW = fileURLToPath(new URL('../../views/mail/message.pug', import.meta.url));
 
 /** Writes the mail that a job's payload orders; undefined where none of our secrets sealed it. */
-export function mailWriter({ sealer, texts, config }: MailWriterParts): (payload: unknown) => RenderedMail | undefined {
-  const toHtml = compileFile(MESSAGE_VIEW);
-  return (payload) => {
+export function mailWriter({
+  sealer,
+  texts,
+  config,
+}: MailWriterParts): (payload: unknown) => Promise<RenderedMail | undefined> {
+  // The compiler comes with the first mail: it takes some fifteen megabytes.
+  let toHtml: ((locals: object) => string) | undefined;
+  return async (payload) => {
     const order = orderFrom(payload, sealer);
     if (!order) return undefined;
+    toHtml ??= (await import('pug')).compileFile(MESSAGE_VIEW);
     const language = chooseLanguage(config.languages, { own: order.locale });
     const t = texts.for(language);
     const brand = config.brand.name[language];

@@ -52,13 +52,25 @@ const SYSTEM_OF: Readonly<Record<string, DeviceKind['system']>> = {
 /** Real ones have some 200 characters; what is longer is not looked at, so that no shape of it costs much. */
 const LONGEST = 400;
 
+/** Reading one takes hundreds of expressions, and a city's browsers are of some hundred kinds. */
+const known = new Map<string, DeviceKind>();
+const MOST_KNOWN = 500;
+
 /** From a User-Agent header as it came; 'other' for what is unknown, missing or no browser's. */
 export function deviceOf(userAgent: string | undefined): DeviceKind {
-  const { browser, os } = Bowser.parse((userAgent || '-').slice(0, LONGEST));
-  const pick = <T>(kinds: Readonly<Record<string, T>>, name = ''): T | 'other' =>
-    Object.hasOwn(kinds, name) ? kinds[name]! : 'other';
-  return { browser: pick(BROWSER_OF, browser.name), system: pick(SYSTEM_OF, os.name) };
+  const said = (userAgent || '-').slice(0, LONGEST);
+  let kind = known.get(said);
+  if (!kind) {
+    const { browser, os } = Bowser.parse(said);
+    kind = { browser: pick(BROWSER_OF, browser.name), system: pick(SYSTEM_OF, os.name) };
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(said, kind);
+  }
+  return kind;
 }
+
+const pick = <T>(kinds: Readonly<Record<string, T>>, name = ''): T | 'other' =>
+  Object.hasOwn(kinds, name) ? kinds[name]! : 'other';
 
 /** As residents say it: 'Firefox, Windows'. */
 export function deviceName(t: Translate, { browser, system }: DeviceKind): string {

@@ -1,11 +1,12 @@
 /** Draws a QR code as the outline of one SVG path: markup of the page itself, so that no image and no style is needed. */
-import { create } from 'qrcode';
 
 /** In modules: readers want four of white around it (ISO/IEC 18004). */
 const QUIET = 4;
 
 /** `path` is the `d` of a path within a square of `size`. */
-export function qrCode(text: string): { size: number; path: string } {
+export async function qrCode(text: string): Promise<{ size: number; path: string }> {
+  // Few ever come here: loaded with the first.
+  const { create } = await import('qrcode');
   const { modules } = create(text, { errorCorrectionLevel: 'M' });
   const rows = Array.from({ length: modules.size }, (_, y) => y);
   const path = rows.flatMap((y) =>

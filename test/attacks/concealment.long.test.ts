@@ -9,7 +9,7 @@ import type { HttpBrowser } from '../support/http-browser.ts';
 import { startWorld, type RelyingParty, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
-const ROUNDS = 30;
+const ROUNDS = 18;
 /** How many walk at once: most of the time is waiting. */
 const LANES = 3;
 /** With equal distributions the greatest distance is over this in one of ten thousand runs: sqrt(-ln(alpha / 2) / 2). */

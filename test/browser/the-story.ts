@@ -209,9 +209,9 @@ export function onceInTheStory(): void {
     await giveAddress(page, email);
     const password = field(page, 'current-password');
     await password.fill('not this one at all');
-    await press(page, 'Näytä');
+    await press(page, 'Näytä salasana');
     expect(await password.getAttribute('type')).toBe('text');
-    await press(page, 'Piilota');
+    await press(page, 'Piilota salasana');
     expect(await password.getAttribute('type')).toBe('password');
     await press(page, 'Kirjaudu sisään');
     expect(await page.title()).toMatch(/^Virhe/);

@@ -70,7 +70,7 @@ async function account({ listed = [days(-1000)], state = 'none', signedIn, locke
 
 async function reported(since = days(-720)): Promise<DormantAccount[]> {
   const found: DormantAccount[] = [];
-  for await (const page of journey().report(since, NOW)) found.push(...page);
+  await journey().report(since, (page) => Promise.resolve(void found.push(...page)), NOW);
   return found;
 }
 
@@ -87,7 +87,7 @@ async function mails(): Promise<RenderedMail[]> {
   const jobs = await place.database.query<{ payload: unknown }>(sql`
     select payload from graphile_worker._private_jobs where task_id in (
       select id from graphile_worker._private_tasks where identifier = 'mail')`);
-  return jobs.map(({ payload }) => write(payload)!);
+  return Promise.all(jobs.map(async ({ payload }) => (await write(payload))!));
 }
 
 describe('dormant', () => {

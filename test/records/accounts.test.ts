@@ -39,6 +39,10 @@ async function resident(): Promise<Account> {
 }
 const again = async (account: Account): Promise<Account> => (await accountById(db.database, account.id))!;
 
+test('a fresh database has no account: none that everybody knows', async () => {
+  expect(await db.database.query(sql`select 1 from accounts`)).toEqual([]);
+});
+
 test('an account carries no password hash, and reads the same from a row and from JSON', async () => {
   const account = await resident();
   await setOwnPassword(db.database, { accountId: account.id, epoch: account.epoch, hash: 'the hash' }, NOW);

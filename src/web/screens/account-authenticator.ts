@@ -7,9 +7,9 @@ import { goOn, type Screen, type ScreenParts } from '../screen.ts';
 export function accountAuthenticatorScreen(parts: ScreenParts): Screen {
   const { factorChanges } = parts;
   /** The same key again where a code was wrong: it may be in the app by now. */
-  const localsOf = ({ account }: Visit, earlier?: string): object => {
+  const localsOf = async ({ account }: Visit, earlier?: string): Promise<object> => {
     const { secret, uri, sealed } = factorChanges.newAuthenticator(account, earlier);
-    return { qr: qrCode(uri), key: secret.replace(/(.{4})(?=.)/g, '$1 '), sealed, email: account.email };
+    return { qr: await qrCode(uri), key: secret.replace(/(.{4})(?=.)/g, '$1 '), sealed, email: account.email };
   };
   return {
     path: '/account/authenticator',
@@ -17,7 +17,7 @@ export function accountAuthenticatorScreen(parts: ScreenParts): Screen {
       parts,
       async (ctx, visit) => {
         if (visit.account.factors.includes('authenticator')) return goOn(ctx, visit.url('/account/factors'));
-        await visit.render('account-authenticator', localsOf(visit));
+        await visit.render('account-authenticator', await localsOf(visit));
       },
       { fresh: true },
     ),
@@ -32,7 +32,7 @@ export function accountAuthenticatorScreen(parts: ScreenParts): Screen {
         const added = await factorChanges.addAuthenticator({ account, from, sealed, code }, parts.clock());
         if ('refused' in added) {
           if (added.refused !== 'wrong_proof') return goOn(ctx, url('/account/factors', { changed: 'meanwhile' }));
-          return refuse('account-authenticator', localsOf(visit, sealed), [
+          return refuse('account-authenticator', await localsOf(visit, sealed), [
             { field: 'code', key: 'account-authenticator.wrong' },
           ]);
         }
