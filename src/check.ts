@@ -74,10 +74,10 @@ export async function checkHouse(
       await database.ping();
       good.push('ok: the database answers');
       const ahead = await secondsAhead(database, new Date());
-      if (Math.abs(ahead) > MOST_APART)
-        bad.push(`fault: the clock of this machine is ${ahead} s ahead of the database's`);
-      else if (Math.abs(ahead) > CLOCK_WARNING)
-        weak.push(`warning: the clock of this machine is ${ahead} s ahead of the database's: keep both by NTP`);
+      const apart = Math.abs(ahead);
+      const clocks = `the clock of this machine is ${apart} s ${ahead > 0 ? 'ahead of' : 'behind'} the database's: keep both by NTP`;
+      if (apart > MOST_APART) bad.push(`fault: ${clocks}`);
+      else if (apart > CLOCK_WARNING) weak.push(`warning: ${clocks}`);
       const imported = await knownSources(database).catch(() => undefined);
       if (!imported) weak.push('warning: the database has no schema yet: run tunnus migrate, or serve');
       else {

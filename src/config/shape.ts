@@ -6,6 +6,7 @@
  */
 import type { z } from 'zod';
 import type { Fault } from '../config.ts';
+import { distance } from '../platform/edit-distance.ts';
 import { UNKNOWN, type Path, type Source } from './source.ts';
 
 export type Shape = { readonly [key: string]: z.ZodType | Shape };
@@ -122,23 +123,15 @@ function nameOf(path: Path): string {
   return path.map((step, index) => (typeof step === 'number' ? `[${step}]` : index ? `.${step}` : step)).join('');
 }
 
+const FURTHEST = 3;
+
 /** The known name that is a slip of the pen away, if any. */
 function nearest(name: string, known: readonly string[]): string | undefined {
   const plain = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, '');
   const [best] = known
-    .map((candidate) => ({ candidate, steps: distance(plain(name), plain(candidate)) }))
+    .map((candidate) => ({ candidate, steps: distance(plain(name), plain(candidate), FURTHEST) }))
     .sort((a, b) => a.steps - b.steps);
-  return best && best.steps <= Math.min(3, Math.max(1, Math.round(name.length / 3))) ? best.candidate : undefined;
-}
-
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
+  return best && best.steps <= Math.min(FURTHEST, Math.max(1, Math.round(name.length / 3)))
+    ? best.candidate
+    : undefined;
 }

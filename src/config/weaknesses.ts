@@ -3,6 +3,7 @@
  * (security.ts). Changes nothing.
  */
 import type { Config } from '../config.ts';
+import { contrast, parseColor, WHITE } from '../platform/color.ts';
 import { securityAdvice } from './security.ts';
 import { settingsFile } from './settings.ts';
 import { isLoopback } from './values.ts';
@@ -85,10 +86,6 @@ function idleMachines({ clients, resources }: Pick<Config, 'clients' | 'resource
 const behindProxy = ({ issuer, listen }: Config): boolean => issuer.startsWith('https:') && isLoopback(listen.host);
 
 function lowContrast(color: string | undefined): boolean {
-  if (!color) return false;
-  const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((at) => {
-    const part = parseInt(color.slice(at, at + 2), 16) / 255;
-    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-  });
-  return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) < 4.5;
+  const brand = parseColor(color ?? '');
+  return brand !== undefined && contrast(brand, WHITE) < 4.5;
 }

@@ -193,11 +193,14 @@ const DAY = 86_400_000;
 // Nearly all are written so, and need no reading.
 const PLAIN_TIME = /^(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/;
 
+/** A time of day at its end: of which zone nobody says. Taken for UTC, or each machine would read another. */
+const WITHOUT_ZONE = /[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?$/;
+
 /** When the account was made. Exports write 'unknown' as year 0, 1 or 9999, and some of those the database has no date for. */
 function timeOf(text: string, now: Date): string | undefined {
   if (PLAIN_TIME.test(text) && Number(text.slice(0, 4)) < now.getUTCFullYear()) return text;
   if (!/^\d{4}-\d\d-\d\d/.test(text)) return undefined;
-  const time = Date.parse(text);
+  const time = Date.parse(WITHOUT_ZONE.test(text) ? `${text}Z` : text);
   // The list may come from a clock in another time zone.
   return time >= FIRST_DAY && time <= now.getTime() + DAY ? new Date(time).toISOString() : undefined;
 }

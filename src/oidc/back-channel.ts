@@ -57,7 +57,8 @@ export function backChannel({ database, provider, clients, clock, log }: BackCha
       await noteAttempt(database, { ...key, outcome: settled, reason }, clock());
       metrics.logouts.inc({ client: key.clientId, outcome: settled ?? 'delayed' });
       const fields = { client: key.clientId, attempt, outcome: settled ?? 'delayed', reason };
-      if (settled === 'delivered' || settled === 'gone') log.info(fields, 'an e-service was told of a sign-out');
+      if (settled === 'delivered') log.info(fields, 'an e-service was told of a sign-out');
+      else if (settled === 'gone') log.info(fields, 'an e-service that is gone was not told of a sign-out');
       else log.warn(fields, 'an e-service did not take a sign-out');
       if (!settled) throw new Error(reason);
     },

@@ -6,6 +6,7 @@
  * one, keeping it apart would make one two. Mail never goes to a typed address, so no mapping here can redirect a link.
  */
 import { domainToASCII, domainToUnicode } from 'node:url';
+import { distance } from '../platform/edit-distance.ts';
 
 const LONGEST = 254; // RFC 5321, 4.5.3.1.3, without the angle brackets
 const LONGEST_LOCAL = 64;
@@ -97,24 +98,6 @@ const WELL_KNOWN = (
   'jippii.fi wippies.fi surffi.fi phnet.fi pp1.inet.fi kotinet.com mbnet.fi iki.fi aland.net multi.fi anvianet.fi netikka.fi ' +
   'hel.fi helsinki.fi edu.hel.fi aalto.fi tuni.fi utu.fi jyu.fi oulu.fi abo.fi hotmail.se outlook.fi live.se'
 ).split(' ');
-
-/** Damerau's distance (neighbours swapped count one), but never more than `limit` + 1. */
-function distance(a: string, b: string, limit: number): number {
-  if (Math.abs(a.length - b.length) > limit) return limit + 1;
-  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1;
-      row[j] = Math.min(rows[i - 1]![j]! + 1, row[j - 1]! + 1, rows[i - 1]![j - 1]! + same);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        row[j] = Math.min(row[j]!, rows[i - 2]![j - 2]! + 1);
-      }
-    }
-    rows.push(row);
-  }
-  return rows[a.length]![b.length]!;
-}
 
 /** 'Did you mean …?': the same address at the well-known mail domain that this one nearly is. */
 export function suggestion(address: string): string | undefined {

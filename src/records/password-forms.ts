@@ -61,8 +61,8 @@ export function readHash(text: string): HashForm | undefined {
 function readWrapped(text: string): HashForm | undefined {
   const end = text.lastIndexOf('$$argon2id$');
   const [, algorithm, salt] = (end > 0 && /^wrapped\$(md5|sha1|sha256)\$(.*)$/.exec(text.slice(0, end))) || [];
-  if (algorithm === undefined || salt === undefined) return undefined;
-  return { form: 'wrapped', algorithm: algorithm as Digest, salt, phc: text.slice(end + 1) };
+  const inner = algorithm === undefined ? undefined : readArgon(text.slice(end + 1));
+  return inner && { form: 'wrapped', algorithm: algorithm as Digest, salt: salt!, phc: inner.phc };
 }
 
 /** `peppered$ID$argon2id$…`: argon2id of the password under the pepper that is called so. */

@@ -2,14 +2,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from '../../src/platform/database.ts';
 import { FORM, requestTo } from '../support/bad-input.ts';
+import { begin, EVIL, MARKUP } from '../support/hostile.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { formPlaces, type Place } from '../support/places.ts';
-import { exchange, type WireAnswer } from '../support/wire.ts';
+import { exchange } from '../support/wire.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
-const EVIL = 'evil.example';
-const MARKUP = '"><img src=x onerror=alert(1)>\'';
 
 let world: World;
 let places: Place[];
@@ -20,19 +19,12 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-async function begin(browser: HttpBrowser, parameters?: Record<string, string>, at = world) {
-  const errand = await (await at.relyingParty()).begin(parameters);
-  await browser.get(errand.url);
-  return errand;
-}
-
 async function signIn(browser: HttpBrowser, email: string) {
   await browser.submit({ username: email });
   return browser.submit({ 'current-password': PASSWORD });
 }
 
-const send = (request: Parameters<typeof exchange>[1]): Promise<WireAnswer | undefined> =>
-  exchange(world.tunnus.port, request);
+const send = (request: Parameters<typeof exchange>[1]) => exchange(world.tunnus.port, request);
 
 const filled = (place: Place): string => new URLSearchParams(place.fields).toString();
 
@@ -63,7 +55,7 @@ describe("another site's form", () => {
 
   test.each(['no', 'an empty', "another browser's"])('with %s token is refused and changes nothing', async (which) => {
     const stranger = world.browser();
-    await begin(stranger);
+    await begin(world, stranger);
     const theirs = stranger.page.field('csrf')!.getAttribute('value')!;
     const before = await house();
     for (const place of places) {
@@ -89,7 +81,7 @@ describe("another site's form", () => {
 
   test('cannot sign anybody out by a link or an image', async () => {
     const browser = world.browser();
-    await begin(browser);
+    await begin(world, browser);
     await signIn(browser, 'maija@example.com');
     await browser.get(`${world.issuer}/session/end?client_id=asiointi`);
     await browser.post(`${world.issuer}/session/end`, { client_id: 'asiointi' });
@@ -123,7 +115,7 @@ describe('every page', () => {
 describe('an answer that the e-service wants posted', () => {
   test('is a page of ours with its policy, works without a script, and gives nothing of ours along', async () => {
     const browser = world.browser({ language: 'sv' });
-    const errand = await begin(browser, { response_mode: 'form_post', prompt: 'login' });
+    const errand = await begin(world, browser, { response_mode: 'form_post', prompt: 'login' });
     await signIn(browser, 'maija@example.com');
     const { page } = browser;
     expect([page.status, page.lang, page.h1]).toEqual([200, 'sv', 'Fortsätt till e-tjänsten']);
@@ -135,7 +127,7 @@ describe('an answer that the e-service wants posted', () => {
     expect(values.map(([name]) => name).sort()).toEqual(['code', 'iss', 'state']);
     const callback = new URL(`${action.href}?${new URLSearchParams(values).toString()}`);
     await expect(errand.finish(callback)).resolves.toMatchObject({ token_type: 'bearer' });
-    await begin(browser, { response_mode: 'form_post', prompt: 'none', scope: MARKUP, state: MARKUP });
+    await begin(world, browser, { response_mode: 'form_post', prompt: 'none', scope: MARKUP, state: MARKUP });
     expect(browser.page.html).not.toContain('<img src=x');
     expect(browser.page.status).toBeLessThan(500);
   });
@@ -156,7 +148,7 @@ describe('cookies', () => {
 
   test('are for us alone: no script, no other site, no domain', async () => {
     const browser = world.browser();
-    await begin(browser);
+    await begin(world, browser);
     await browser.get(`${browser.page.url.href}?lang=en`);
     await signIn(browser, 'maija@example.com');
     const lines = linesOf(browser);

@@ -1,14 +1,12 @@
 /** What an attacker writes into a request stays text: no other host, redirect, header, recipient or markup comes of it. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from '../../src/platform/database.ts';
-import type { HttpBrowser } from '../support/http-browser.ts';
+import { begin, EVIL, MARKUP } from '../support/hostile.ts';
 import { formPlaces, PATHS, type Place } from '../support/places.ts';
-import { exchange, exchangeBytes, type WireAnswer } from '../support/wire.ts';
+import { exchange, exchangeBytes } from '../support/wire.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
-const EVIL = 'evil.example';
-const MARKUP = '"><img src=x onerror=alert(1)>\'';
 
 let world: World;
 let places: Place[];
@@ -19,14 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-async function begin(browser: HttpBrowser, parameters?: Record<string, string>, at = world) {
-  const errand = await (await at.relyingParty()).begin(parameters);
-  await browser.get(errand.url);
-  return errand;
-}
-
-const send = (request: Parameters<typeof exchange>[1]): Promise<WireAnswer | undefined> =>
-  exchange(world.tunnus.port, request);
+const send = (request: Parameters<typeof exchange>[1]) => exchange(world.tunnus.port, request);
 
 test('an address that begins with two slashes makes no link that leads elsewhere', async () => {
   for (const target of [`//${EVIL}/sign-in`, `/\\${EVIL}/sign-in`]) {
@@ -73,7 +64,7 @@ describe('a network address', () => {
     const browser = world.browser({
       headers: { 'X-Forwarded-For': '6.6.6.6', 'X-Real-IP': '6.6.6.6', Forwarded: 'for=6.6.6.6' },
     });
-    await begin(browser);
+    await begin(world, browser);
     await browser.submit({ username: 'paikka@example.com' });
     expect(await placesOf(world, 'paikka@example.com')).toEqual([{ place: '127.0.0.1' }]);
   });
@@ -84,7 +75,7 @@ describe('a network address', () => {
     let status = 422;
     for (; status === 422 && tries < 40; tries += 1) {
       const browser = world.browser({ headers: { 'X-Forwarded-For': `6.6.6.${tries}` } });
-      await begin(browser);
+      await begin(world, browser);
       await browser.submit({ username: 'arvattu@example.com' });
       status = (await browser.submit({ 'current-password': `guess ${tries}` })).status;
     }
@@ -146,7 +137,13 @@ describe('what is sent comes back as text only', () => {
 
   test('in the pages of a sign-in', async () => {
     const browser = world.browser();
-    await begin(browser, { login_hint: MARKUP, ui_locales: MARKUP, state: MARKUP, nonce: MARKUP, acr_values: MARKUP });
+    await begin(world, browser, {
+      login_hint: MARKUP,
+      ui_locales: MARKUP,
+      state: MARKUP,
+      nonce: MARKUP,
+      acr_values: MARKUP,
+    });
     unharmed(browser.page.html);
     expect(browser.page.field('username')?.getAttribute('value')).toBe(MARKUP);
     unharmed((await browser.submit({ username: MARKUP })).html);
@@ -169,7 +166,7 @@ describe('what is sent comes back as text only', () => {
 
   test('and opens no second header', async () => {
     const browser = world.browser();
-    await begin(browser, { state: 'a\r\nSet-Cookie: stolen=1', prompt: 'none' });
+    await begin(world, browser, { state: 'a\r\nSet-Cookie: stolen=1', prompt: 'none' });
     expect(browser.page.leadsTo?.searchParams.get('error')).toBe('login_required');
     expect(browser.page.leadsTo?.searchParams.get('state')).toBe('a\r\nSet-Cookie: stolen=1');
     expect(browser.jar.find('stolen')).toBeUndefined();
@@ -193,7 +190,7 @@ describe('an address with more in it', () => {
   ])('mails nobody else: %j', async (more) => {
     const before = world.mailbox.all.length;
     const browser = world.browser();
-    await begin(browser);
+    await begin(world, browser);
     const page = await browser.submit({ username: `uusi@example.com${more}` });
     expect(page.status).toBe(422);
     expect(world.mailbox.all.slice(before)).toEqual([]);
@@ -202,7 +199,7 @@ describe('an address with more in it', () => {
   test('written otherwise still mails the stored one only', async () => {
     await world.account({ email: 'tallessa@example.com' });
     const browser = world.browser();
-    await begin(browser);
+    await begin(world, browser);
     await browser.submit({ username: 'TALLESSA@Example.COM\r\n' });
     expect((await world.mailbox.next({ to: 'tallessa@example.com' })).raw).not.toContain('TALLESSA');
   });

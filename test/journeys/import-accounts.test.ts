@@ -397,6 +397,8 @@ test('a date that no account can have been made on is left out, and stops nothin
     '2026-11-25': NOW,
     '2009-06-05': new Date('2009-06-05T00:00:00Z'),
     '2009-06-05T12:00:00+03:00': new Date('2009-06-05T09:00:00Z'),
+    // Of no zone: the same wherever the import runs.
+    '2009-06-05 12:00:00': new Date('2009-06-05T12:00:00Z'),
   };
   const rows = Object.keys(dates).map((date, i) => `${i},a${i}@example.com,${date}`);
   const content = ['legacy_id,email,created_at', ...rows, ''].join('\n');

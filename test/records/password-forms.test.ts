@@ -2,7 +2,7 @@
 import { scryptSync } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { makeSealer } from '../../src/platform/secrets.ts';
-import { restingHash, verifyPassword } from '../../src/records/passwords.ts';
+import { isCheckable, restingHash, verifyPassword } from '../../src/records/passwords.ts';
 
 const PASSWORD = 'Hyvää päivää 1';
 const ARGON = '$argon2id$v=19$m=8192,t=3,p=2$';
@@ -31,6 +31,13 @@ test.each([
   const hash = `$scrypt$ln=${ln},r=${r},p=${p}$${salt.toString('base64')}$${made.toString('base64')}`;
   expect(restingHash(hash, sealer)).toEqual({ hash });
   expect(await verifyPassword(hash, PASSWORD)).toEqual({ ok: true, rehash: true });
+});
+
+test('a wrapped hash asks for no more work than any other', () => {
+  const wrapped = (memory: number): string =>
+    `wrapped$md5$salt$$argon2id$v=19$m=${memory},t=2,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`;
+  expect(isCheckable(wrapped(19_456))).toBe(true);
+  expect(isCheckable(wrapped(4_000_000))).toBe(false);
 });
 
 test('scrypt that is beyond its own definition is refused', () => {
