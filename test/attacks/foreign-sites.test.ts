@@ -33,6 +33,7 @@ const house = (): Promise<object[]> =>
   world.database.query(sql`
     select (select md5(string_agg(a::text, '|' order by id)) from accounts a) as accounts,
       (select md5(string_agg(l::text, '|' order by id)) from links l) as links,
+      (select count(*)::int from passkeys) + (select count(*)::int from authenticators) as factors,
       (select count(*)::int from artifacts where model = 'Session') as sessions`);
 
 describe("another site's form", () => {

@@ -83,6 +83,8 @@ export async function formPlaces(world: World): Promise<Place[]> {
     password: 'the change of the password',
     data: 'the copy of all data',
     leave: 'the order to erase the account',
+    authenticator: 'the setting up of an authenticator app',
+    passkey: 'the setting up of a passkey',
   })) {
     await own.get(`${world.issuer}/account/${path}`);
     note(name, own);
