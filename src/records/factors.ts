@@ -253,9 +253,14 @@ export async function forgetFactors(
   { accountId, since = new Date(0) }: { accountId: string; since?: Date },
   now: Date,
 ): Promise<void> {
+  const gone: unknown[] = [];
   for (const table of TABLES)
-    await tx.query(sql`delete from ${table} where account_id = ${accountId} and created_at >= ${since}`);
-  await settleFactors(tx, accountId, now);
+    gone.push(
+      ...(await tx.query(
+        sql`delete from ${table} where account_id = ${accountId} and created_at >= ${since} returning 1`,
+      )),
+    );
+  if (gone.length > 0) await settleFactors(tx, accountId, now);
 }
 
 /**
