@@ -1,4 +1,4 @@
-/** The modules of the conformance suite that conformance.test.ts leaves out, each on its own way through our pages. */
+/** The modules of the conformance suite that conformance-plans.long.test.ts leaves out, each on its own way through our pages. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startStandIn, type StandIn } from '../support/conformance.ts';
 

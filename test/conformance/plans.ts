@@ -3,7 +3,7 @@
  * configuration that the suite wants for it, and what its scripted browser does on our pages.
  *
  * The browser's steps rest on what pages promise: the first form that posts in `main` leads on by its first button, and
- * fields carry the standard autocomplete tokens. test/browser/conformance.test.ts walks every step on live pages.
+ * fields carry the standard autocomplete tokens. test/browser/conformance-plans.long.test.ts walks every step on live pages.
  */
 
 import { readFileSync } from 'node:fs';

@@ -48,10 +48,10 @@ The journeys look up the same table, so what stands here is what residents meet.
 - An account whose resident has asked for it to be erased is like any other until then: nobody is signed in, and signing in
   takes it back (mail \`leaving_undone\`).
 - Links about an address, of \`src/journeys/email-change.ts\`: \`confirm-email\` (to the new one; no longer good once anything
-  ended the account's sessions) and \`undo-email\` (to the old one, seven days, whatever was changed since). Live: the page asks,
-  its form does it. Used: the page says what it did, or \`email-link-over\` (410) where the address has changed again. Expired or
-  ended: \`email-link-over\` (410); unknown: 404; the address is somebody else's by now: 409, and nothing is changed; the account
-  is locked: 403.
+  ended the account's sessions) and \`undo-email\` (to the old one, seven days; a password set anew ends it, and its page then
+  mails another with the time of the first). Live: the page asks, its form does it. Used: the page says what it did, or
+  \`email-link-over\` (410) where the address has changed again. Expired or ended: \`email-link-over\` (410); unknown: 404; the
+  address is somebody else's by now: 409, and nothing is changed; the account is locked: 403.
 - Pages of \`/account\` that change who holds the account lead to a sign-in where the last one is older than ten minutes, also
   from their forms, and come back empty.
 - Under \`conceal\` the try of an address stays counted, known or not, until a right password gives it back.
