@@ -4,7 +4,7 @@ import { sql } from '../../src/platform/database.ts';
 import { FORM, requestTo } from '../support/bad-input.ts';
 import { begin, EVIL, MARKUP } from '../support/hostile.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
-import { formPlaces, type Place } from '../support/places.ts';
+import { formPlaces, OPEN, type Place } from '../support/places.ts';
 import { exchange } from '../support/wire.ts';
 import { startWorld, type World } from '../support/world.ts';
 
@@ -14,7 +14,7 @@ let world: World;
 let places: Place[];
 
 beforeAll(async () => {
-  world = await startWorld();
+  world = await startWorld({ settings: OPEN });
   places = await formPlaces(world);
 });
 afterAll(() => world.close());

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from '../../src/platform/database.ts';
 import { begin, EVIL, MARKUP } from '../support/hostile.ts';
-import { formPlaces, PATHS, type Place } from '../support/places.ts';
+import { formPlaces, OPEN, PATHS, type Place } from '../support/places.ts';
 import { exchange, exchangeBytes } from '../support/wire.ts';
 import { startWorld, type World } from '../support/world.ts';
 
@@ -12,7 +12,7 @@ let world: World;
 let places: Place[];
 
 beforeAll(async () => {
-  world = await startWorld();
+  world = await startWorld({ settings: OPEN });
   places = await formPlaces(world);
 });
 afterAll(() => world.close());

@@ -11,8 +11,6 @@ let city: City;
 const press = (page: Page, name: string) => page.locator('main').getByRole('button', { name, exact: true }).click();
 const field = (page: Page, token: string) => page.locator(`main [autocomplete~="${token}"]`).first();
 const heading = (page: Page) => page.locator('h1').innerText();
-/** Every page, in every language, is looked at so by pages-*.long.test.ts; here those that everybody meets. */
-const accessible = async (page: Page) => expect(await accessibilityFaults(page)).toEqual([]);
 
 async function goToSignIn(page: Page, site = city.asiointi): Promise<void> {
   await page.goto(site);
@@ -41,6 +39,11 @@ export function storyIn({ javaScript }: { javaScript: boolean }): void {
   afterAll(() => city.close());
 
   const tag = javaScript ? 'js' : 'plain';
+  /** Every page, in every language, is looked at so by pages-*.long.test.ts; here those that everybody meets. */
+  const accessible = async (page: Page): Promise<void> => {
+    // The rules are a script in the page.
+    if (javaScript) expect(await accessibilityFaults(page)).toEqual([]);
+  };
 
   test('a resident of the old lists comes all the way to the old history, in seven steps', async () => {
     const email = await newAccount(`suvi.${tag}@example.com`, {

@@ -4,7 +4,9 @@
  */
 import type { WireAnswer } from './wire.ts';
 
-const INSIDE = /\bat .+:\d+:\d+|node_modules|\.(ts|js):\d+|postgres|\w+Error:|oidc-provider|SELECT |insert into/i;
+/** Of bounded length: a page may give back nine thousand letters. */
+const INSIDE =
+  /\bat .{1,300}:\d+:\d+|node_modules|\.(ts|js):\d+|postgres|\w{1,40}Error:|oidc-provider|SELECT |insert into/i;
 /** Answered before there is a request: by Node itself, or in plain text with a number (web/unreadable.ts). */
 const UNREAD = new Set([400, 408, 413, 417, 431]);
 

@@ -2,11 +2,15 @@
  * Every place of a running Tunnus where a stranger can write something: the forms of our pages (reached as a resident
  * reaches them, with the cookies that belong to them) and the provider's endpoints with a request that they understand.
  */
+import { generateSync } from 'otplib';
 import { sql } from '../../src/platform/database.ts';
 import type { HttpBrowser } from './http-browser.ts';
 import { CLIENT_SECRET, type World } from './world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
+
+/** Settings of a world that has all forms. */
+export const OPEN = { signIn: { registration: 'open' } };
 
 export interface Place {
   name: string;
@@ -18,11 +22,13 @@ export interface Place {
   headers: Record<string, string>;
 }
 
-/** The forms of all screens that have one. */
+/** The forms of all screens that have one, in a world where residents may register (`OPEN`). */
 export async function formPlaces(world: World): Promise<Place[]> {
   await world.account({ email: 'maija@example.com', password: PASSWORD, ids: { asiointi: 'U1' } });
   await world.account({ email: 'matti@example.com', password: PASSWORD });
   await world.account({ email: 'liisa@example.com', password: PASSWORD });
+  await world.account({ email: 'siiri@example.com', password: PASSWORD });
+  await world.account({ email: 'kaksi@example.com', password: PASSWORD });
   await world.account({ email: 'uusi@example.com' });
   await world.account({ email: 'vanha@example.com' });
   await world.account({
@@ -98,6 +104,28 @@ export async function formPlaces(world: World): Promise<Place[]> {
   await moving.submit({ email: 'liisan.uusi@example.com' });
   await moving.get(await world.mailbox.nextLink('liisan.uusi@example.com'));
   note('the page that confirms an address', moving);
+  const moved = await signIn('siiri@example.com', { client: 'bare' });
+  await moved.get(`${world.issuer}/account/email`);
+  await moved.submit({ email: 'siirin.uusi@example.com' });
+  await moved.get(await world.mailbox.nextLink('siirin.uusi@example.com'));
+  await moved.submit();
+  await moved.get(await world.mailbox.nextLink('siiri@example.com'));
+  note('the page that undoes a change of the address', moved);
+  const stepping = await signIn('kaksi@example.com', { client: 'bare' });
+  const app = await stepping.get(`${world.issuer}/account/authenticator`);
+  const secret = app.root.querySelector('.key')!.text.replaceAll(' ', '');
+  const epoch = Math.floor(world.clock.now().getTime() / 1000);
+  await stepping.submit({ 'one-time-code': generateSync({ secret, epoch }) });
+  note('the making of new recovery codes', stepping);
+  await stepping.get(`${world.issuer}/account/factors`);
+  note('the removal of a factor', stepping);
+  note('the second step', await signIn('kaksi@example.com'));
+  const newcomer = await begin('tulokas@example.com');
+  await newcomer.get(newcomer.page.url.href.replace(/unknown-address$/, 'register'));
+  note('the registration', newcomer);
+  await newcomer.submit({ email: 'tulokas@example.com' });
+  await newcomer.get(await world.mailbox.nextLink('tulokas@example.com'));
+  note('the making of an account', newcomer);
   const agreed = await signIn('maija@example.com', { client: 'stranger' });
   await agreed.submit();
   await agreed.get(`${world.issuer}/account/services`);
@@ -219,7 +247,7 @@ export const PATHS: readonly string[] = [
   '/session/end/confirm',
   '/session/end/success',
   `/sign-in/${UID}`,
-  ...'password link-sent unknown-address address-lost your-name your-services request-sent locked other-person in-doubt consent nothing'
+  ...'password link-sent unknown-address address-lost your-name your-services request-sent register registration-sent second-step passkey-offer locked other-person in-doubt consent nothing'
     .split(' ')
     .map((screen) => `/sign-in/${UID}/${screen}`),
   `/set-password/${TOKEN}`,
@@ -227,8 +255,11 @@ export const PATHS: readonly string[] = [
   `/password-set/${TOKEN}`,
   `/confirm-email/${TOKEN}`,
   `/undo-email/${TOKEN}`,
+  `/keep-factors/${TOKEN}`,
+  `/new-account/${TOKEN}`,
+  `/account-made/${TOKEN}`,
   '/account',
-  ...'details email password sessions sign-ins services data leave signed-in'
+  ...'details email password factors passkey authenticator recovery-codes sessions sign-ins services data leave signed-in'
     .split(' ')
     .map((page) => `/account/${page}`),
   '/signed-out',

@@ -1,8 +1,7 @@
 /** The same promise as bad-input.test.ts, by the whole tables and by many requests at random. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { sweep, TABLES, wrongWith } from '../support/bad-input.ts';
-import { fuzz, MARK } from '../support/fuzz.ts';
-import { endpointPlaces, formPlaces, type Place } from '../support/places.ts';
+import { endpointPlaces, formPlaces, OPEN, type Place } from '../support/places.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const LIMIT = 15 * 60_000;
@@ -13,7 +12,7 @@ let world: World;
 let places: Place[];
 
 beforeAll(async () => {
-  world = await startWorld();
+  world = await startWorld({ settings: OPEN });
   places = [...(await formPlaces(world)), ...endpointPlaces()];
 });
 afterAll(() => world.close());
@@ -30,17 +29,6 @@ test(
   `five thousand requests put together at random (seed ${seed}) are all answered calmly`,
   async () => {
     expect(await sweep(world.tunnus.port, places, { seed, count: 5_000 })).toEqual([]);
-  },
-  LIMIT,
-);
-
-const VALUES = Number(process.env['INPUTS'] ?? 100_000);
-
-test(
-  `${VALUES} hostile values in whichever field (seed ${seed}) are all answered in time, and none stands in the log`,
-  async () => {
-    await fuzz(world.tunnus.port, places, { count: VALUES, seed });
-    expect(world.log.filter((line) => line.includes(MARK))).toEqual([]);
   },
   LIMIT,
 );

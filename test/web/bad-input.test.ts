@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { every, FORM, MEGABYTE, requestTo, sweep, TABLES, wrongWith, type Named } from '../support/bad-input.ts';
 import { faultsOf } from '../support/calm.ts';
 import { fuzz, MARK } from '../support/fuzz.ts';
-import { COOKIES, endpointPlaces, formPlaces, PATHS, type Place } from '../support/places.ts';
+import { COOKIES, endpointPlaces, formPlaces, OPEN, PATHS, type Place } from '../support/places.ts';
 import { exchange, exchangeBytes } from '../support/wire.ts';
 import { startWorld, type World } from '../support/world.ts';
 
@@ -14,7 +14,7 @@ let world: World;
 let places: Place[];
 
 beforeAll(async () => {
-  world = await startWorld();
+  world = await startWorld({ settings: OPEN });
   places = [...(await formPlaces(world)), ...endpointPlaces()];
 });
 afterAll(() => world.close());
