@@ -47,6 +47,14 @@ const sentTo = (browser: HttpBrowser): URL => browser.page.leadsTo!;
 const isSignedIn = async (browser: HttpBrowser, email: string): Promise<boolean> =>
   (await browser.get(`${world.issuer}/account`)).text.includes(email);
 
+/** As an attacker would vary what they know a part of: its last letter may stand for bits that nobody looks at. */
+const nearly = (secret: string): string[] => [
+  secret.slice(0, -1),
+  secret.slice(0, -20),
+  `${secret}A`,
+  secret.slice(0, -1) + String.fromCharCode(secret.charCodeAt(secret.length - 1) ^ 1),
+];
+
 /** A link for the resident, asked for in a browser of their own; it sets another password. */
 async function setsAnotherPassword(email: string): Promise<void> {
   const own = world.browser();
@@ -296,6 +304,35 @@ test('whoever reads all that was ever written to the database signs in nowhere',
   // And no plain digest that a guess of a password could be tried against.
   expect(seen).toMatch(/\$argon2id\$/);
   expect(world.log.filter((line) => secrets.some((secret) => line.includes(secret)))).toEqual([]);
+});
+
+test('what is cut short, lengthened or in other letters opens nothing: a link, a code, tokens', async () => {
+  const email = await residentWithoutPassword();
+  const own = world.browser();
+  const errand = await begin(own);
+  await own.submit({ username: email });
+  const link = await world.mailbox.nextLink(email);
+  for (const near of nearly(link)) expect([near, (await world.browser().get(near)).status]).toEqual([near, 404]);
+  await own.get(link);
+  await own.submit({ 'new-password': PASSWORD });
+  await own.get(errand.url);
+  await signIn(own, email);
+
+  const code = sentTo(own).searchParams.get('code')!;
+  for (const near of nearly(code)) {
+    const back = new URL(sentTo(own));
+    back.searchParams.set('code', near);
+    await expect(errand.finish(back)).rejects.toMatchObject({ error: 'invalid_grant' });
+  }
+  const tokens = await errand.finish(sentTo(own));
+  for (const near of nearly(tokens.access_token)) {
+    expect(await client.tokenIntrospection(asiointi.config, near)).toEqual({ active: false });
+    const answer = await fetch(`${world.issuer}/me`, { headers: { Authorization: `Bearer ${near}` } });
+    expect(answer.status).toBe(401);
+  }
+  for (const near of nearly(tokens.refresh_token!))
+    await expect(client.refreshTokenGrant(asiointi.config, near)).rejects.toMatchObject({ error: 'invalid_grant' });
+  expect(await client.refreshTokenGrant(asiointi.config, tokens.refresh_token!)).toHaveProperty('access_token');
 });
 
 test("a link's token stays out of the log, however its address is written", async () => {

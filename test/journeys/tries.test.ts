@@ -146,11 +146,15 @@ test('everybody together guesses no more than the limit for all, and who is know
 });
 
 test('being too busy to check a password counts as no try', async () => {
-  const account = await resident();
+  const { email } = await resident();
   const crowd: Promise<unknown>[] = [];
   const tries = [
-    () => tryPassword(account.email),
-    () => journeys.changes.changePassword({ account, current: PASSWORD, next: 'too short', visitor }, NOW),
+    () => tryPassword(email),
+    // One that gets through changes nothing for the next.
+    async () => {
+      const account = (await accountByKey(db.database, email))!;
+      return journeys.changes.changePassword({ account, current: PASSWORD, next: PASSWORD, visitor }, NOW);
+    },
   ];
   const busy = [0, 0];
   for (let round = 0; Math.min(...busy) < FEW && round < 100; round += 1) {
@@ -167,7 +171,7 @@ test('being too busy to check a password counts as no try', async () => {
   }
   await Promise.all(crowd);
   expect(Math.min(...busy)).toBe(FEW);
-  expect(await tryPassword(account.email)).toHaveProperty('proof');
+  expect(await tryPassword(email)).toHaveProperty('proof');
 });
 
 test('of a change by session and one by link at once, one wins and the other changes nothing', async () => {
