@@ -21,6 +21,8 @@ export function hostsOf(url: string): string[] {
 export interface Hosts {
   /** Leads to the host whose turn it is, whatever `connectionString` says; one that fails or takes no writing hands the turn on. */
   Client: typeof pg.Client;
+  /** The same, and where there is no choice either, one that takes no writing is no connection: for a pool that only writes. */
+  WritingClient: typeof pg.Client;
   /** Lets each host have its turn before it gives up. */
   inTurn<T>(connect: () => Promise<T>): Promise<T>;
   /** A connection outside any pool, once `begin` is through; whoever has it ends it. */
@@ -94,7 +96,7 @@ export function hostsBehind(url: string): Hosts {
       }
     });
 
-  return { Client, inTurn, apart };
+  return { Client, WritingClient: InTurn, inTurn, apart };
 }
 
 /** As a server says it to who writes. */

@@ -199,7 +199,8 @@ export function openDatabase({
   const queuePool = new pg.Pool({
     ...settings,
     ...limits,
-    Client: directHosts.Client,
+    // The queue keeps a connection that refuses every statement: one to a server that takes no writing would hold all mails.
+    Client: directHosts.WritingClient,
     max: QUEUE_CONNECTIONS,
     query_timeout: QUEUE_TIMEOUT,
   });

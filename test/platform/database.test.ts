@@ -215,6 +215,27 @@ describe('the database is called unavailable', () => {
   });
 });
 
+test('the queue keeps no connection to a server that takes no writing, and has one as soon as it does', async () => {
+  const name = new URL(house.url).pathname.slice(1);
+  const inOrder = (...statements: string[]) =>
+    database.session(async (session) => {
+      for (const statement of statements) await session.script(statement);
+    });
+  const opened = openDatabase({ url: house.url });
+  await inOrder(`alter database ${name} set default_transaction_read_only = on`);
+  try {
+    await expect(opened.queuePool.query('select 1')).rejects.toMatchObject({ code: '25006' });
+  } finally {
+    await inOrder(
+      'set default_transaction_read_only = off',
+      `alter database ${name} reset default_transaction_read_only`,
+    );
+  }
+  const { rows } = await opened.queuePool.query('show transaction_read_only');
+  expect(rows).toEqual([{ transaction_read_only: 'off' }]);
+  await opened.close();
+});
+
 test('connections that are cut while the pool closes are no news', async () => {
   const told: Error[] = [];
   const leaving = openDatabase({ url: house.url, onError: (error) => told.push(error) });
