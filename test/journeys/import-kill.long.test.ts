@@ -1,8 +1,7 @@
 /** An import is a process that may be killed at any moment, while residents go on with theirs. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -14,7 +13,7 @@ import { makeLog } from '../../src/platform/telemetry.ts';
 import { accountByKey, setOwnPassword } from '../../src/records/accounts.ts';
 import { eraseAccount } from '../../src/records/erasures.ts';
 import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
-import { CLI, environment } from '../support/command.ts';
+import { CLI, environment, folderFor } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { SECRET } from '../support/world.ts';
 
@@ -30,10 +29,7 @@ let list: string;
 
 beforeAll(async () => {
   place = await testDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'tunnus-import-'));
-  await mkdir(join(folder, 'clients'));
-  const settings = { issuer: 'https://tunnistus.example', secret: SECRET, database: { url: place.url } };
-  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify(settings));
+  folder = await folderFor(place.url, SECRET);
   list = join(folder, 'list.csv');
   await writeList({ path: list, rows: ROWS });
 });

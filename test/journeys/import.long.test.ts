@@ -4,8 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -15,7 +14,7 @@ import { importAccounts } from '../../src/journeys/import-accounts.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { CLI, environment } from '../support/command.ts';
+import { CLI, environment, folderFor } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { SECRET } from '../support/world.ts';
 
@@ -30,10 +29,7 @@ let folder: string;
 
 beforeAll(async () => {
   place = await testDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'tunnus-import-'));
-  await mkdir(join(folder, 'clients'));
-  const settings = { issuer: 'https://tunnistus.example', secret: SECRET, database: { url: place.url } };
-  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify(settings));
+  folder = await folderFor(place.url, SECRET);
 });
 afterAll(async () => {
   await place.drop();

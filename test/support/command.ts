@@ -1,8 +1,19 @@
 /** `tunnus` as operators run it: a real process, its words and its exit code. */
 import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
+
+/** A configuration that has what commands need: a folder that whoever asked for it takes away. */
+export async function folderFor(databaseUrl: string, secret: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tunnus-commands-'));
+  await mkdir(join(folder, 'clients'));
+  const settings = { issuer: 'https://tunnistus.example', secret, database: { url: databaseUrl } };
+  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify(settings));
+  return folder;
+}
 
 /** What a process of ours is given: its configuration, and what others of this run have compiled already. */
 export function environment(folder: string): Record<string, string | undefined> {
