@@ -3,10 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { generateSync } from 'otplib';
 import { supportFor } from '../../src/app.ts';
 import { tellFactors } from '../../src/commands/account-picture.ts';
+import { factorChanges } from '../../src/journeys/factor-changes.ts';
 import { factorRemovals } from '../../src/journeys/factor-removals.ts';
 import { makeMails } from '../../src/mail/mails.ts';
 import { sql } from '../../src/platform/database.ts';
+import { deviceOf } from '../../src/platform/user-agent.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
+import { accountById, type Account } from '../../src/records/accounts.ts';
 import { newAuthenticatorSecret, stepOfCode } from '../../src/records/one-time-codes.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
 import { reseal } from '../../src/records/seals.ts';
@@ -428,6 +431,31 @@ describe('recovery codes', () => {
     await password(other);
     await other.submit({ 'one-time-code': codes[1]! });
     expect(other.page.status).toBe(422);
+  });
+
+  test('pressed twice, the button shows the same ten both times; a page from before gets others', async () => {
+    const who = await resident();
+    await withApp(who);
+    const { sealer } = world.tunnus;
+    const userHandle = (): string => '';
+    const changes = factorChanges({ ...world, sealer, mails: makeMails(world.tunnus), userHandle });
+    const account = async () => (await accountById(world.database, who.id))!;
+    const from = { place: '127.0.0.1', device: deviceOf('') };
+    const press = async (sealed: string, as: Account) =>
+      (await changes.makeRecoveryCodes({ account: as, from, sealed }, world.clock.now())) as {
+        epoch?: number;
+        codes: string[];
+      };
+    const shown = await account();
+    const sealed = changes.drawRecoveryCodes(shown);
+    const [one, two] = await Promise.all([press(sealed, shown), press(sealed, shown)]);
+    expect(two.codes).toEqual(one.codes);
+    expect([one.epoch, two.epoch].filter((epoch) => epoch !== undefined)).toHaveLength(1);
+    const later = await press(sealed, await account());
+    expect(later.codes.some((code) => one.codes.includes(code))).toBe(false);
+    // What another form made is not shown here.
+    expect(await press(changes.drawRecoveryCodes(shown), shown)).toEqual({ refused: 'changed_meanwhile' });
+    expect((await events(who.id)).filter((kind) => kind === 'recovery_codes_made')).toHaveLength(2);
   });
 });
 

@@ -12,6 +12,7 @@ import { accountById } from '../../src/records/accounts.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
 import { tellPicture } from '../../src/commands/account-picture.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
+import type { HttpPage } from '../support/http-page.ts';
 import { startWorld, type RelyingParty, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -143,6 +144,22 @@ describe('name, phone and language', () => {
     expect(await row(id)).toMatchObject({ given_name: 'Ensimmäinen' });
     await tab.submit();
     expect(await row(id)).toMatchObject({ given_name: 'Toinen' });
+  });
+
+  test('in two tabs: the second is told so too where it first had a fault to mend', async () => {
+    const { email, id } = await resident();
+    const browser = await on('/account/details', email);
+    const tab = browser.newTab();
+    await tab.get(browser.page.url);
+    await browser.submit({ 'given-name': 'Ensin' });
+    expect((await tab.submit({ tel: 'ei numeroa' })).status).toBe(422);
+    await tab.submit({ tel: '040123456' });
+    expect([tab.page.status, tab.page.faultOf('given-name')]).toEqual([
+      422,
+      'Tietojasi on muutettu toisella välilehdellä tai laitteella. Tarkista tiedot ja tallenna uudelleen.',
+    ]);
+    expect(tab.page.text).toContain('Tallessa on nyt: Ensin.');
+    expect(await row(id)).toMatchObject({ given_name: 'Ensin', phone_number: null });
   });
 });
 
@@ -569,6 +586,48 @@ describe('leaving', () => {
     await tab.get(`${world.issuer}/account/leave`);
     await Promise.all([browser.submit({ sure: 'yes' }), tab.submit({ sure: 'yes' })]);
     expect((await events(id)).filter((kind) => kind === 'leaving_asked')).toHaveLength(1);
+  });
+});
+
+describe('a button pressed twice', () => {
+  const NEXT = 'neljä punaista venettä laiturissa';
+  const pressedTwice = async (path: string, email: string, fields: Record<string, string>) => {
+    const browser = await on(path, email);
+    const again = browser.newTab();
+    await again.get(browser.page.url);
+    let pressed: Promise<HttpPage[]> = Promise.resolve([]);
+    // Both are under way before either gets at the account.
+    await world.database.transaction(async (tx) => {
+      await tx.query(sql`select 1 from accounts where email = ${email} for update`);
+      pressed = Promise.all([browser.submit(fields), again.submit(fields)]);
+      const waiting = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      while ((await world.database.query(waiting)).length < 2) continue;
+    });
+    return pressed;
+  };
+
+  test('changes the password once, and says so both times', async () => {
+    const { email, id } = await resident();
+    const pages = await pressedTwice('/account/password', email, {
+      'current-password': PASSWORD,
+      'new-password': NEXT,
+    });
+    for (const { text } of pages) expect(text).toContain('Salasanasi on vaihdettu');
+    expect((await events(id)).filter((kind) => kind === 'password_changed')).toHaveLength(1);
+  });
+
+  test('asks for the deletion once, and says so both times', async () => {
+    const { email, id } = await resident();
+    const pages = await pressedTwice('/account/leave', email, { sure: 'yes' });
+    for (const { h1 } of pages) expect(h1).toBe('Käyttäjätunnuksesi poistetaan');
+    expect((await events(id)).filter((kind) => kind === 'leaving_asked')).toHaveLength(1);
+  });
+
+  test('saves the details once', async () => {
+    const { email, id } = await resident();
+    const pages = await pressedTwice('/account/details', email, { 'given-name': 'Kerran' });
+    for (const { text } of pages) expect(text).toContain('Tietosi on tallennettu.');
+    expect((await events(id)).filter((kind) => kind === 'details_changed')).toHaveLength(1);
   });
 });
 
