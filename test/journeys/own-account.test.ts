@@ -589,6 +589,87 @@ describe('leaving', () => {
   });
 });
 
+describe('a form that was open for long', () => {
+  const LATE = 11 * MINUTE;
+
+  test('asks who is there and comes back as it was filled in, once, and to its own resident only', async () => {
+    const { email, id } = await resident();
+    const browser = await on('/account/details', email);
+    const typed = { 'given-name': 'Maija <b>&', 'family-name': 'Möttönen', tel: '040 123', language: 'sv' };
+    world.clock.advance(LATE);
+    expect((await browser.submit(typed)).h1).toBe('Kirjaudu sisään');
+    expect(await row(id)).toMatchObject({ given_name: 'Maija', locale: null });
+    await fill(browser, email);
+    expect(browser.page.url.pathname).toBe('/account/details');
+    expect(browser.page.text).toContain('Sivu oli auki pitkään, joten mitään ei ole vielä tallennettu.');
+    for (const [field, value] of Object.entries({ ...typed, language: undefined }))
+      if (value) expect(browser.page.field(field)?.getAttribute('value')).toBe(value);
+    expect(browser.page.root.querySelector('[name=language][checked]')?.getAttribute('value')).toBe('sv');
+    await browser.submit();
+    expect(await row(id)).toMatchObject({ given_name: 'Maija <b>&', family_name: 'Möttönen', locale: 'sv' });
+
+    const form = await on('/account/email', (await resident()).email);
+    world.clock.advance(LATE);
+    await form.submit({ email: 'uusi@example.com' });
+    const other = await resident();
+    await fill(form, other.email);
+    // Somebody else came back: nothing of what was typed is theirs.
+    if (form.page.url.pathname !== '/account/email') await form.submit();
+    expect(form.page.url.pathname).toBe('/account/email');
+    expect(form.page.html).not.toContain('uusi@example.com');
+    expect((await form.get(form.page.url)).html).not.toContain('uusi@example.com');
+  });
+
+  test('comes back also where the session had ended, and brings no password along', async () => {
+    const { email, id } = await resident();
+    const browser = await on('/account/email', email);
+    const password = browser.newTab();
+    await password.get(`${world.issuer}/account/password`);
+    await world.database.query(sql`update accounts set epoch = epoch + 1 where id = ${id}`);
+    await browser.submit({ email: 'kirjoitettu@example.com' });
+    const kept = browser.jar.headerFor(new URL(`${world.issuer}/account/email`), { withLax: true });
+    expect(kept).toContain('tunnus_typed=');
+    expect(kept).not.toContain('kirjoitettu');
+    await fill(browser, email);
+    expect(browser.page.field('email')?.getAttribute('value')).toBe('kirjoitettu@example.com');
+    await browser.get(browser.page.url);
+    expect(browser.page.field('email')?.getAttribute('value')).toBeUndefined();
+
+    world.clock.advance(LATE);
+    await password.submit({ 'current-password': PASSWORD, 'new-password': 'neljä punaista venettä laiturissa' });
+    const header = password.jar.headerFor(new URL(`${world.issuer}/account/password`), { withLax: true });
+    expect(header).not.toContain('tunnus_typed=');
+  });
+});
+
+describe('a form of a resident who is signed in no longer', () => {
+  test('does nothing to whoever is signed in now', async () => {
+    const [mine, theirs] = [await resident(), await resident()];
+    const browser = await on('/account/leave', mine.email);
+    const [email, sessions] = [browser.newTab(), browser.newTab()];
+    await email.get(`${world.issuer}/account/email`);
+    // It shows one session only, and so has no form: it takes the token of another page.
+    await sessions.get(`${world.issuer}/account/data`);
+    const csrf = sessions.page.field('csrf')!.getAttribute('value')!;
+    const other = browser.newTab();
+    await other.get(`${world.issuer}/session/end`);
+    await other.submit();
+    await on('/account', theirs.email, other);
+    const before = await row(theirs.id);
+    for (const page of [
+      await browser.submit({ sure: 'yes' }),
+      await email.submit({ email: 'toiselle@example.com' }),
+      await sessions.post(
+        `${world.issuer}/account/sessions`,
+        { csrf, session: 'others' },
+        { from: new URL(world.issuer) },
+      ),
+    ])
+      expect([page.status, page.h1]).toEqual([403, 'Lomake on vanhentunut']);
+    expect(await row(theirs.id)).toEqual(before);
+  });
+});
+
 describe('a button pressed twice', () => {
   const NEXT = 'neljä punaista venettä laiturissa';
   const pressedTwice = async (path: string, email: string, fields: Record<string, string>) => {

@@ -7,19 +7,21 @@ import { pageOf, type FieldError } from '../page.ts';
 import { goOn, type Screen, type ScreenParts } from '../screen.ts';
 
 export function accountDetailsScreen(parts: ScreenParts): Screen {
+  const own = { fresh: true, keeps: ['given', 'family', 'phone', 'language', 'mark'] };
   return {
     path: '/account/details',
     get: inAccount(
       parts,
-      (ctx, { account, render }) =>
+      (ctx, { account, typed, render }) =>
         render('account-details', {
           given: account.givenName,
           family: account.familyName,
           phone: account.phoneNumber,
-          chosen: account.locale ?? pageOf(ctx).language,
           mark: markOf(account),
+          ...typed,
+          chosen: typed['language'] ?? account.locale ?? pageOf(ctx).language,
         }),
-      { fresh: true },
+      own,
     ),
     post: inAccount(
       parts,
@@ -54,7 +56,7 @@ export function accountDetailsScreen(parts: ScreenParts): Screen {
         }
         goOn(ctx, url('/account', { changed: 'details', ...(locale && { lang: locale }) }));
       },
-      { fresh: true },
+      own,
     ),
   };
 }
