@@ -563,6 +563,25 @@ describe('an e-service that needs two steps', () => {
     expect(leadsToService(browser)).toBe(true);
   });
 
+  test('asks for the first step anew where the one of the session has grown too old for the request meanwhile', async () => {
+    const who = await resident();
+    const { passkey } = await withPasskey(who);
+    const browser = world.browser();
+    await atPassword(browser, who.email);
+    await password(browser);
+    const errand = await strict.begin({ max_age: '600' });
+    await browser.get(errand.url);
+    const step = () => browser.submit({ passkey: passkey.answer(asked(browser.page)) }, PASSKEY_FORM);
+    expect(browser.page.h1).toBe('Toinen vaihe');
+    world.clock.advance(11 * MINUTE);
+    await step();
+    expect(browser.page.h1).toBe('Kirjaudu sisään');
+    await browser.submit({ username: who.email });
+    await password(browser);
+    await step();
+    await errand.finish(browser.page.leadsTo!);
+  });
+
   test("takes nobody else's passkey for the second step, and nothing that is none, and says so calmly", async () => {
     const [who, stranger] = [await resident(), await resident()];
     await withPasskey(who);
