@@ -401,6 +401,8 @@ describe('recovery codes', () => {
     await browser.submit();
     const codes = browser.page.root.querySelectorAll('.codes li').map((item) => item.text.trim());
     expect(new Set(codes).size).toBe(10);
+    // They cannot be asked for again in another language: no link does as if.
+    expect(browser.page.root.querySelector('.languages')).toBeNull();
     expect((await browser.get(`${world.issuer}/account/recovery-codes`)).text).toContain('jäljellä 10');
     expect(browser.page.text).not.toContain(codes[0]!);
 

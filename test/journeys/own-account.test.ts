@@ -542,6 +542,8 @@ describe('leaving', () => {
     ]);
     await browser.submit({ sure: 'yes' });
     expect(browser.page.h1).toBe('Käyttäjätunnuksesi poistetaan');
+    // Another language would lead to a sign-in, and that would call it off.
+    expect(browser.page.root.querySelector('.languages')).toBeNull();
     expect([await isIn(browser), await isIn(elsewhere)]).toEqual([false, false]);
     const [job] = await world.database.query(sql`select 1 from logouts where account_id = ${id} union all
       select 1 from graphile_worker.jobs where task_identifier = 'end_sessions' and key = ${`end_sessions:${id}`}`);

@@ -25,7 +25,7 @@ export function accountRecoveryCodesScreen(parts: ScreenParts): Screen {
         if ('refused' in made) return goOn(ctx, url('/account/factors', { changed: 'meanwhile' }));
         const { epoch } = made;
         if (epoch !== undefined) await parts.session.carryOn(ctx, { accountId: account.id, epoch });
-        await render('account-recovery-codes', { codes: made.codes });
+        await render('account-recovery-codes', { codes: made.codes, once: true });
       },
       { fresh: true },
     ),
