@@ -55,7 +55,10 @@ type Renderer = (ctx: Context, view: string, locals: object) => Promise<unknown>
 
 const VIEWS = fileURLToPath(new URL('../../views', import.meta.url));
 const LANGUAGE_COOKIE = 'tunnus_language';
-/** Beats what the e-service asked for, on the pages of this one sign-in: the switch would else last for one page only. */
+/**
+ * Beats what the e-service asked for, on the pages of this one sign-in, and the account's own language on the resident's own
+ * pages: the switch would else last for one page only.
+ */
 const SWITCH_COOKIE = 'tunnus_language_here';
 const OWN_NAMES: Readonly<Record<Language, string>> = { fi: 'Suomi', sv: 'Svenska', en: 'English' };
 /** What pages say of a Problem; a code that has no words of its own is a fault of ours. */
@@ -171,7 +174,10 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
   };
 }
 
-/** `?lang=sv` on any page: kept for the next visits, and before the e-service's wish within this sign-in. */
+/** The pages that the switch holds for: those of one sign-in, the resident's own. */
+const PLACE = /^\/account(?=\/|$)|^\/[\w-]+\/[\w-]+/;
+
+/** `?lang=sv` on any page: kept for the next visits, and before any other wish in this place. */
 function applySwitch(
   ctx: Context,
   { offer, https }: { offer: readonly Language[]; https: boolean },
@@ -180,7 +186,7 @@ function applySwitch(
   const language = offer.find((code) => code === chosen);
   if (!language) return undefined;
   writeCookie(ctx, { name: LANGUAGE_COOKIE, value: language, secure: https, maxAge: YEAR });
-  const path = /^\/[\w-]+\/[\w-]+/.exec(ctx.path)?.[0];
+  const path = PLACE.exec(ctx.path)?.[0];
   if (path) writeCookie(ctx, { name: SWITCH_COOKIE, value: language, secure: https, path });
   return language;
 }

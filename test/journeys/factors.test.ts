@@ -3,10 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { generateSync } from 'otplib';
 import { supportFor } from '../../src/app.ts';
 import { tellFactors } from '../../src/commands/account-picture.ts';
+import { factorChanges } from '../../src/journeys/factor-changes.ts';
 import { factorRemovals } from '../../src/journeys/factor-removals.ts';
 import { makeMails } from '../../src/mail/mails.ts';
 import { sql } from '../../src/platform/database.ts';
+import { deviceOf } from '../../src/platform/user-agent.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
+import { accountById, type Account } from '../../src/records/accounts.ts';
 import { newAuthenticatorSecret, stepOfCode } from '../../src/records/one-time-codes.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
 import { reseal } from '../../src/records/seals.ts';
@@ -398,6 +401,8 @@ describe('recovery codes', () => {
     await browser.submit();
     const codes = browser.page.root.querySelectorAll('.codes li').map((item) => item.text.trim());
     expect(new Set(codes).size).toBe(10);
+    // They cannot be asked for again in another language: no link does as if.
+    expect(browser.page.root.querySelector('.languages')).toBeNull();
     expect((await browser.get(`${world.issuer}/account/recovery-codes`)).text).toContain('jäljellä 10');
     expect(browser.page.text).not.toContain(codes[0]!);
 
@@ -428,6 +433,31 @@ describe('recovery codes', () => {
     await password(other);
     await other.submit({ 'one-time-code': codes[1]! });
     expect(other.page.status).toBe(422);
+  });
+
+  test('pressed twice, the button shows the same ten both times; a page from before gets others', async () => {
+    const who = await resident();
+    await withApp(who);
+    const { sealer } = world.tunnus;
+    const userHandle = (): string => '';
+    const changes = factorChanges({ ...world, sealer, mails: makeMails(world.tunnus), userHandle });
+    const account = async () => (await accountById(world.database, who.id))!;
+    const from = { place: '127.0.0.1', device: deviceOf('') };
+    const press = async (sealed: string, as: Account) =>
+      (await changes.makeRecoveryCodes({ account: as, from, sealed }, world.clock.now())) as {
+        epoch?: number;
+        codes: string[];
+      };
+    const shown = await account();
+    const sealed = changes.drawRecoveryCodes(shown);
+    const [one, two] = await Promise.all([press(sealed, shown), press(sealed, shown)]);
+    expect(two.codes).toEqual(one.codes);
+    expect([one.epoch, two.epoch].filter((epoch) => epoch !== undefined)).toHaveLength(1);
+    const later = await press(sealed, await account());
+    expect(later.codes.some((code) => one.codes.includes(code))).toBe(false);
+    // What another form made is not shown here.
+    expect(await press(changes.drawRecoveryCodes(shown), shown)).toEqual({ refused: 'changed_meanwhile' });
+    expect((await events(who.id)).filter((kind) => kind === 'recovery_codes_made')).toHaveLength(2);
   });
 });
 
@@ -533,6 +563,25 @@ describe('an e-service that needs two steps', () => {
     // From then on both e-services are content.
     await browser.get((await strict.begin()).url);
     expect(leadsToService(browser)).toBe(true);
+  });
+
+  test('asks for the first step anew where the one of the session has grown too old for the request meanwhile', async () => {
+    const who = await resident();
+    const { passkey } = await withPasskey(who);
+    const browser = world.browser();
+    await atPassword(browser, who.email);
+    await password(browser);
+    const errand = await strict.begin({ max_age: '600' });
+    await browser.get(errand.url);
+    const step = () => browser.submit({ passkey: passkey.answer(asked(browser.page)) }, PASSKEY_FORM);
+    expect(browser.page.h1).toBe('Toinen vaihe');
+    world.clock.advance(11 * MINUTE);
+    await step();
+    expect(browser.page.h1).toBe('Kirjaudu sisään');
+    await browser.submit({ username: who.email });
+    await password(browser);
+    await step();
+    await errand.finish(browser.page.leadsTo!);
   });
 
   test("takes nobody else's passkey for the second step, and nothing that is none, and says so calmly", async () => {

@@ -198,10 +198,15 @@ test('no address gets more than a few such mails an hour, and one place asks for
   for (let times = 0; times < 7; times += 1) await ask(conceal, email);
   const queued = await conceal.database.query(sql`select 1 from registrations where email_key = ${email}`);
   expect(queued.length).toBeLessThanOrEqual(5);
-  const statuses: number[] = [];
-  for (let times = 0; times < 26 && !statuses.includes(429); times += 1)
-    statuses.push((await ask(conceal, newAddress())).browser.page.status);
-  expect(statuses).toContain(429);
+  let last = { address: email, ...(await ask(conceal, email)) };
+  for (let times = 0; times < 26 && last.browser.page.status !== 429; times += 1) {
+    const address = newAddress();
+    last = { address, ...(await ask(conceal, address)) };
+  }
+  const { browser, address } = last;
+  expect(browser.page.status).toBe(429);
+  await browser.follow('Yritä uudelleen');
+  expect(browser.page.field('username')?.getAttribute('value')).toBe(address);
 });
 
 test('where registration is closed nothing of it is there', async () => {
