@@ -223,8 +223,13 @@ function retireTask({ log, clock, believed, retire }: JobParts): Task {
   };
 }
 
-function auditTasks({ clock, audit }: JobParts): TaskList {
-  return { seal_audit: () => audit.seal(), keep_audit_months: () => audit.keepMonths(clock()) };
+function auditTasks({ clock, believed, audit }: JobParts): TaskList {
+  return {
+    seal_audit: () => audit.seal(),
+    keep_audit_months: async () => {
+      if (await believed()) await audit.keepMonths(clock());
+    },
+  };
 }
 
 /** Their names and payloads are those that the triggers of sql/0006_logouts_and_seals.sql write. */
