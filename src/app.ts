@@ -350,11 +350,14 @@ const SWEEPS = [
   sweepRegistrations,
 ];
 
-/** When the oldest row of each is to go. Sessions go by back-channel logout's own sweep, a minute after they ran out. */
+/**
+ * When the oldest row of each is to go, in hours: a day may have 23 where the database keeps summer time. Sessions go by
+ * back-channel logout's own sweep, a minute after they ran out.
+ */
 const DUE: Due = {
   artifacts: sql`${oldestArtifact} + interval '2 hours'`,
   sessions: sql`${oldestSession} + interval '1 minute'`,
-  interactions: sql`${oldestInteraction} + interval '1 day'`,
+  interactions: sql`${oldestInteraction} + interval '24 hours'`,
   throttle: dueBucket,
   links: dueLink,
   mails: dueMail,

@@ -1,7 +1,7 @@
 /** The commands as operators run them: real processes, their words and their exit codes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -317,6 +317,25 @@ test('a reader that goes away early, as head does, breaks nothing', async () => 
   const [complaints, [code]] = await Promise.all([text(command.stderr), ended]);
   expect({ code, complaints }).toEqual({ code: 0, complaints: '' });
 });
+
+test.each([['clients list --json'], ['accounts export'], ['accounts rehearse --csv']])(
+  '%s onto a full disk ends with 1 and one line that says so',
+  async (words) => {
+    const full = await open('/dev/full', 'w');
+    const stdio = ['ignore', full.fd, 'pipe'] as const;
+    const command = spawn(process.execPath, [CLI, ...words.split(' ')], {
+      env: environment(folder),
+      stdio: [...stdio],
+    });
+    const ended = once(command, 'exit') as Promise<[number | null]>;
+    const [complaints, [code]] = await Promise.all([text(command.stderr!), ended]);
+    await full.close();
+    expect({ code, complaints }).toEqual({
+      code: 1,
+      complaints: 'the output cannot be written: ENOSPC: no space left on device, write\n',
+    });
+  },
+);
 
 describe('mail', () => {
   let mailbox: Mailbox;

@@ -96,13 +96,15 @@ test.each([400 * DAY, -400 * DAY])(
     const rows = () =>
       world.database.query(sql`
       select (select count(*) from artifacts) as artifacts, (select count(*) from signing_keys) as keys,
-        (select count(*) from mails) as mails, (select count(*) from links) as links`);
+        (select count(*) from mails) as mails, (select count(*) from links) as links,
+        (select count(*) from audit_months()) as months`);
     const kept = await rows();
     const wrong = await serve(world.config.folder, { jump: ahead });
     wrong.process.kill('SIGUSR2');
     const told = () => wrong.log.filter((line) => line.includes('nothing is removed for its age')).length;
-    while (told() < 3) {
-      await world.database.query(sql`select graphile_worker.add_job('sweep'), graphile_worker.add_job('retire')`);
+    while (told() < 5) {
+      await world.database.query(sql`
+        select graphile_worker.add_job('sweep'), graphile_worker.add_job('retire'), graphile_worker.add_job('keep_audit_months')`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     wrong.process.kill('SIGKILL');
