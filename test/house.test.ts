@@ -148,6 +148,9 @@ describe('fences', () => {
       /\beval\(|\bFunction\(|innerHTML|outerHTML|insertAdjacentHTML|document\.write|set(?:Timeout|Interval)\('/;
     expect(scripts.filter(({ text }) => markup.test(text)).map(({ path }) => path)).toEqual([]);
     expect(scripts.length).toBeGreaterThan(1);
+    // Nothing is kept in the browser by a script, and no other window is listened to.
+    const kept = /localStorage|sessionStorage|indexedDB|document\.cookie|postMessage|'message'|serviceWorker/;
+    expect(scripts.filter(({ text }) => kept.test(text)).map(({ path }) => path)).toEqual([]);
     const unescaped = views
       .filter(({ text }) => /!=|!\{|^\s*<|\|\s*</m.test(text.replaceAll('!==', '')))
       .map(({ path }) => path);
