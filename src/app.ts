@@ -225,7 +225,7 @@ export async function startTunnus({
       takeUp: takeUp(provider.middleware, { resumeCookie: resume }),
     });
     const server = await listen(handlerOf(web), config.listen);
-    server.on('clientError', unreadable({ log, texts, languages: config.languages }));
+    server.on('clientError', unreadable({ log, texts, config }));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
     const clientIds = (): string[] => registered.all().map(({ client_id: id }) => id);

@@ -108,6 +108,18 @@ export function cookieNames(issuer: string) {
   };
 }
 
+/** The library's events of a request that it refused, by endpoint. */
+const REFUSALS = [
+  'authorization.error',
+  'pushed_authorization_request.error',
+  'grant.error',
+  'userinfo.error',
+  'introspection.error',
+  'revocation.error',
+  'end_session.error',
+  'end_session_confirm.error',
+] as const;
+
 type People = ReturnType<typeof residents>;
 
 function configuration(parts: ProviderParts, people: People, jwks: JWKS): Configuration {
@@ -257,7 +269,7 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
     noteAnswered(provider);
     tellOfReuse(provider, parts);
     provider.proxy = parts.config.listen.proxies > 0;
-    for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {
+    for (const event of ['server_error', ...REFUSALS] as const) {
       provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {
         const fields = { requestId: ctx.state['requestId'] as string, event, detail: error.error_detail };
         if (event === 'server_error') parts.log.error({ ...fields, err: error }, 'the provider failed');

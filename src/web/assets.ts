@@ -63,7 +63,7 @@ export function loadAssets(brand: Config['brand']): Assets {
         'Cache-Control': known ? 'public, max-age=31536000, immutable' : 'no-cache',
         'Cross-Origin-Resource-Policy': 'same-origin',
         // A logo opened by itself is a document: no script of its may run on our origin.
-        'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox",
         Vary: 'Accept-Encoding',
       });
       ctx.type = found.type;
