@@ -185,7 +185,7 @@ describe('on one day', () => {
       await signIn(browser, 'maija@example.com');
       const claims = (await errand.finish(sentTo(browser))).claims()!;
       expect(claims.sub).not.toBe('U1');
-      expect(JSON.stringify(claims)).not.toContain('U1"');
+      expect(Object.values(claims)).not.toContain('U1');
     });
   });
 

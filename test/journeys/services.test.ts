@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import * as client from 'openid-client';
 import { sql } from '../../src/platform/database.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
+import { untilBlocked } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -152,8 +153,10 @@ describe('/account/services', () => {
     expect(bare).toContain('sähköpostiosoitteesi');
     expect(bare).toContain('Palvelu saa tiedot ilman erillistä lupaa.');
     expect(stranger).toContain('puhelinnumerosi');
-    const today = new Intl.DateTimeFormat('fi', { dateStyle: 'long', timeZone: 'Europe/Helsinki' }).format(new Date());
-    expect(stranger).toContain(`Annoit luvan ${today}`);
+    const [agreed] = await world.database.query<{ at: Date }>(sql`
+      select agreed_at as at from services where account_id = ${accountId} and client_id = 'stranger'`);
+    const day = new Intl.DateTimeFormat('fi', { dateStyle: 'long', timeZone: 'Europe/Helsinki' }).format(agreed!.at);
+    expect(stranger).toContain(`Annoit luvan ${day}`);
   });
 
   test('a withdrawn agreement ends what was issued, is in the audit, and is asked for anew', async () => {
@@ -215,8 +218,7 @@ describe('/account/services', () => {
       await tx.query(sql`delete from services where account_id = ${accountId}`);
       const visiting = visit('stranger', { scope: 'openid email' });
       // The sign-in has read the agreement and waits for its row.
-      const waiting = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      while (!(await world.database.query(waiting)).length);
+      await untilBlocked(world.database);
       return { visiting };
     });
     const { browser } = await late.visiting;

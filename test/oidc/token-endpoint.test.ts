@@ -1,7 +1,8 @@
 /** What the token endpoint asks of whom, and what it gives: client authentication, machines, the city's APIs. */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify, UnsecuredJWT } from 'jose';
 import { city, LOANS, PARKING, type City } from '../support/city.ts';
+import { counted, withoutHeartbeats } from '../support/counting.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import {
   assertion,
@@ -28,13 +29,17 @@ let browser: HttpBrowser;
 let account: string;
 
 beforeAll(async () => {
+  withoutHeartbeats();
   const { options, keys: made } = await city();
   keys = made;
   world = await startWorld(options);
   account = await world.account({ email: 'maija@example.com', password: PASSWORD });
   browser = await signedIn(world, 'portal', 'maija@example.com');
 });
-afterAll(() => world.close());
+afterAll(async () => {
+  await world.close();
+  jest.useRealTimers();
+});
 
 type Wishes = Record<string, string | undefined>;
 
@@ -49,11 +54,8 @@ const codeOf = (client: string, wishes: Wishes = {}): Promise<string> =>
   codeFrom(browser, authorizationUrl(world, client, wishes));
 const refused = (error: string, status = 400) => ({ status, body: { error } });
 
-async function statements(work: () => Promise<unknown>): Promise<number> {
-  const before = world.database.counts.statements;
-  await work();
-  return world.database.counts.statements - before;
-}
+const statements = async (work: () => Promise<unknown>): Promise<number> =>
+  (await counted(world.database, work)).statements;
 
 describe('client authentication (RFC 6749, 2.3)', () => {
   test('by secret, in the way that is registered or the other of the two', async () => {

@@ -18,7 +18,8 @@ import { sql } from '../../src/platform/database.ts';
 import { randomToken } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { exchange, type HttpBrowser } from '../support/http-browser.ts';
-import { CLIENT_SECRET, freePort, startWorld, type World } from '../support/world.ts';
+import { freePort } from '../../src/demo/ports.ts';
+import { CLIENT_SECRET, startWorld, type World } from '../support/world.ts';
 
 const NAME = 'tunnistus.example.fi';
 const ISSUER = `https://${NAME}`;
