@@ -601,7 +601,7 @@ describe('the resident with passkeys only', () => {
   test('may choose to be asked for one after the password, and takes that back', async () => {
     const who = await resident();
     const { browser, passkey } = await withPasskey(who);
-    await browser.submit({}, { button: 'Kysy myös pääsyavain' });
+    await browser.submit({}, { button: 'Kysy myös pääsyavainta' });
     const other = world.browser();
     await atPassword(other, who.email);
     await password(other);
