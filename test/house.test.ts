@@ -106,7 +106,7 @@ describe('fences', () => {
     '@zxcvbn-ts/core': ['src/records/password-strength-worker.ts'],
     '@simplewebauthn/server': ['src/records/webauthn.ts'],
     otplib: ['src/records/one-time-codes.ts'],
-    qrcode: ['src/web/qr-code.ts'],
+    qr: ['src/web/qr-code.ts'],
     bowser: ['src/platform/user-agent.ts'],
     nodemailer: ['src/mail/post.ts'],
     'postal-mime': ['src/mail/delivery-report.ts', 'src/demo/'],
