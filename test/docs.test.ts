@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { configOf, ISSUER, SECRET } from './config/config-folder.ts';
+import { runTunnus } from './support/command.ts';
 import { checkedSections, STANDARDS_FILE, standardsPage } from './support/write-standards.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -85,6 +86,20 @@ test("the README's settings can be copied as they stand", () => {
   const [settings] = examples('README.md', 'yaml');
   expect(configOf({ 'tunnus.yaml': settings! }).issuer).toBe('http://localhost:3000');
 });
+
+test('the README names every command', async () => {
+  const readme = read('README.md');
+  const commandsOf = async (...group: string[]): Promise<string[]> => {
+    const { out } = await runTunnus(root, [...group, '--help']);
+    const [, list = ''] = out.split('Commands:\n');
+    return [...list.matchAll(/^ {2}([\w-]+)/gm)].map(([, name]) => [...group, name].join(' '));
+  };
+  const named = (command: string) => command.endsWith('help') || readme.includes(`\`${command}`);
+  const groups = ['accounts', 'audit', 'clients', 'keys', 'mail'];
+  const commands = await Promise.all([commandsOf(), ...groups.map((group) => commandsOf(group))]);
+  expect(commands.flat()).toEqual(expect.arrayContaining(['serve', ...groups, 'accounts import', 'mail test']));
+  expect(commands.flat().filter((command) => !named(command))).toEqual([]);
+}, 30_000);
 
 test('docs/standards.md says what the tests of test/standards check (npm run standards)', () => {
   expect(readFileSync(STANDARDS_FILE, 'utf8')).toBe(standardsPage());

@@ -538,7 +538,7 @@ describe('leaving', () => {
     const unsure = await browser.submit();
     expect([unsure.status, unsure.faultOf('sure')]).toEqual([
       422,
-      'Jos haluat poistaa käyttäjätunnuksesi, merkitse ruutu.',
+      'Jos haluat poistaa käyttäjätunnuksesi, rastita ruutu.',
     ]);
     await browser.submit({ sure: 'yes' });
     expect(browser.page.h1).toBe('Käyttäjätunnuksesi poistetaan');

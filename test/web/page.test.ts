@@ -133,6 +133,12 @@ describe('a page', () => {
     const style = await (await get('/assets/page.css')).text();
     expect(style).toContain(':root{--brand:#ffe000;--accent:#736500;');
   });
+
+  test('have a plain mark in the city’s colour where the city gives no logo', async () => {
+    const mark = await (await get('/assets/logo')).text();
+    expect(mark).toMatch(/^<svg/);
+    expect(new Set(mark.match(/#\w+/g))).toEqual(new Set(['#736500', '#fff']));
+  });
 });
 
 describe('the language switch', () => {
