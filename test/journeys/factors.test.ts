@@ -567,7 +567,7 @@ describe('an e-service that needs two steps', () => {
     await password(browser);
     const errand = await strict.begin({ max_age: '600' });
     await browser.get(errand.url);
-    const step = () => browser.submit({ passkey: passkey.answer(asked(browser.page)) }, PASSKEY_FORM);
+    const step = () => browser.submit({ passkey: passkey.answer(askedOn(browser.page)) }, PASSKEY_FORM);
     expect(browser.page.h1).toBe('Toinen vaihe');
     world.clock.advance(11 * MINUTE);
     await step();
