@@ -179,9 +179,7 @@ describe('cookies', () => {
         code_challenge_method: 'S256',
       });
       await browser.get(`https://tunnistus.example/auth?${query.toString()}`);
-      expect(browser.page.headers['strict-transport-security']).toBe(
-        'max-age=31536000; includeSubDomains',
-      );
+      expect(browser.page.headers['strict-transport-security']).toBe('max-age=31536000; includeSubDomains');
       await browser.get(`${browser.page.url.href}?lang=en`);
       await signIn(browser, 'maija@example.com');
       expect(browser.page.leadsTo?.host).toBe('asiointi.example');
