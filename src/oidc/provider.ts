@@ -88,7 +88,7 @@ const SECOND = 1000;
 /** Of a token for the userinfo endpoint, in seconds. */
 const ACCESS_TOKEN_TTL = 600;
 /** How long a sign-in page may stay open, in seconds. */
-export const INTERACTION_TTL = 3600;
+const INTERACTION_TTL = 3600;
 
 export interface CurrentProvider {
   /** Answers with the newest Provider. */

@@ -17,7 +17,7 @@ import { pageOf, type FieldError } from './page.ts';
 import { goOn, serviceOf, type Screen, type ScreenParts } from './screen.ts';
 
 /** In the order of the navigation; `title` is the text that heads the page, and its link. Those `within` another have no link there. */
-const PAGES: readonly { path: AccountPath; title: string; within?: AccountPath }[] = [
+const PAGES = [
   { path: '/account', title: 'account.title' },
   { path: '/account/details', title: 'account-details.title' },
   { path: '/account/email', title: 'account-email.title' },
@@ -31,22 +31,9 @@ const PAGES: readonly { path: AccountPath; title: string; within?: AccountPath }
   { path: '/account/services', title: 'account-services.title' },
   { path: '/account/data', title: 'account-data.title' },
   { path: '/account/leave', title: 'account-leave.title' },
-];
+] as const satisfies readonly { path: string; title: string; within?: string }[];
 
-export type AccountPath =
-  | '/account'
-  | '/account/details'
-  | '/account/email'
-  | '/account/password'
-  | '/account/factors'
-  | '/account/passkey'
-  | '/account/authenticator'
-  | '/account/recovery-codes'
-  | '/account/sessions'
-  | '/account/sign-ins'
-  | '/account/services'
-  | '/account/data'
-  | '/account/leave';
+type AccountPath = (typeof PAGES)[number]['path'];
 
 /** For so many seconds a sign-in is fresh. */
 export const FRESH = 600;
@@ -94,13 +81,14 @@ export function inAccount(
     const kept = known(parts, readQuery(ctx, 'client_id', 200), readQuery(ctx, 'sign_in', 64));
     const url: Visit['url'] = (path, query = {}) => withQuery(path, { ...kept, ...query });
     const at = PAGES.find(({ path }) => path === ctx.path);
+    const over = at && 'within' in at ? at.within : undefined;
     const frame = {
       url,
-      pages: PAGES.filter(({ within }) => !within).map(({ path, title }) => ({
+      pages: PAGES.filter((each) => !('within' in each)).map(({ path, title }) => ({
         url: url(path),
         title: page.t(title),
         current: path === ctx.path,
-        within: path === at?.within,
+        within: path === over,
       })),
       back: serviceOf(parts, kept.client_id, page.language),
       signIn: kept.sign_in && `/sign-in/${kept.sign_in}`,
