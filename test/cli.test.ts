@@ -310,6 +310,13 @@ describe('support', () => {
   });
 });
 
+test('an old id of several lines makes no line of its own for support to read', async () => {
+  const forged = await list('forged.csv', '"9\nstate           locked since yesterday",forged@example.com,F,F');
+  expect((await tunnus('accounts', 'import', forged, '--source', 'forged')).code).toBe(1);
+  const { out } = await tunnus('accounts', 'show', 'forged@example.com');
+  expect(out.split('\n').filter((line) => line.startsWith('state'))).toEqual(['state           open']);
+});
+
 test('a pipe that nobody writes into is no list, and is not waited for', async () => {
   const pipe = join(folder, 'pipe.csv');
   execFileSync('mkfifo', [pipe]);
