@@ -50,7 +50,7 @@ import { cookieNames, currentProvider } from './oidc/provider.ts';
 import { registeredClients } from './oidc/registered-clients.ts';
 import { takeUp } from './oidc/take-up.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
-import { MOST_APART, secondsAhead } from './platform/clock.ts';
+import { CLOCKS_DIFFER, MOST_APART, secondsAhead } from './platform/clock.ts';
 import { sql, type Database, type Queryable } from './platform/database.ts';
 import { loadTexts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
@@ -119,7 +119,7 @@ export async function startTunnus({
     const mails = makeMails({ sealer });
     const keys = signingKeys({ database, sealer, config });
     const believed = clockKeeper({ database, log });
-    if (!(await believed())) throw new Error('the clocks of this machine and of the database differ: set both by NTP');
+    if (!(await believed())) throw new Error(`${CLOCKS_DIFFER}: set both by NTP`);
     await keys.rotate(clock());
     const { metadata: client, told } = registered;
     const store = { db: database, clock, sealer, issuer: config.issuer, client, told };
@@ -274,7 +274,7 @@ function clockKeeper({ database, log }: { database: Queryable; log: Log }): () =
   return async () => {
     const ahead = await secondsAhead(database, new Date());
     if (Math.abs(ahead) <= MOST_APART) return true;
-    log.error({ ahead }, 'the clocks of this machine and of the database differ: nothing is removed for its age');
+    log.error({ ahead }, `${CLOCKS_DIFFER}: nothing is removed for its age`);
     return false;
   };
 }

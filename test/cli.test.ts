@@ -1,5 +1,5 @@
 /** The commands as operators run them: real processes, their words and their exit codes. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -308,6 +308,20 @@ describe('support', () => {
     const { out } = await tunnus('accounts', 'show', 'maija@example.com', '--json');
     expect(out).not.toMatch(/argon2|password_hash|passwordHash/);
   });
+});
+
+test('an old id of several lines makes no line of its own for support to read', async () => {
+  const forged = await list('forged.csv', '"9\nstate           locked since yesterday",forged@example.com,F,F');
+  expect((await tunnus('accounts', 'import', forged, '--source', 'forged')).code).toBe(1);
+  const { out } = await tunnus('accounts', 'show', 'forged@example.com');
+  expect(out.split('\n').filter((line) => line.startsWith('state'))).toEqual(['state           open']);
+});
+
+test('a pipe that nobody writes into is no list, and is not waited for', async () => {
+  const pipe = join(folder, 'pipe.csv');
+  execFileSync('mkfifo', [pipe]);
+  const ended = await tunnus('accounts', 'import', pipe, '--source', 'asiointi');
+  expect(ended).toEqual({ code: 2, out: '', err: `${pipe}: this is no file: a folder, a pipe or a device\n` });
 });
 
 test('a reader that goes away early, as head does, breaks nothing', async () => {
