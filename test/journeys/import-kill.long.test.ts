@@ -60,7 +60,9 @@ async function until(reached: () => Promise<boolean>, import_: Promise<unknown>)
 
 /** What can be seen of an import from outside, in the order in which it comes. */
 const MOMENTS: Record<string, () => Promise<boolean>> = {
-  reading: async () => (await place.database.query(sql`select 1 from pg_stat_progress_copy`)).length > 0,
+  reading: async () =>
+    (await place.database.query(sql`select 1 from pg_stat_progress_copy where datname = current_database()`)).length >
+    0,
   comparing: async () => (await count('import_rows')) > 0,
   merging: async () => (await count('accounts')) > 0,
 };
