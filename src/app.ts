@@ -76,6 +76,7 @@ import { providerPages } from './web/provider-pages.ts';
 import type { ScreenParts } from './web/screen.ts';
 import { webApp } from './web/server.ts';
 import { unreadable } from './web/unreadable.ts';
+import { keptForms } from './web/kept-forms.ts';
 import { visitors } from './web/visitor.ts';
 
 export interface RunningTunnus {
@@ -195,6 +196,7 @@ export async function startTunnus({
       session: ownSession({ ...store, cookieName: session }),
       consent: consent({ provider: () => provider.provider(), database, clock }),
       visitors: visitors({ sealer, issuer: config.issuer }),
+      keptForms: keptForms({ sealer, issuer: config.issuer }),
       signIn: signingIn,
       factorProofs: proofs,
       factorChanges: factorChanges({ ...parts, userHandle }),
@@ -223,7 +225,7 @@ export async function startTunnus({
       takeUp: takeUp(provider.middleware, { resumeCookie: resume }),
     });
     const server = await listen(handlerOf(web), config.listen);
-    server.on('clientError', unreadable({ log, texts, languages: config.languages }));
+    server.on('clientError', unreadable({ log, texts, config }));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
     const clientIds = (): string[] => registered.all().map(({ client_id: id }) => id);

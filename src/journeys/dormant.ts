@@ -3,7 +3,7 @@
  * it, the warning by mail and the erasing after it. Every erasing is the one of erasing.ts, in a transaction of its own.
  */
 import type { Config } from '../config.ts';
-import type { Database, Queryable } from '../platform/database.ts';
+import { beginSnapshot, type Database, type Queryable } from '../platform/database.ts';
 import type { Account } from '../records/accounts.ts';
 import { holdIdentities } from '../records/erasures.ts';
 import { auditRow } from '../records/audit.ts';
@@ -104,8 +104,9 @@ export function dormantJourney(parts: DormantParts) {
       const staleBefore = ago(now, STALE);
       const toErase = { listedBefore: ago(now, dormant), askedBefore: ago(now, NOTICE) };
       const toWarn = { ...toErase, listedBefore: ago(now, dormant - NOTICE) };
-      // No time limit: it looks through all accounts.
+      // No time limit: it looks through all accounts. At one moment: whom another node warns meanwhile takes nobody else's room.
       const [due, next] = await database.session(async (session) => {
+        await beginSnapshot(session);
         const room = Math.max(0, WARNINGS_AN_HOUR - (await warningsSince(session, ago(now, HOUR))));
         return [
           await warned(session, toErase, { warnedBefore: ago(now, NOTICE), staleBefore, limit: AT_ONCE }),

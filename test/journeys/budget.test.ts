@@ -7,6 +7,7 @@ import * as client from 'openid-client';
 import { sql } from '../../src/platform/database.ts';
 import { sweepDevices } from '../../src/records/devices.ts';
 import { hashingOf, hashPassword, verifyPassword } from '../../src/records/passwords.ts';
+import { counted, withoutHeartbeats } from '../support/counting.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0';
@@ -14,9 +15,7 @@ const PASSWORD = 'kolme vihreää omenaa pöydällä';
 let world: World;
 
 beforeAll(async () => {
-  // A node tells of itself every 15 seconds: a statement of its own, and no sign-in's.
-  const others = 'Date hrtime nextTick performance queueMicrotask setImmediate clearImmediate setTimeout clearTimeout';
-  jest.useFakeTimers({ doNotFake: others.split(' ') as never[] });
+  withoutHeartbeats();
   world = await startWorld();
   await world.account({ email: 'maija@example.com', password: PASSWORD });
 });
@@ -25,15 +24,7 @@ afterAll(async () => {
   jest.useRealTimers();
 });
 
-async function counted<T>(work: () => Promise<T>): Promise<{ statements: number; commits: number; result: T }> {
-  const { statements, commits } = world.database.counts;
-  const result = await work();
-  return {
-    statements: world.database.counts.statements - statements,
-    commits: world.database.counts.commits - commits,
-    result,
-  };
-}
+const count = <T>(work: () => Promise<T>) => counted(world.database, work);
 
 async function signIn({ email = 'maija@example.com', userAgent = FIREFOX } = {}) {
   const kartta = await world.relyingParty('kartta');
@@ -50,14 +41,14 @@ async function signIn({ email = 'maija@example.com', userAgent = FIREFOX } = {})
 test("a stranger's authorization request and its page cost no SQL", async () => {
   const kartta = await world.relyingParty('kartta');
   const { url } = await kartta.begin();
-  const { statements } = await counted(() => world.browser().get(url));
+  const { statements } = await count(() => world.browser().get(url));
   expect(statements).toBe(0);
 });
 
 test('a whole sign-in with tokens, userinfo and audit keeps to its statements', async () => {
   // The first gives out the sub and learns the device; what follows is every day.
   await signIn();
-  const { statements, commits } = await counted(() => signIn());
+  const { statements, commits } = await count(() => signIn());
   expect(statements).toBeLessThanOrEqual(6);
   expect(commits).toBeLessThanOrEqual(3);
 });
@@ -70,7 +61,7 @@ test('a sign-in that hashes the password anew costs no statement more, and has i
   const [before] = await world.database.query(
     sql`select epoch, updated_at from accounts where email_key = 'maija@example.com'`,
   );
-  const { statements, commits } = await counted(() => signIn());
+  const { statements, commits } = await count(() => signIn());
   expect(statements).toBeLessThanOrEqual(6);
   expect(commits).toBeLessThanOrEqual(3);
   const [after] = await world.database.query<{ password_hash: string }>(sql`
@@ -87,9 +78,9 @@ test('a refresh reads once and writes once, introspection reads once', async () 
   await browser.submit({ username: 'maija@example.com' });
   await browser.submit({ 'current-password': PASSWORD });
   const tokens = await errand.finish(browser.page.leadsTo!);
-  const refreshed = await counted(() => client.refreshTokenGrant(asiointi.config, tokens.refresh_token!));
+  const refreshed = await count(() => client.refreshTokenGrant(asiointi.config, tokens.refresh_token!));
   expect(refreshed).toMatchObject({ statements: 2, commits: 1 });
-  const asked = await counted(() => client.tokenIntrospection(asiointi.config, refreshed.result.access_token));
+  const asked = await count(() => client.tokenIntrospection(asiointi.config, refreshed.result.access_token));
   expect(asked).toMatchObject({ statements: 1, commits: 0, result: { active: true } });
 });
 
@@ -97,7 +88,7 @@ test('single sign-on at another e-service asks little', async () => {
   const { browser } = await signIn();
   const bare = await world.relyingParty('bare');
   const errand = await bare.begin();
-  const { statements } = await counted(() => browser.get(errand.url));
+  const { statements } = await count(() => browser.get(errand.url));
   expect(statements).toBeLessThanOrEqual(3);
 });
 

@@ -4,11 +4,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { dormantJourney, monthsBefore, type DormantAccount } from '../../src/journeys/dormant.ts';
 import { makeMails } from '../../src/mail/mails.ts';
 import { mailWriter, type RenderedMail } from '../../src/mail/writing.ts';
-import { sql } from '../../src/platform/database.ts';
+import { sql, type Database, type Sql } from '../../src/platform/database.ts';
 import { loadTexts } from '../../src/platform/i18n.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { erasureDigests, MERGE_LOCK } from '../../src/records/erasures.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { untilBlocked } from '../support/until.ts';
 
 const DAY = 86_400_000;
 const NOW = new Date('2026-11-24T10:00:00Z');
@@ -26,9 +27,13 @@ beforeEach(async () => {
   await place.database.query(sql`delete from graphile_worker._private_jobs`);
 });
 
-const journey = (dormant: 'off' | number = 720 * DAY, url: string | undefined = 'smtp://mail.example') =>
+const journey = (
+  dormant: 'off' | number = 720 * DAY,
+  url: string | undefined = 'smtp://mail.example',
+  database = place.database,
+) =>
   dormantJourney({
-    database: place.database,
+    database,
     sealer,
     mails: makeMails({ sealer }),
     told: [],
@@ -66,6 +71,14 @@ async function account({ listed = [days(-1000)], state = 'none', signedIn, locke
       values (${Buffer.from(id)}, ${id}, 'set_password', ${asked}, ${new Date(asked.getTime() + DAY)})`);
   }
   return { id, email };
+}
+
+/** So many on one list, long ago. */
+async function crowd(count: number): Promise<void> {
+  await place.database.query(sql`
+    with made as (insert into accounts (email, email_key, created_at, updated_at)
+      select n || '@example.com', n || '@example.com', ${NOW}, ${NOW} from generate_series(1, ${count}::int) n returning id)
+    insert into legacy_ids (source, legacy_id, account_id, created_at) select 'l0', id::text, id, ${days(-1000)} from made`);
 }
 
 async function reported(since = days(-720)): Promise<DormantAccount[]> {
@@ -117,10 +130,7 @@ describe('dormant', () => {
   });
 
   test('is told of a page at a time, each once', async () => {
-    await place.database.query(sql`
-      with made as (insert into accounts (email, email_key, created_at, updated_at)
-        select n || '@example.com', n || '@example.com', ${NOW}, ${NOW} from generate_series(1, 2100) n returning id)
-      insert into legacy_ids (source, legacy_id, account_id, created_at) select 'l0', id::text, id, ${days(-1000)} from made`);
+    await crowd(2100);
     const found = await reported();
     expect(new Set(found.map(({ id }) => id)).size).toBe(2100);
     expect(found).toHaveLength(2100);
@@ -162,8 +172,7 @@ describe('erasing', () => {
     await place.database.transaction(async (tx) => {
       await tx.query(sql`update accounts set signed_in_at = ${NOW} where id = ${id}`);
       erasing = erase(id);
-      for (let waiting: unknown[] = []; waiting.length === 0;)
-        waiting = await tx.query(sql`select 1 from pg_locks where not granted`);
+      await untilBlocked(place.database);
     });
     expect(await erasing).toBe(false);
     expect(await left()).toEqual([id]);
@@ -175,8 +184,7 @@ describe('erasing', () => {
     await place.database.transaction(async (tx) => {
       await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
       erasing = erase(id);
-      for (let waiting: unknown[] = []; waiting.length === 0;)
-        waiting = await tx.query(sql`select 1 from pg_locks where not granted`);
+      await untilBlocked(place.database);
       await tx.query(sql`
         insert into legacy_ids (source, legacy_id, account_id, created_at) values ('late', 'x', ${id}, ${NOW})`);
     });
@@ -252,15 +260,34 @@ describe('the retention of dormant accounts', () => {
   });
 
   test('is spread out: at most a thousand mails an hour, however many nodes run it', async () => {
-    await place.database.query(sql`
-      with made as (insert into accounts (email, email_key, created_at, updated_at)
-        select n || '@example.com', n || '@example.com', ${NOW}, ${NOW} from generate_series(1, 1010) n returning id)
-      insert into legacy_ids (source, legacy_id, account_id, created_at) select 'l0', id::text, id, ${days(-1000)} from made`);
+    await crowd(1010);
     await place.database.query(sql`insert into dormancy_warnings select id, ${days(-0.01)} from accounts limit 950`);
     const both = await Promise.all([journey().retire(NOW), journey().retire(NOW)]);
     expect(both[0].warned + both[1].warned).toBe(50);
     expect(await mails()).toHaveLength(50);
     expect(await journey().retire(days(0.02))).toEqual({ warned: 0, erased: 0 });
     expect(await journey().retire(days(0.05))).toEqual({ warned: 10, erased: 0 });
+  });
+
+  test('is as spread out where another node warns between two looks of one', async () => {
+    await crowd(1060);
+    await place.database.query(sql`insert into dormancy_warnings select id, ${days(-0.01)} from accounts limit 970`);
+    let other: Promise<{ warned: number }> | undefined;
+    const interrupted: Database = {
+      ...place.database,
+      session: (work) =>
+        place.database.session((session) =>
+          work({
+            ...session,
+            query: async <R extends object>(statement: Sql) => {
+              const rows = await session.query<R>(statement);
+              await (other ??= journey().retire(NOW));
+              return rows;
+            },
+          }),
+        ),
+    };
+    const { warned } = await journey(undefined, undefined, interrupted).retire(NOW);
+    expect(warned + (await other!).warned).toBe(30);
   });
 });

@@ -14,7 +14,8 @@ import { openDatabase } from '../../src/platform/database.ts';
 import { homeOf, makeOwn } from '../../src/platform/embedded-home.ts';
 import { runTunnus } from '../support/command.ts';
 import { expectVoid, linkFor, PASSWORD, signIn } from '../support/drill.ts';
-import { freePort, SECRET, startWorld } from '../support/world.ts';
+import { freePort } from '../../src/demo/ports.ts';
+import { SECRET, startWorld } from '../support/world.ts';
 
 const SETTINGS = { secret: SECRET };
 

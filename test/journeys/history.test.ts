@@ -1,8 +1,6 @@
 /** Whose history it is: what each e-service is told of a resident, through every door, and for how long that holds. */
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
 import type { Client } from 'oidc-provider';
 import * as client from 'openid-client';
 import { signingKeys } from '../../src/app.ts';
@@ -12,6 +10,7 @@ import { accountByKey, changeEmail, setOwnPassword } from '../../src/records/acc
 import { eraseAccount } from '../../src/records/erasures.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
 import { givenSubject, subjectsOf } from '../../src/records/subjects.ts';
+import { startEServices, type EServices } from '../support/e-services.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { startWorld, type NewAccount, type World } from '../support/world.ts';
 
@@ -19,19 +18,11 @@ const PASSWORD = 'kolme vihreää omenaa pöydällä';
 const SCOPE = 'openid email legacy';
 
 let world: World;
-let backChannel: Server;
-const logoutTokens: Record<string, unknown>[] = [];
+let services: EServices;
 
 beforeAll(async () => {
-  backChannel = createServer((request, response) => {
-    void text(request).then((body) => {
-      const token = new URLSearchParams(body).get('logout_token')!;
-      logoutTokens.push(JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()) as never);
-      response.end();
-    });
-  });
-  await new Promise<void>((resolve) => backChannel.listen(0, '127.0.0.1', resolve));
-  const backchannel_logout_uri = `http://127.0.0.1:${(backChannel.address() as AddressInfo).port}/`;
+  services = await startEServices();
+  const backchannel_logout_uri = services.uri('all');
   const legacy = { scope: SCOPE, subject_type: 'legacy', legacy_source: 'asiointi', backchannel_logout_uri };
   world = await startWorld({
     clients: {
@@ -61,7 +52,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world.close();
-  backChannel.close();
+  await services.close();
 });
 
 let made = 0;
@@ -121,9 +112,10 @@ test('an e-service sees its own old id and nobody else’s, by every door', asyn
 
   const service = await world.relyingParty('asiointi');
   await browser.get(client.buildEndSessionUrl(service.config, { id_token_hint: asiointi.tokens.id_token! }));
-  // E-services are told by the queue.
-  while (logoutTokens.length < 3) await new Promise((resolve) => setTimeout(resolve, 20));
-  const byAudience = Object.fromEntries(logoutTokens.map(({ aud, sub }) => [aud as string, sub]));
+  const tokens = [await services.next('all'), await services.next('all'), await services.next('all')];
+  const byAudience = Object.fromEntries(
+    tokens.map((token) => decodeJwt(token)).map(({ aud, sub }) => [String(aud), sub]),
+  );
   expect(byAudience).toEqual({ asiointi: 'U-own-1', asiointi2: successor.sub, varaukset: 'v-own-3' });
 });
 

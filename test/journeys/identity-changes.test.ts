@@ -11,9 +11,9 @@ import { accountByKey, type Account } from '../../src/records/accounts.ts';
 import { MERGE_LOCK } from '../../src/records/erasures.ts';
 import { addAuthenticator, addPasskey, settleFactors } from '../../src/records/factors.ts';
 import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
-import { recentMails } from '../../src/records/mail-outcomes.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
+import { untilMail } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -70,15 +70,6 @@ async function arrive(address: string, client = 'asiointi'): Promise<HttpBrowser
   await browser.get((await (await world.relyingParty(client)).begin()).url);
   await browser.submit({ username: address });
   return browser;
-}
-
-/** Waits until the mail server has refused the newest mail of this account for now. */
-async function tried(address: string): Promise<void> {
-  for (;;) {
-    const [mail] = await recentMails(world.database, (await resident(address)).id, 1);
-    if (mail?.outcome === 'delayed') return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 /** The `sub` by which the e-service knows who signs in with this address. */
@@ -204,12 +195,12 @@ describe('another address', () => {
     await newcomer();
     world.mailbox.refuseWith(451);
     await acts.resend(email, now());
-    await tried(email);
+    await untilMail(world.database, (await resident()).id, 'delayed');
+    world.mailbox.refuseWith(undefined);
     await acts.setEmail({ from: email, to: other('next'), reason: REASON }, now());
     const [queued] = await world.database.query<{ outcome: string }>(sql`
       select outcome from mails where kind = 'set_password' and account_id = ${(await resident(other('next'))).id}`);
     expect(queued!.outcome).toBe('given_up');
-    world.mailbox.refuseWith(undefined);
     await world.database.query(sql`update graphile_worker._private_jobs set run_at = now()`);
     await world.mailbox.next({ to: other('next') });
     expect(world.mailbox.all.filter(({ to }) => to === email).flatMap(({ links }) => links)).toEqual([]);

@@ -19,6 +19,7 @@ import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
 import { hashPassword, verifyPassword } from '../../src/records/passwords.ts';
 import { namingOf, subjectFor, type Relation } from '../../src/records/subjects.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { untilBlocked } from '../support/until.ts';
 
 const NOW = new Date('2026-11-24T10:00:00Z');
 const sealer = makeSealer(['a secret of thirty-two characters!']);
@@ -225,8 +226,7 @@ describe('an export', () => {
       await place.database.transaction(async (tx) => {
         await tx.query(sql`lock table erasures in access exclusive mode`);
         done = exported(place, path);
-        for (let waiting: unknown[] = []; waiting.length === 0;)
-          waiting = await tx.query(sql`select 1 from pg_locks where not granted and relation = 'erasures'::regclass`);
+        await untilBlocked(place.database);
         // The export has begun, and comes to this table only now.
         await tx.query(
           sql`insert into erasures (kind, digest, erased_at) values ('email', ${Buffer.alloc(32)}, ${NOW})`,

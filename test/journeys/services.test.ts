@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import * as client from 'openid-client';
 import { sql } from '../../src/platform/database.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
+import { untilBlocked } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -106,9 +107,13 @@ describe('agreeing', () => {
     const { browser } = await agreeing();
     const again = await visit('stranger', { browser, scope: 'openid email', prompt: 'consent' });
     expect(browser.page.h1).toBe(AGREE);
-    expect(browser.page.text).toContain('sähköpostiosoitteesi');
+    const { text } = browser.page;
+    expect(text.match(/sähköpostiosoitteesi/g)).toHaveLength(1);
+    expect(text).toContain('pyytää sinusta seuraavat tiedot');
     await browser.submit({}, { button: 'Anna tiedot' });
     expect((await again.tokens()).access_token).toBeTruthy();
+    // What it asked for last is not all that it was given.
+    expect(cameBack(await visit('stranger', { scope: 'openid email', browser }))).toBe(true);
   });
 
   test('refused, it leads back with access_denied, and nothing is remembered', async () => {
@@ -152,8 +157,10 @@ describe('/account/services', () => {
     expect(bare).toContain('sähköpostiosoitteesi');
     expect(bare).toContain('Palvelu saa tiedot ilman erillistä lupaa.');
     expect(stranger).toContain('puhelinnumerosi');
-    const today = new Intl.DateTimeFormat('fi', { dateStyle: 'long', timeZone: 'Europe/Helsinki' }).format(new Date());
-    expect(stranger).toContain(`Annoit luvan ${today}`);
+    const [agreed] = await world.database.query<{ at: Date }>(sql`
+      select agreed_at as at from services where account_id = ${accountId} and client_id = 'stranger'`);
+    const day = new Intl.DateTimeFormat('fi', { dateStyle: 'long', timeZone: 'Europe/Helsinki' }).format(agreed!.at);
+    expect(stranger).toContain(`Annoit luvan ${day}`);
   });
 
   test('a withdrawn agreement ends what was issued, is in the audit, and is asked for anew', async () => {
@@ -215,8 +222,7 @@ describe('/account/services', () => {
       await tx.query(sql`delete from services where account_id = ${accountId}`);
       const visiting = visit('stranger', { scope: 'openid email' });
       // The sign-in has read the agreement and waits for its row.
-      const waiting = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      while (!(await world.database.query(waiting)).length);
+      await untilBlocked(world.database);
       return { visiting };
     });
     const { browser } = await late.visiting;

@@ -6,6 +6,7 @@ import type { AccountPicture } from '../../src/journeys/support.ts';
 import { sql, type Database, type Sql } from '../../src/platform/database.ts';
 import { accountByKey } from '../../src/records/accounts.ts';
 import { manyAccounts } from '../support/many-accounts.ts';
+import { untilMail } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -64,13 +65,13 @@ describe('what support sees', () => {
   });
 
   test('of links and mails: until when they work, and what the mail server said', async () => {
-    await world.account({ email: 'postia@example.com' });
+    const id = await world.account({ email: 'postia@example.com' });
     expect(await acts.resend('postia@example.com', now())).toEqual({ sent: true });
     await world.mailbox.next({ to: 'postia@example.com' });
-    await outcome('postia@example.com', 'sent');
+    await untilMail(world.database, id, 'sent');
     world.mailbox.refuseWith(550, '5.7.1 postia@example.com is not welcome');
     await acts.resend('postia@example.com', now());
-    await outcome('postia@example.com', 'refused');
+    await untilMail(world.database, id, 'refused');
     world.mailbox.refuseWith(undefined);
     const seen = await picture('postia@example.com');
     expect(seen.links).toHaveLength(2);
@@ -215,11 +216,3 @@ test('looking, and each change, takes an index at every step', async () => {
     expect(costly.join('\n')).not.toContain('Seq Scan');
   }
 });
-
-async function outcome(email: string, wanted: string): Promise<void> {
-  for (;;) {
-    const { mails } = await picture(email);
-    if (mails[0]?.outcome === wanted) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

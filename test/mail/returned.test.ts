@@ -8,6 +8,7 @@ import { takeReport } from '../../src/journeys/bounces.ts';
 import { sql } from '../../src/platform/database.ts';
 import { report } from '../support/delivery-report.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
+import { until } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 let world: World;
@@ -31,8 +32,8 @@ async function handedOver(email: string): Promise<{ id: string; messageId: strin
   const mail = await world.mailbox.next({ to: email });
   const messageId = mail.headers['message-id']!.replace(/[<>]/g, '');
   const id = messageId.split('@')[0]!;
-  const done = () => world.database.query(sql`select 1 from mails where id = ${id} and outcome = 'sent'`);
-  while ((await done()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  const sent = sql`select 1 from mails where id = ${id} and outcome = 'sent'`;
+  await until('the mail is noted as sent', async () => (await world.database.query(sent)).length > 0);
   return { id, messageId };
 }
 

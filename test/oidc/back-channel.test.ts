@@ -10,6 +10,7 @@ import { endWithLogouts, troubledLogouts } from '../../src/records/logouts.ts';
 import { endedSessions, outlivedSessions } from '../../src/records/artifacts.ts';
 import { startEServices, type EServices } from '../support/e-services.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
+import { until } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -84,18 +85,21 @@ async function hurry(): Promise<void> {
   await world.database.query(sql`select pg_notify('jobs:insert', '{"r":1,"count":5}')`);
 }
 
+/** What is still to be told, or to be tried again. */
+const jobs = () =>
+  world.database.query<{ attempts: number; pause: number }>(sql`
+    select attempts, extract(epoch from run_at - now())::float8 as pause from graphile_worker.jobs
+    where task_identifier in ('logout', 'end_sessions')`);
+
 const now = () => world.clock.now();
 const claimsOf = (token: string) => decodeJwt<{ sub?: string; sid?: string }>(token);
 
-async function outcomes(service: string): Promise<string[]> {
-  const until = Date.now() + 5_000;
-  for (;;) {
-    const rows = await world.database.query<{ outcome: string | null }>(
-      sql`select outcome from logouts where client_id = ${service} order by ended_at, sid`,
-    );
-    if (rows.every(({ outcome }) => outcome !== null) || Date.now() > until)
-      return rows.map((row) => String(row.outcome));
-  }
+function outcomes(service: string): Promise<(string | null)[]> {
+  const ended = sql`select outcome from logouts where client_id = ${service} order by ended_at, sid`;
+  return until(`an outcome for ${service}`, async () => {
+    const rows = await world.database.query<{ outcome: string | null }>(ended);
+    return rows.every(({ outcome }) => outcome !== null) && rows.map(({ outcome }) => outcome);
+  });
 }
 
 describe('signing out', () => {
@@ -273,7 +277,7 @@ describe('a session that is ended otherwise', () => {
     await signIn(world.browser(), email);
     await world.database.query(sql`update accounts set locale = 'sv', epoch = epoch where id = ${id}`);
     await raiseEpoch(world.database, (await resident()).id, now());
-    expect(await world.database.query(sql`select 1 from graphile_worker._private_jobs`)).toEqual([]);
+    expect(await jobs()).toEqual([]);
   });
 
   test('by its run-out: only the e-service that wants to hear of it', async () => {
@@ -306,15 +310,11 @@ describe('an e-service that does not take it', () => {
     await signOut(browser);
     return claims;
   }
-  const jobs = () =>
-    world.database.query<{ attempts: number; pause: number }>(sql`
-      select attempts, extract(epoch from run_at - now())::float8 as pause from graphile_worker._private_jobs`);
-  async function pausing(attempts: number): Promise<number> {
-    for (;;) {
+  const pausing = (attempts: number): Promise<number> =>
+    until(`a pause after try ${attempts}`, async () => {
       const [job] = await jobs();
-      if (job?.attempts === attempts && job.pause > 0.5) return job.pause;
-    }
-  }
+      return job?.attempts === attempts && job.pause > 0.5 && job.pause;
+    });
 
   test('is tried again after a growing pause, each time with a new token', async () => {
     services.answer('kirjasto', 500, 302, 429);
@@ -348,8 +348,10 @@ describe('an e-service that does not take it', () => {
     expect(JSON.parse(line)).toMatchObject({ client: 'kirjasto', reason: `HTTP ${status}`, outcome: 'refused' });
     expect(world.log.join()).not.toContain(services.all.at(-1)!.token);
     // The job ends a moment after its outcome is noted; one that is tried again waits for its time.
-    let left = await jobs();
-    while (left.length && left[0]!.pause < 0.5) left = await jobs();
+    const left = await until('the end of the job', async () => {
+      const found = await jobs();
+      return found.every(({ pause }) => pause >= 0.5) && found;
+    });
     expect(left).toEqual([]);
   });
 
@@ -374,21 +376,25 @@ describe('an e-service that does not take it', () => {
     const before = decodeProtectedHeader(await services.next('kirjasto')).kid;
     await pausing(1);
     await signingKeys({ ...world.tunnus, config: world.config }).replace({ actor: 'test', withdraw: true }, now());
-    while ((await (await fetch(`${world.issuer}/jwks`)).text()).includes(before!));
+    const published = async () => (await fetch(`${world.issuer}/jwks`)).text();
+    await until('the new keys', async () => !(await published()).includes(before!));
     await hurry();
     expect(decodeProtectedHeader(await services.next('kirjasto')).kid).not.toBe(before);
   });
 
   test('holds up neither the page nor mails nor another e-service, while one never answers', async () => {
     services.answer('hidas', 0, 0);
-    for (let device = 0; device < 2; device += 1) {
+    const browsers = [world.browser(), world.browser()];
+    for (const browser of browsers) {
       const { email } = await resident();
-      const browser = world.browser();
       await signIn(browser, email, 'hidas');
       await signIn(browser, email, 'uimahalli');
+    }
+    for (const browser of browsers) {
       await signOut(browser);
       expect(browser.page.url.pathname).toBe('/signed-out');
-      await services.next('uimahalli', 1_000);
+      // Sooner than the other is given up, after three seconds.
+      await services.next('uimahalli', 2_500);
     }
     const { email } = await resident();
     const other = world.browser();
@@ -397,7 +403,7 @@ describe('an e-service that does not take it', () => {
     await other.submit({}, { button: 'Unohditko salasanasi?' });
     await world.mailbox.nextLink(email);
     // One at a time: the second is not begun while the first is waited for.
-    expect(services.all.filter(({ service }) => service === 'hidas')).toHaveLength(1);
+    expect(services.atOnce('hidas')).toBe(1);
   });
 });
 

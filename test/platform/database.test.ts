@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { DatabaseUnavailable, openDatabase, sql, type Database } from '../../src/platform/database.ts';
 import { startEmbedded } from '../../src/platform/embedded-postgres.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/until.ts';
 
 let house: TestDatabase;
 let database: Database;
@@ -119,7 +120,8 @@ test('what is notified reaches the listener, and after a lost connection it is t
   await database.query(sql`select pg_notify('news', 'one')`);
   await first;
   const second = next();
-  await database.query(sql`select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen %'`);
+  await database.query(sql`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and query like 'listen %'`);
   await second;
   const third = next();
   await database.query(sql`select pg_notify('news', 'two')`);
@@ -130,20 +132,22 @@ test('what is notified reaches the listener, and after a lost connection it is t
 
 test('a lasting connection begins anew by itself, and a lock that it holds is there again', async () => {
   const lock = sql`select pg_try_advisory_lock(4711) as free`;
-  let began = 0;
+  let began = (): void => {};
   const held = await database.lasting(async (session) => {
     await session.query(sql`select pg_advisory_lock(4711)`);
-    began += 1;
+    began();
   });
   const isFree = async (): Promise<boolean> =>
     database.session(async (session) => (await session.query<{ free: boolean }>(lock))[0]!.free);
   expect(await isFree()).toBe(false);
   const [{ pid }] = (await held.query<{ pid: number }>(sql`select pg_backend_pid() as pid`)) as [{ pid: number }];
+  const again = new Promise<void>((resolve) => (began = resolve));
   await database.query(sql`select pg_terminate_backend(${pid})`);
-  while (began < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+  await again;
   expect(await isFree()).toBe(false);
   await held.stop();
-  while (!(await isFree()));
+  // The server notes the end of a connection by itself.
+  await until('the lock is free', isFree);
   await expect(held.query(sql`select 1`)).rejects.toBeInstanceOf(DatabaseUnavailable);
 });
 

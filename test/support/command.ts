@@ -4,6 +4,11 @@ import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+/**
+ * Where processes of this run keep what they compiled, as global-setup.ts has it. By Node's own name jest's workers would write
+ * all of theirs when they end, for longer than jest waits.
+ */
+export const COMPILED = 'TUNNUS_TEST_COMPILED';
 export const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
 /** Loaded first, it shifts the clock of the whole process. */
 export const SHIFTED = join(import.meta.dirname, 'shifted-clock.js');
@@ -19,8 +24,7 @@ export async function folderFor(databaseUrl: string, secret: string): Promise<st
 
 /** What a process of ours is given: its configuration, and what others of this run have compiled already. */
 export function environment(folder: string): Record<string, string | undefined> {
-  const { PATH, NODE_COMPILE_CACHE } = process.env;
-  return { PATH, NODE_COMPILE_CACHE, TUNNUS_CONFIG: folder };
+  return { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env[COMPILED], TUNNUS_CONFIG: folder };
 }
 
 export interface Ended {

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { Resolver } from 'node:dns/promises';
 
 export interface Dns {
-  resolver: Resolver;
+  /** One that waits so many milliseconds for an answer. */
+  resolver(timeout?: number): Resolver;
   close(): Promise<void>;
 }
 
@@ -50,10 +51,12 @@ export async function startDns(
   });
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
-  const resolver = new Resolver({ timeout: 200, tries: 1 });
-  resolver.setServers([`127.0.0.1:${socket.address().port}`]);
   return {
-    resolver,
+    resolver(timeout = 5_000) {
+      const resolver = new Resolver({ timeout, tries: 1 });
+      resolver.setServers([`127.0.0.1:${socket.address().port}`]);
+      return resolver;
+    },
     close: () => new Promise((resolve) => socket.close(() => resolve())),
   };
 }

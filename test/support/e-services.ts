@@ -18,6 +18,8 @@ export interface EServices {
   readonly all: readonly ReceivedLogout[];
   /** The oldest of this e-service not handed out yet; waits for it, and fails when it doesn't come in time. */
   next(service: string, within?: number): Promise<string>;
+  /** How many calls it had to answer at once, at the most. */
+  atOnce(service: string): number;
   /** The next answers of this e-service, in order; 200 after them. 0 never answers. */
   answer(service: string, ...statuses: number[]): void;
   close(): Promise<void>;
@@ -29,9 +31,18 @@ export async function startEServices(): Promise<EServices> {
   const waiting = new Set<() => void>();
   const answers = new Map<string, number[]>();
   const stalled = new Set<ServerResponse>();
+  const open = new Map<string, number>();
+  const most = new Map<string, number>();
+  const count = (service: string, by: 1 | -1): void => {
+    const now = (open.get(service) ?? 0) + by;
+    open.set(service, now);
+    most.set(service, Math.max(most.get(service) ?? 0, now));
+  };
   const server = createServer((request, response) => {
+    const service = request.url!.slice(1);
+    count(service, 1);
+    response.once('close', () => count(service, -1));
     void text(request).then((body) => {
-      const service = request.url!.slice(1);
       const token = new URLSearchParams(body).get('logout_token') ?? '';
       all.push({ service, token });
       const status = answers.get(service)?.shift() ?? 200;
@@ -46,7 +57,8 @@ export async function startEServices(): Promise<EServices> {
   return {
     uri: (service) => `${origin}/${service}`,
     all,
-    next: (service, within = 5_000) =>
+    atOnce: (service) => most.get(service) ?? 0,
+    next: (service, within = 20_000) =>
       new Promise((resolve, reject) => {
         const look = (): void => {
           const found = all.find((one) => one.service === service && !handedOut.has(one));

@@ -10,6 +10,7 @@ import { findEmbedded, startEmbedded } from '../../src/platform/embedded-postgre
 import { migrate } from '../../src/platform/migrate.ts';
 import { isRunning } from '../../src/platform/process-lock.ts';
 import { randomToken } from '../../src/platform/secrets.ts';
+import { COMPILED } from './command.ts';
 import { createDatabase, SERVER, TEMPLATE } from './database.ts';
 import { running } from './running.ts';
 
@@ -21,7 +22,7 @@ export default async function globalSetup(): Promise<void> {
   const server = await startEmbedded({ folder, durable: false });
   process.env[SERVER] = server.url;
   // The many processes that tests start compile the same files.
-  process.env['NODE_COMPILE_CACHE'] = join(folder, 'compiled');
+  process.env[COMPILED] = join(folder, 'compiled');
   running.stop = async () => {
     await server.stop();
     rmSync(folder, { recursive: true, force: true });

@@ -12,7 +12,8 @@ import { testDatabase } from './database.ts';
 import { HttpBrowser } from './http-browser.ts';
 import { startMailbox, type Mailbox } from './mailbox.ts';
 import { serve, type Serving } from './serving.ts';
-import { CLIENT_SECRET, freePort, SECRET } from './world.ts';
+import { freePort } from '../../src/demo/ports.ts';
+import { CLIENT_SECRET, SECRET } from './world.ts';
 
 const REDIRECT_URI = 'https://asiointi.example/callback';
 const PASSWORD = 'kolme vihreää omenaa pöydällä';

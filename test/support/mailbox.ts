@@ -3,7 +3,7 @@
  *
  * Mails are handed out once and in order; waiting costs no polling. What a mail must contain is the tests' own matter.
  */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import PostalMime from 'postal-mime';
@@ -137,6 +137,8 @@ export interface Trouble {
   readonly url: string;
   /** How many mails came to their end. */
   readonly bodies: number;
+  /** Resolves when so many have. */
+  taken(count: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -155,6 +157,7 @@ export async function startTrouble(
   says: Partial<Record<Step, Says | ((line: string) => Says | undefined)>>,
 ): Promise<Trouble> {
   const sockets = new Set<Socket>();
+  const events = new EventEmitter<{ body: [] }>();
   let bodies = 0;
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -183,6 +186,7 @@ export async function startTrouble(
           if (line !== '.') continue;
           inBody = false;
           bodies += 1;
+          events.emit('body');
           answer('dot');
         } else if (/^(EHLO|HELO)/i.test(line)) answer('ehlo');
         else if (/^AUTH/i.test(line)) answer('auth');
@@ -202,6 +206,9 @@ export async function startTrouble(
     url: `smtp://127.0.0.1:${(server.address() as AddressInfo).port}`,
     get bodies() {
       return bodies;
+    },
+    async taken(count) {
+      while (bodies < count) await once(events, 'body');
     },
     close: async () => {
       sockets.forEach((socket) => socket.destroy());

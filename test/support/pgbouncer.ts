@@ -5,7 +5,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from './world.ts';
+import { freePort } from '../../src/demo/ports.ts';
 
 export interface PgBouncer {
   url: string;

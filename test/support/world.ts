@@ -1,14 +1,15 @@
 /**
  * A whole Tunnus for one test file: its own database, a real SMTP server, an e-service that a certified client library
- * speaks for, and a clock that tests set. Started through the same composition root as in earnest.
+ * speaks for, and a clock that tests set. Started through the same composition root as in earnest; but what the queue does by
+ * the minute (sweeping, retiring, sealing) is done when a test asks for it, not whenever the machine's minute is full.
  */
-import { createServer } from 'node:net';
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as client from 'openid-client';
 import { startTunnus, type RunningTunnus } from '../../src/app.ts';
 import { readConfig, type Config } from '../../src/config.ts';
+import { freePort } from '../../src/demo/ports.ts';
 import { sql, type Database } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { canonicalAddress } from '../../src/records/addresses.ts';
@@ -132,6 +133,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   if (!reading.config) throw new Error(JSON.stringify(reading.faults));
   const config: Config = { ...reading.config, listen: { ...reading.config.listen, port, metricsPort: 0 } };
 
+  await stopTheMinutes(place.database);
   let skew = 0;
   const clock = {
     now: () => new Date(Date.now() + skew),
@@ -157,6 +159,16 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await Promise.all([mailbox.close(), place.drop(), rm(folder, { recursive: true })]);
     },
   };
+}
+
+/** As if all that the queue is to do by the clock had been done until the end of days. */
+async function stopTheMinutes(database: Database): Promise<void> {
+  await database.query(sql`
+    create function graphile_worker.done() returns trigger language plpgsql as
+      $$ begin new.last_execution := '9999-12-31'; return new; end $$`);
+  await database.query(sql`
+    create trigger done before insert on graphile_worker._private_known_crontabs
+      for each row execute function graphile_worker.done()`);
 }
 
 async function makeAccount(database: Database, account: NewAccount, now: Date): Promise<string> {
@@ -210,13 +222,4 @@ async function relyingParty(issuer: string, name: string, config: Config): Promi
       };
     },
   };
-}
-
-/** A port that nobody listens on just now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

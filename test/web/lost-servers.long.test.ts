@@ -15,7 +15,8 @@ import { startEmbedded } from '../../src/platform/embedded-postgres.ts';
 import { expectNobodyLost, startArrivals } from '../support/arrivals.ts';
 import { baseBackup } from '../support/base-backup.ts';
 import { startGate } from '../support/gate.ts';
-import { freePort, startWorld, type World } from '../support/world.ts';
+import { freePort } from '../../src/demo/ports.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 type Server = Awaited<ReturnType<typeof startEmbedded>>;
 

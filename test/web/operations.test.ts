@@ -16,6 +16,7 @@ import { startTracing } from '../../src/platform/tracing.ts';
 import { beat, nodes, sweepNodes } from '../../src/records/nodes.ts';
 import { makeAuthority } from '../support/certificate.ts';
 import { runTunnus } from '../support/command.ts';
+import { until } from '../support/until.ts';
 import { SECRET, startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -105,12 +106,16 @@ test('what an alert compares stands at 0 before it happens, for each e-service',
   expect(valueOf(told, 'tunnus_mails_total', { mail: 'set_password', outcome: 'refused' })).toBe(0);
 });
 
+test('the queue has by its clock what is to be swept, retired, sealed and dropped', async () => {
+  const known = sql`select identifier from graphile_worker._private_known_crontabs order by identifier`;
+  const rows = await until('the queue knows its hours', async () => {
+    const found = await world.database.query<{ identifier: string }>(known);
+    return found.length > 0 && found;
+  });
+  expect(rows.map(({ identifier }) => identifier)).toEqual(['keep_audit_months', 'retire', 'seal_audit', 'sweep']);
+});
+
 test('what waits, what is due and what this process holds is told at a scrape', async () => {
-  // The sweeper comes by every minute: as if it were stuck, so that there is something left over to tell.
-  await world.database.query(sql`
-    create function keep() returns trigger language plpgsql as $$ begin return null; end $$`);
-  await world.database.query(sql`
-    create trigger keep before delete on throttle for each row when (old.key = 'old') execute function keep()`);
   const ago = (hours: number) => new Date(world.clock.now().getTime() - hours * 3_600_000);
   await world.database.query(sql`
     insert into mails (kind, queued_at, outcome, outcome_at)
@@ -127,9 +132,11 @@ test('what waits, what is due and what this process holds is told at a scrape', 
     /oldest mail waits since[^]*Mails given up within a day[^]*: 1[^]*Sweeping is behind: in throttle/,
   );
 
-  let told = '';
   // Figures of the database are a second old at most.
-  while (valueOf(told, 'tunnus_mails_waiting', { state: 'delayed' }) !== 1) told = await metrics();
+  const told = await until('figures of now', async () => {
+    const lines = await metrics();
+    return valueOf(lines, 'tunnus_mails_waiting', { state: 'delayed' }) === 1 && lines;
+  });
   expect(valueOf(told, 'tunnus_mails_failed', { outcome: 'given_up' })).toBe(1);
   expect(valueOf(told, 'tunnus_mail_oldest_seconds')).toBeGreaterThanOrEqual(7200);
   expect(valueOf(told, 'tunnus_left_over_seconds', { table: 'throttle' })).toBeGreaterThanOrEqual(7200);
@@ -142,7 +149,6 @@ test('what waits, what is due and what this process holds is told at a scrape', 
   expect(valueOf(told, 'tunnus_build_info')).toBe(1);
   expect(valueOf(told, 'nodejs_eventloop_lag_p99_seconds')).toBeDefined();
   await world.database.query(sql`delete from mails where account_id is null`);
-  await world.database.query(sql`drop function keep() cascade`);
   await world.database.query(sql`delete from throttle where key = 'old'`);
 });
 

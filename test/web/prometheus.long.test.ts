@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { freePort, startWorld, type World } from '../support/world.ts';
+import { freePort } from '../../src/demo/ports.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 const DEPLOY = join(import.meta.dirname, '../../deploy');
 

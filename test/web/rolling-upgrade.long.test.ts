@@ -12,7 +12,8 @@ import { createDatabase } from '../support/database.ts';
 import { hop } from '../support/hop.ts';
 import { startMailbox, type Mailbox } from '../support/mailbox.ts';
 import { serve } from '../support/serving.ts';
-import { CLIENT_SECRET, freePort, SECRET } from '../support/world.ts';
+import { freePort } from '../../src/demo/ports.ts';
+import { CLIENT_SECRET, SECRET } from '../support/world.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const git = (...words: string[]): Buffer =>

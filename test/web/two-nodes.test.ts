@@ -8,6 +8,7 @@ import { startTunnus, type RunningTunnus } from '../../src/app.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { startEServices, type EServices } from '../support/e-services.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
+import { until } from '../support/until.ts';
 import { startWorld, type Errand, type RelyingParty, type World } from '../support/world.ts';
 
 /** Milliseconds. */
@@ -165,7 +166,7 @@ test('each sign-out is told once, by whichever node, and also where the node tha
   for (const _sid of rest) told.push(await services.next('kuulija'));
   expect(sids(told.slice(1)).sort()).toEqual(rest.sort());
   const unsettled = sql`select 1 from logouts where outcome is null`;
-  while ((await world.database.query(unsettled)).length);
+  await until('each sign-out has its outcome', async () => (await world.database.query(unsettled)).length === 0);
   expect(services.all).toHaveLength(5);
   await third.close();
 });
