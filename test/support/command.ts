@@ -11,12 +11,13 @@ import { join } from 'node:path';
 export const COMPILED = 'TUNNUS_TEST_COMPILED';
 export const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
 
-/** A configuration that has what commands need: a folder that whoever asked for it takes away. */
-export async function folderFor(databaseUrl: string, secret: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'tunnus-commands-'));
+/** The folder of a configuration, which whoever asked for it takes away. JSON is YAML: operators' own reader reads it. */
+export async function folderOf(settings: object, clients: Readonly<Record<string, object>> = {}): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tunnus-config-'));
   await mkdir(join(folder, 'clients'));
-  const settings = { issuer: 'https://tunnistus.example', secret, database: { url: databaseUrl } };
   await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify(settings));
+  for (const [name, metadata] of Object.entries(clients))
+    await writeFile(join(folder, 'clients', `${name}.yaml`), JSON.stringify({ client_id: name, ...metadata }));
   return folder;
 }
 
