@@ -13,7 +13,7 @@ import { makeLog } from '../../src/platform/telemetry.ts';
 import { accountByKey, setOwnPassword } from '../../src/records/accounts.ts';
 import { eraseAccount } from '../../src/records/erasures.ts';
 import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
-import { CLI, environment, folderFor } from '../support/command.ts';
+import { CLI, environment, folderOf } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { SECRET } from '../support/world.ts';
 
@@ -29,7 +29,7 @@ let list: string;
 
 beforeAll(async () => {
   place = await testDatabase();
-  folder = await folderFor(place.url, SECRET);
+  folder = await folderOf({ issuer: 'https://tunnistus.example', secret: SECRET, database: { url: place.url } });
   list = join(folder, 'list.csv');
   await writeList({ path: list, rows: ROWS });
 });

@@ -1,11 +1,11 @@
 /** `tunnus serve` as a process of its own: SIGTERM finishes what is under way, takes nothing new, and ends with 0; SIGHUP ends nothing. */
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { folderOf } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { serve, type Serving } from '../support/serving.ts';
 import { isListenedOn, until } from '../support/until.ts';
@@ -17,10 +17,12 @@ let serving: Serving;
 
 beforeEach(async () => {
   place = await testDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'tunnus-config-'));
-  await mkdir(join(folder, 'clients'));
-  const settings = { issuer: 'https://tunnistus.example', secret: SECRET, database: { url: place.url } };
-  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify({ ...settings, listen: { port: 0, metricsPort: 0 } }));
+  folder = await folderOf({
+    issuer: 'https://tunnistus.example',
+    secret: SECRET,
+    database: { url: place.url },
+    listen: { port: 0, metricsPort: 0 },
+  });
   serving = await serve(folder);
 });
 afterEach(async () => {
