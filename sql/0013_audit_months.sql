@@ -88,9 +88,11 @@ begin
 end
 $$;
 
-select make_audit_month(month)
+-- Counted by UTC: by a clock with summer time two steps can fall into one month, and the next into the one after the next.
+select make_audit_month(month at time zone 'UTC')
 from generate_series(
-  (select date_trunc('month', least(min(at), now()), 'UTC') from audit_before), now() + interval '3 months', interval '1 month'
+  (select date_trunc('month', least(min(at), now()) at time zone 'UTC') from audit_before),
+  (now() at time zone 'UTC') + interval '3 months', interval '1 month'
 ) as month;
 
 insert into audit (id, written_at, at, kind, account_id, client_id, actor, place, detail)

@@ -50,7 +50,7 @@ import { cookieNames, currentProvider } from './oidc/provider.ts';
 import { registeredClients } from './oidc/registered-clients.ts';
 import { takeUp } from './oidc/take-up.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
-import { MOST_APART, secondsAhead } from './platform/clock.ts';
+import { CLOCKS_DIFFER, MOST_APART, secondsAhead } from './platform/clock.ts';
 import { sql, type Database, type Queryable } from './platform/database.ts';
 import { loadTexts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
@@ -76,6 +76,7 @@ import { providerPages } from './web/provider-pages.ts';
 import type { ScreenParts } from './web/screen.ts';
 import { webApp } from './web/server.ts';
 import { unreadable } from './web/unreadable.ts';
+import { keptForms } from './web/kept-forms.ts';
 import { visitors } from './web/visitor.ts';
 
 export interface RunningTunnus {
@@ -118,7 +119,7 @@ export async function startTunnus({
     const mails = makeMails({ sealer });
     const keys = signingKeys({ database, sealer, config });
     const believed = clockKeeper({ database, log });
-    if (!(await believed())) throw new Error('the clocks of this machine and of the database differ: set both by NTP');
+    if (!(await believed())) throw new Error(`${CLOCKS_DIFFER}: set both by NTP`);
     await keys.rotate(clock());
     const { metadata: client, told } = registered;
     const store = { db: database, clock, sealer, issuer: config.issuer, client, told };
@@ -195,6 +196,7 @@ export async function startTunnus({
       session: ownSession({ ...store, cookieName: session }),
       consent: consent({ provider: () => provider.provider(), database, clock }),
       visitors: visitors({ sealer, issuer: config.issuer }),
+      keptForms: keptForms({ sealer, issuer: config.issuer }),
       signIn: signingIn,
       factorProofs: proofs,
       factorChanges: factorChanges({ ...parts, userHandle }),
@@ -223,7 +225,7 @@ export async function startTunnus({
       takeUp: takeUp(provider.middleware, { resumeCookie: resume }),
     });
     const server = await listen(handlerOf(web), config.listen);
-    server.on('clientError', unreadable({ log, texts, languages: config.languages }));
+    server.on('clientError', unreadable({ log, texts, config }));
     closers.push(() => stopServer(server));
     const { host, metricsPort } = config.listen;
     const clientIds = (): string[] => registered.all().map(({ client_id: id }) => id);
@@ -272,7 +274,7 @@ function clockKeeper({ database, log }: { database: Queryable; log: Log }): () =
   return async () => {
     const ahead = await secondsAhead(database, new Date());
     if (Math.abs(ahead) <= MOST_APART) return true;
-    log.error({ ahead }, 'the clocks of this machine and of the database differ: nothing is removed for its age');
+    log.error({ ahead }, `${CLOCKS_DIFFER}: nothing is removed for its age`);
     return false;
   };
 }
@@ -348,11 +350,14 @@ const SWEEPS = [
   sweepRegistrations,
 ];
 
-/** When the oldest row of each is to go. Sessions go by back-channel logout's own sweep, a minute after they ran out. */
+/**
+ * When the oldest row of each is to go, in hours: a day may have 23 where the database keeps summer time. Sessions go by
+ * back-channel logout's own sweep, a minute after they ran out.
+ */
 const DUE: Due = {
   artifacts: sql`${oldestArtifact} + interval '2 hours'`,
   sessions: sql`${oldestSession} + interval '1 minute'`,
-  interactions: sql`${oldestInteraction} + interval '1 day'`,
+  interactions: sql`${oldestInteraction} + interval '24 hours'`,
   throttle: dueBucket,
   links: dueLink,
   mails: dueMail,

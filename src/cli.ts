@@ -21,10 +21,12 @@ import { EmbeddedInUse } from './platform/embedded-postgres.ts';
 import { SchemaTooNew } from './platform/migrate.ts';
 import { TracingMissing } from './platform/tracing.ts';
 
-// Whoever reads may stop reading (`| head`): the work goes on to its end all the same.
+// Whoever reads may stop reading (`| head`): the work goes on to its end all the same. What a full disk does not take is lost.
 for (const stream of [process.stdout, process.stderr])
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+  stream.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE') return;
+    complain(`the output cannot be written: ${message}`);
+    process.exit(FAILED);
   });
 
 function program(): Command {

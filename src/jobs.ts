@@ -223,8 +223,13 @@ function retireTask({ log, clock, believed, retire }: JobParts): Task {
   };
 }
 
-function auditTasks({ clock, audit }: JobParts): TaskList {
-  return { seal_audit: () => audit.seal(), keep_audit_months: () => audit.keepMonths(clock()) };
+function auditTasks({ clock, believed, audit }: JobParts): TaskList {
+  return {
+    seal_audit: () => audit.seal(),
+    keep_audit_months: async () => {
+      if (await believed()) await audit.keepMonths(clock());
+    },
+  };
 }
 
 /** Their names and payloads are those that the triggers of sql/0006_logouts_and_seals.sql write. */
@@ -249,7 +254,7 @@ const DEAD_JOBS_KEPT_DAYS = 7;
 const deadJobs = sql`graphile_worker.jobs where attempts >= max_attempts and locked_at is null`;
 
 /** A scalar for composing: when the oldest job that will not be tried again is to go. */
-export const dueDeadJob: Sql = sql`(select min(updated_at) + make_interval(days => ${DEAD_JOBS_KEPT_DAYS}::int) from ${deadJobs})`;
+export const dueDeadJob: Sql = sql`(select min(updated_at) + make_interval(hours => ${24 * DEAD_JOBS_KEPT_DAYS}::int) from ${deadJobs})`;
 
 /** The queue itself would keep them for good, each with a sealed address; what became of a mail stands in its own row. */
 export async function sweepDeadJobs(db: Queryable, now: Date): Promise<number> {

@@ -1,7 +1,7 @@
 /** The commands as operators run them: real processes, their words and their exit codes. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -310,6 +310,20 @@ describe('support', () => {
   });
 });
 
+test('an old id of several lines makes no line of its own for support to read', async () => {
+  const forged = await list('forged.csv', '"9\nstate           locked since yesterday",forged@example.com,F,F');
+  expect((await tunnus('accounts', 'import', forged, '--source', 'forged')).code).toBe(1);
+  const { out } = await tunnus('accounts', 'show', 'forged@example.com');
+  expect(out.split('\n').filter((line) => line.startsWith('state'))).toEqual(['state           open']);
+});
+
+test('a pipe that nobody writes into is no list, and is not waited for', async () => {
+  const pipe = join(folder, 'pipe.csv');
+  execFileSync('mkfifo', [pipe]);
+  const ended = await tunnus('accounts', 'import', pipe, '--source', 'asiointi');
+  expect(ended).toEqual({ code: 2, out: '', err: `${pipe}: this is no file: a folder, a pipe or a device\n` });
+});
+
 test('a reader that goes away early, as head does, breaks nothing', async () => {
   const command = spawn(process.execPath, [CLI, 'migrate'], { env: environment(folder), cwd: folder });
   command.stdout.destroy();
@@ -317,6 +331,25 @@ test('a reader that goes away early, as head does, breaks nothing', async () => 
   const [complaints, [code]] = await Promise.all([text(command.stderr), ended]);
   expect({ code, complaints }).toEqual({ code: 0, complaints: '' });
 });
+
+test.each([['clients list --json'], ['accounts export'], ['accounts rehearse --csv']])(
+  '%s onto a full disk ends with 1 and one line that says so',
+  async (words) => {
+    const full = await open('/dev/full', 'w');
+    const stdio = ['ignore', full.fd, 'pipe'] as const;
+    const command = spawn(process.execPath, [CLI, ...words.split(' ')], {
+      env: environment(folder),
+      stdio: [...stdio],
+    });
+    const ended = once(command, 'exit') as Promise<[number | null]>;
+    const [complaints, [code]] = await Promise.all([text(command.stderr!), ended]);
+    await full.close();
+    expect({ code, complaints }).toEqual({
+      code: 1,
+      complaints: 'the output cannot be written: ENOSPC: no space left on device, write\n',
+    });
+  },
+);
 
 describe('mail', () => {
   let mailbox: Mailbox;

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { configOf, ISSUER, SECRET } from './config/config-folder.ts';
+import { runTunnus } from './support/command.ts';
 import { checkedSections, STANDARDS_FILE, standardsPage } from './support/write-standards.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -34,24 +35,76 @@ describe('every page', () => {
   });
 });
 
-test('docs/security.md leaves no cell empty, and each test that it names is there', () => {
-  const rows = read('docs/security.md')
-    .split('\n')
-    .filter((line) => line.startsWith('|') && !line.startsWith('|-'))
-    .map((line) => line.slice(1, -1).split('|'));
-  expect(rows.length).toBeGreaterThan(90);
-  expect(rows.filter((cells) => cells.some((cell) => cell.trim() === ''))).toEqual([]);
-  const named = rows.flatMap((cells) => [...cells.at(-1)!.matchAll(/`(test\/[^`]+)`(?:: \*([^*]+)\*)?/g)]);
-  expect(named.length).toBeGreaterThan(90);
-  const missing = named.filter(
-    ([, path, part]) => !part || !existsSync(join(root, path!)) || !read(path!).includes(part),
-  );
-  expect(missing.map(([whole]) => whole)).toEqual([]);
-  // Whatever says what we do says by what it is shown.
-  const shown = rows.filter(
-    (cells) => cells.at(-1)!.trim() !== 'shown by' && cells.length > 2 && !/429|no mail/.test(cells.at(-1)!),
-  );
-  expect(shown.filter((cells) => !cells.at(-1)!.includes('`test/') && !cells.at(-1)!.includes('past it'))).toEqual([]);
+describe('docs/security.md', () => {
+  const tables = read('docs/security.md')
+    .split(/\n(?!\|)/)
+    .filter((part) => part.includes('\n|-'))
+    .map((part) =>
+      part
+        .split('\n')
+        .filter((line) => line.startsWith('|') && !line.startsWith('|-'))
+        .map((line) => line.slice(1, -1).split('|')),
+    );
+
+  test('leaves no cell empty, and each test that it names is there', () => {
+    expect(tables.length).toBeGreaterThan(10);
+    expect(tables.flat().filter((cells) => cells.some((cell) => cell.trim() === ''))).toEqual([]);
+    // Whatever says what we do says by what it is shown.
+    const shown = tables.filter(([head]) => head!.at(-1)!.trim() === 'shown by').flatMap(([, ...rows]) => rows);
+    expect(shown.length).toBeGreaterThan(200);
+    const part = String.raw`\*[^*]+\*`;
+    const form = new RegExp(`^ (?:\`test/[^\`]+\`: ${part}(?:, ${part})*(?:; )?)+ $`);
+    expect(shown.map((cells) => cells.at(-1)!).filter((cell) => !form.test(cell))).toEqual([]);
+    const named = shown.flatMap((cells) =>
+      cells
+        .at(-1)!
+        .split('`test/')
+        .slice(1)
+        .flatMap((text) => [...text.matchAll(/\*([^*]+)\*/g)].map(([, name]) => [`test/${text.split('`')[0]}`, name!])),
+    );
+    expect(named.filter(([path, name]) => !existsSync(join(root, path!)) || !read(path!).includes(name!))).toEqual([]);
+  });
+
+  test('has a row for each requirement of OWASP ASVS 5.0.0 at level 2, of V6 and V7 at level 3', () => {
+    // How many there are at the end of each section; what stands behind is level 3 and needs no row.
+    const required: Record<string, string> = {
+      1: '2 9 11 3 2',
+      2: '3 3 4 1',
+      3: '- 2 4 6 5 - 2',
+      4: '3 1 2 4',
+      5: '1 3 2 3',
+      6: '3 12 8 6 8 4 2 4',
+      7: '3 4 2 5 3 2',
+      8: '2 3 1 1',
+      9: '3 4',
+      10: '2 2 4 11 5 2 3',
+      11: '2 3 3 4 1 1',
+      12: '3 2 4',
+      13: '1 5 2 5',
+      14: '2 4 3',
+      15: '3 3 7',
+      16: '1 5 4 3 3',
+      17: '1 4 2',
+    };
+    const wanted = Object.entries(required).flatMap(([chapter, sections]) =>
+      sections
+        .split(' ')
+        .flatMap((count, section) =>
+          Array.from({ length: Number(count) || 0 }, (_, at) => `${chapter}.${section + 1}.${at + 1}`),
+        ),
+    );
+    const asvs = read('docs/security.md')
+      .split('\n## ')
+      .filter((part) => part.startsWith('OWASP ASVS'))
+      .flatMap((part) => [...part.matchAll(/^\| ([^|]+) \|/gm)].map((match) => match[1]!));
+    const told = asvs.flatMap((cell) =>
+      [...cell.matchAll(/(\d+\.\d+\.)(\d+)(?: to \1(\d+))?/g)].flatMap(([, section, first, last = first]) =>
+        Array.from({ length: Number(last) - Number(first) + 1 }, (_, at) => `${section}${Number(first) + at}`),
+      ),
+    );
+    expect(wanted.filter((requirement) => !told.includes(requirement))).toEqual([]);
+    expect(told.filter((requirement, at) => told.indexOf(requirement) !== at)).toEqual([]);
+  });
 });
 
 test('docs/architecture.md has every file of src', () => {
@@ -85,6 +138,20 @@ test("the README's settings can be copied as they stand", () => {
   const [settings] = examples('README.md', 'yaml');
   expect(configOf({ 'tunnus.yaml': settings! }).issuer).toBe('http://localhost:3000');
 });
+
+test('the README names every command', async () => {
+  const readme = read('README.md');
+  const commandsOf = async (...group: string[]): Promise<string[]> => {
+    const { out } = await runTunnus(root, [...group, '--help']);
+    const [, list = ''] = out.split('Commands:\n');
+    return [...list.matchAll(/^ {2}([\w-]+)/gm)].map(([, name]) => [...group, name].join(' '));
+  };
+  const named = (command: string) => command.endsWith('help') || readme.includes(`\`${command}`);
+  const groups = ['accounts', 'audit', 'clients', 'keys', 'mail'];
+  const commands = await Promise.all([commandsOf(), ...groups.map((group) => commandsOf(group))]);
+  expect(commands.flat()).toEqual(expect.arrayContaining(['serve', ...groups, 'accounts import', 'mail test']));
+  expect(commands.flat().filter((command) => !named(command))).toEqual([]);
+}, 30_000);
 
 test('docs/standards.md says what the tests of test/standards check (npm run standards)', () => {
   expect(readFileSync(STANDARDS_FILE, 'utf8')).toBe(standardsPage());

@@ -106,7 +106,7 @@ describe('fences', () => {
     '@zxcvbn-ts/core': ['src/records/password-strength-worker.ts'],
     '@simplewebauthn/server': ['src/records/webauthn.ts'],
     otplib: ['src/records/one-time-codes.ts'],
-    qrcode: ['src/web/qr-code.ts'],
+    qr: ['src/web/qr-code.ts'],
     bowser: ['src/platform/user-agent.ts'],
     nodemailer: ['src/mail/post.ts'],
     'postal-mime': ['src/mail/delivery-report.ts', 'src/demo/'],
@@ -135,6 +135,26 @@ describe('fences', () => {
     const allowed = ['src/config.ts', 'src/platform/embedded-postgres.ts'];
     const wrong = sources.filter(({ path, text }) => /process\.env\b/.test(text) && !allowed.includes(path));
     expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('nothing makes code of text, runs a command, or asks a page for markup that was not escaped', () => {
+    const code = /\beval\(|\bnew Function\b|'(?:node:)?vm'|\bshell:|\bexecSync\(|\bimportScripts\(|\b__proto__\b/;
+    expect(sources.filter(({ text }) => code.test(text)).map(({ path }) => path)).toEqual([]);
+    // PostgreSQL's own programs, each with its arguments as a list.
+    const commands = imports.filter(({ from }) => /^(?:node:)?(?:child_process|cluster)$/.test(from));
+    expect(commands.map(({ path }) => path)).toEqual(['src/platform/embedded-postgres.ts']);
+    const scripts = filesIn('views', '.js').map((path) => ({ path, text: read(path) }));
+    const markup =
+      /\beval\(|\bFunction\(|innerHTML|outerHTML|insertAdjacentHTML|document\.write|set(?:Timeout|Interval)\('/;
+    expect(scripts.filter(({ text }) => markup.test(text)).map(({ path }) => path)).toEqual([]);
+    expect(scripts.length).toBeGreaterThan(1);
+    // Nothing is kept in the browser by a script, and no other window is listened to.
+    const kept = /localStorage|sessionStorage|indexedDB|document\.cookie|postMessage|'message'|serviceWorker/;
+    expect(scripts.filter(({ text }) => kept.test(text)).map(({ path }) => path)).toEqual([]);
+    const unescaped = views
+      .filter(({ text }) => /!=|!\{|^\s*<|\|\s*</m.test(text.replaceAll('!==', '')))
+      .map(({ path }) => path);
+    expect(unescaped).toEqual([]);
   });
 
   test('no word of what is logged goes to the console', () => {

@@ -1,6 +1,6 @@
 /** The `tunnus audit` commands: which events there are, and whether they still stand as they were sealed. */
 import { Option, type Command } from 'commander';
-import { readAudit, verifyAudit, type AuditVerdict, type Wanted } from '../journeys/audit-reading.ts';
+import { readAudit, verifyAudit, type AuditVerdict, type ListedEvent, type Wanted } from '../journeys/audit-reading.ts';
 import { DONE, FAILED, jsonOption, say, sayJson, withHouse, Wrong } from './house.ts';
 
 interface ListOptions extends Omit<Wanted, 'clientId'> {
@@ -47,25 +47,22 @@ function digest(given: string): string {
 
 async function list({ json, client, ...wanted }: ListOptions): Promise<void> {
   await withHouse(async ({ database }) => {
-    const found = await readAudit(database, { ...wanted, clientId: client });
-    if ('refused' in found)
-      throw new Wrong(
-        found.known
-          ? `--kind ${wanted.kind!.slice(0, 40)}: there is no such kind; there are: ${found.known.join(', ')}`
-          : `--account ${wanted.account!.slice(0, 254)}: no account has this address`,
-      );
-    for await (const page of found)
+    const refused = await readAudit(database, { ...wanted, clientId: client }, (page) => {
       for (const event of page) {
         if (json) sayJson(event);
         else say(lineOf(event));
       }
+    });
+    if (refused)
+      throw new Wrong(
+        refused.known
+          ? `--kind ${wanted.kind!.slice(0, 40)}: there is no such kind; there are: ${refused.known.join(', ')}`
+          : `--account ${wanted.account!.slice(0, 254)}: no account has this address`,
+      );
   });
 }
 
-type Event =
-  Awaited<ReturnType<typeof readAudit>> extends infer R ? (R extends AsyncGenerator<(infer E)[]> ? E : never) : never;
-
-function lineOf({ at, kind, account_id, client_id, place, device, actor, detail }: Event): string {
+function lineOf({ at, kind, account_id, client_id, place, device, actor, detail }: ListedEvent): string {
   const more = Object.entries(detail).map(([name, value]) => `${name}=${String(value)}`);
   const from = [place, device && `${device.browser}/${device.system}`];
   const rest = [account_id, client_id, actor, ...from, ...more].filter(Boolean);

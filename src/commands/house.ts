@@ -14,13 +14,15 @@ export const WRONG = 2;
 /** What is wrong with the call or the configuration, told in plain lines. */
 export class Wrong extends Error {}
 
-/** Old lists and callers' words may hold what moves a terminal's cursor or turns its letters round. */
-const INVISIBLE = /(?!\n)[\p{Cc}\p{Cf}]/gu;
-const printable = (text: string): string => text.replace(INVISIBLE, '\ufffd');
+/** Old lists and callers' words may hold what moves a terminal's cursor, begins a line or turns letters round. */
+const INVISIBLE = /[\p{Cc}\p{Cf}]/gu;
+const printable = (line: string): string => line.replace(INVISIBLE, '\ufffd');
 const escaped = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 export const say = (line: string): void => void process.stdout.write(`${printable(line)}\n`);
-export const complain = (line: string): void => void process.stderr.write(`${printable(line)}\n`);
+/** Of one line or several: faults of the configuration are told all at once. */
+export const complain = (lines: string): void =>
+  void process.stderr.write(`${lines.split('\n').map(printable).join('\n')}\n`);
 /** One line of JSON that is as safe to look at, and loses nothing. */
 export const sayJson = (value: unknown): void =>
   void process.stdout.write(`${JSON.stringify(value).replace(/[\u007f-\u009f\u00ad\u200b-\u206f\ufeff]/g, escaped)}\n`);

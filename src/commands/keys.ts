@@ -14,7 +14,7 @@ export function keysCommands(tunnus: Command): void {
         const rows = await signingKeys(house).list(new Date());
         if (json) return sayJson(rows);
         for (const { kid, alg, state, secret } of rows) say(`${kid}  ${alg}  ${state}  ${sealText(secret)}`);
-        say(await sealsText(house));
+        (await sealLines(house)).forEach(say);
       }),
     );
   keys
@@ -35,7 +35,7 @@ export function keysCommands(tunnus: Command): void {
       withHouse(async (house) => {
         const { sealing } = await import('../app.ts');
         say(`Sealed anew: ${await sealing(house).reseal()}.`);
-        say(await sealsText(house));
+        (await sealLines(house)).forEach(say);
       }),
     );
 }
@@ -55,7 +55,7 @@ function sealText(secret: number | null | undefined): string {
 }
 
 /** May the other secrets go? */
-async function sealsText(house: House): Promise<string> {
+async function sealLines(house: House): Promise<string[]> {
   const { sealing } = await import('../app.ts');
   const all = await sealing(house).list();
   const told = (found: typeof all): string => found.map(({ name, count }) => `${name} (${count})`).join(', ');
@@ -65,7 +65,7 @@ async function sealsText(house: House): Promise<string> {
     lines.push(`Sealed by a secret that is not in the list: ${told(closed)}. Nothing opens them until it is put back.`);
   if (old.length > 0)
     lines.push(`Not sealed by the first secret: ${told(old)}. Run tunnus keys reseal before an old secret goes.`);
-  return lines.length > 0 ? lines.join('\n') : ALL_SEALED;
+  return lines.length > 0 ? lines : [ALL_SEALED];
 }
 
 const ALL_SEALED =

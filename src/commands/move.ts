@@ -6,6 +6,7 @@ import { exportAccounts } from '../journeys/export.ts';
 import { progress, STEPS, type Progress, type Step } from '../journeys/progress.ts';
 import { rehearse, type Rehearsal } from '../journeys/rehearse.ts';
 import { restoreAccounts } from '../journeys/restore.ts';
+import { CLOCKS_DIFFER, MOST_APART, secondsAhead } from '../platform/clock.ts';
 import { actor, complain, DONE, FAILED, say, sayJson, withHouse, Wrong, type House } from './house.ts';
 import { rowOptions, rowPrinter, type RowForm } from './rows.ts';
 
@@ -157,6 +158,8 @@ async function tellDormant({ months: since, erase, yes, ...form }: DormantOption
   if (erase && !yes) throw new Wrong('--erase cannot be taken back: look at the report without it, then add --yes');
   await withEverybody(async (house) => {
     const now = new Date();
+    if (erase && Math.abs(await secondsAhead(house.database, now)) > MOST_APART)
+      throw new Error(`${CLOCKS_DIFFER}: set both by NTP`);
     const before = monthsBefore(now, since ?? TWO_YEARS);
     const { dormantFor } = await import('../app.ts');
     const journey = dormantFor(house);

@@ -2,10 +2,12 @@
  * Owns how a command prints rows for programs as they come: as CSV, or as one JSON document. It waits for whoever reads, so
  * that a million rows take no memory.
  */
-import { once } from 'node:events';
 import { Option } from 'commander';
 import { csvLine } from '../platform/csv-line.ts';
+import { standardOutput } from '../platform/whole-file.ts';
 import { jsonOption } from './house.ts';
+
+const write = (text: string): Promise<void> => standardOutput.write(text);
 
 export interface RowForm {
   json?: boolean;
@@ -39,11 +41,4 @@ export function rowPrinter<C extends string>({ json, csv }: RowForm, name: strin
       if (json) await write(`${begun ? '' : `{"${name}":[`}\n],${JSON.stringify(rest).slice(1)}\n`);
     },
   };
-}
-
-async function write(text: string): Promise<void> {
-  const { stdout } = process;
-  // Whoever read has gone (`| head`): the work goes on to its end all the same.
-  if (stdout.destroyed || stdout.write(text)) return;
-  await Promise.race([once(stdout, 'drain'), once(stdout, 'close')]).catch(() => {});
 }

@@ -3,6 +3,7 @@
  */
 import { parse } from 'node-html-parser';
 import type { HTMLElement } from 'node-html-parser';
+import type { Asked } from './passkey.ts';
 
 export interface Field {
   name: string;
@@ -19,6 +20,8 @@ export interface Form {
   boxes: { name: string; value: string }[];
   /** The text of its first submit button. */
   button: string;
+  /** What it asks a passkey: to be made, or to answer. */
+  passkey?: { does: 'create' | 'get'; asked: Asked };
 }
 
 export interface Page {
@@ -70,7 +73,14 @@ function readForm(form: HTMLElement, url: string): Form {
       .querySelectorAll('input[type=checkbox][name]:not([checked])')
       .map((box) => ({ name: box.getAttribute('name')!, value: box.getAttribute('value') ?? 'on' })),
     button: textOf(button) || (button?.getAttribute('value') ?? ''),
+    passkey: readPasskey(form),
   };
+}
+
+function readPasskey(form: HTMLElement): Form['passkey'] {
+  const does = form.getAttribute('data-passkey');
+  if (does !== 'create' && does !== 'get') return undefined;
+  return { does, asked: JSON.parse(form.getAttribute('data-options')!) as Asked };
 }
 
 function isSent(input: HTMLElement): boolean {

@@ -1,6 +1,7 @@
 /**
  * A small browser without scripts: cookies, redirects, and pages read as a person without sight would use them, by headings,
- * links, labels' autocomplete tokens and the main form (docs: the provider's pages promise these).
+ * links, labels' autocomplete tokens and the main form (docs: the provider's pages promise these). Where its device has a passkey,
+ * it fills in what the pages' script would.
  *
  * It checks nothing; whoever drives it does.
  */
@@ -9,6 +10,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { text as readText } from 'node:stream/consumers';
 import { parsePage } from './browser-page.ts';
 import type { Form, Page } from './browser-page.ts';
+import type { Passkey } from './passkey.ts';
 
 interface Cookie {
   name: string;
@@ -31,10 +33,12 @@ export class Browser {
   #cookies: Cookie[] = [];
   readonly #language: string;
   readonly #signal: AbortSignal | undefined;
+  readonly #passkey: Passkey | undefined;
 
-  constructor(options: { language?: string; signal?: AbortSignal } = {}) {
+  constructor(options: { language?: string; signal?: AbortSignal; passkey?: Passkey } = {}) {
     this.#language = options.language ?? 'fi';
     this.#signal = options.signal;
+    this.#passkey = options.passkey;
   }
 
   /** Opens an address as a typed one or a followed link. */
@@ -52,7 +56,9 @@ export class Browser {
     const form = button ? page.forms.find((each) => each.button === button) : page.mainForm;
     if (!form)
       throw new Error(`no form ${button ? `with the button '${button}' ` : ''}on ${page.url} ('${page.title}')`);
-    return this.#walk(form.action, { method: 'POST', body: fill(form, filled).toString(), from: page.url });
+    const values = fill(form, filled);
+    if (this.#passkey) fillByScript(form, values, this.#passkey);
+    return this.#walk(form.action, { method: 'POST', body: values.toString(), from: page.url });
   }
 
   async #walk(url: string, first: { method?: 'POST'; body?: string; from?: string }): Promise<Page> {
@@ -135,4 +141,10 @@ function fill(form: Form, filled: Readonly<Record<string, string>>): URLSearchPa
       throw new Error(`no field '${token}' in the form`);
   }
   return values;
+}
+
+/** As views/assets/passkey.js does. */
+function fillByScript({ passkey: ask }: Form, values: URLSearchParams, passkey: Passkey): void {
+  if (values.has('passkeys')) values.set('passkeys', 'yes');
+  if (ask) values.set('passkey', ask.does === 'create' ? passkey.create(ask.asked) : passkey.answer(ask.asked));
 }

@@ -8,7 +8,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { comeAsNew, seeToTheirOwn, signInMoreSafely } from './own-story.ts';
+import { comeAsNew, seeToTheirOwn, signInMoreSafely, signInWithoutPassword } from './own-story.ts';
 import { findFreePorts } from './ports.ts';
 import type { Demo } from './start.ts';
 import { logFile, startDemo } from './start.ts';
@@ -56,6 +56,7 @@ export async function check(say: (line: string) => void, stopped?: AbortSignal):
     await liveTheStory({ urls, step, signal });
     await findTheHistories({ urls, step, signal });
     await seeToTheirOwn({ urls, step, signal });
+    await signInWithoutPassword({ urls, step, signal });
     await signInMoreSafely({ urls, step, signal });
     await comeAsNew({ urls, step, signal });
     await step('the demo stops, starts again and has the same data', async () => {

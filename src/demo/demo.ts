@@ -78,17 +78,19 @@ Ready in ${seconds.toFixed(1)} s.
   Tunnus          ${urls.tunnus}/account
   Log             ${join(folder, logFile)}
 
-Try: open ${urls.asiointi}, press 'Kirjaudu sisään' and give
+Every page speaks your browser's language, Finnish, Swedish or English, and can be switched at its top.
+
+Try: open ${urls.asiointi}, press 'Kirjaudu sisään' (Sign in) and give
   ${residents.onAllLists.email}   on all three old user lists; no password yet
 Then others:
   ${residents.onTwoLists.email}   on the lists of both e-services here
   ${residents.onErrandListOnly.email}   has history in the first e-service only
   ${residents.onMapListOnly.email}   has history in the map service only
   ${residents.inDoubt.email}   one address with two old user ids: in doubt
-  ${residents.unknown.email}   on no list: 'Luo uusi käyttäjätunnus' makes an account
+  ${residents.unknown.email}   on no list: 'Luo uusi käyttäjätunnus' (Create a new account)
 Then click the username at the top:
   - name and phone, another address (the mail to the old one undoes it), password, language
-  - 'Kirjautumistavat': a passkey (next time no password is needed), an authenticator app, recovery codes
+  - 'Kirjautumistavat' (Ways to sign in): a passkey (next time no password is needed), an authenticator app, recovery codes
   - where you are signed in, your sign-ins so far, the e-services that know you, your data, leaving (and coming back)
 Then open ${urls.terveys}: a password alone is not enough there.
 

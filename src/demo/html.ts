@@ -86,7 +86,7 @@ const style = `
 @media (prefers-color-scheme: dark) { :root { --ink: #f0f0f0; --paper: #16191c; --quiet: #20262b; --line: #46505a; --accent: #8fd6b5; --on-accent: #10221a; --dim: #b3bcc5; } }
 * { box-sizing: border-box; }
 body { margin: 0; font: 1.0625rem/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); }
-header { display: flex; flex-wrap: wrap; gap: .5rem 1.25rem; align-items: center; padding: .75rem 1.25rem; background: var(--quiet); border-bottom: 4px solid var(--accent); }
+header { display: flex; flex-wrap: wrap; gap: .5rem 1.25rem; align-items: center; justify-content: flex-end; padding: .75rem 1.25rem; background: var(--quiet); border-bottom: 4px solid var(--accent); }
 header .name { font-weight: 700; margin-right: auto; color: var(--ink); text-decoration: none; }
 header nav ul { display: flex; gap: .25rem; list-style: none; margin: 0; padding: 0; }
 header nav a, header nav [aria-current] { display: inline-block; padding: .25rem .5rem; }

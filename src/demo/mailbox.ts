@@ -181,8 +181,9 @@ function withLinks(text: string): Html[] {
     .flatMap((between, i) => [html`${between}`, links[i] ? html`<a href="${links[i]}">${links[i]}</a>` : html``]);
 }
 
+/** By the city's clock, as on the pages of Tunnus. */
 function when(mail: Mail): string {
-  return mail.receivedAt.slice(0, 19).replace('T', ' ');
+  return new Date(mail.receivedAt).toLocaleString('sv', { timeZone: 'Europe/Helsinki' });
 }
 
 function send(response: ServerResponse, page: { title: string; main: Html; status?: number }): void {

@@ -1,12 +1,12 @@
 /**
  * What residents do on their own pages, step by step, as they live it with small browsers: what they change, end and take with
- * them, stronger ways to sign in, an account of their own making, and leaving. Passkeys need a browser with a script; they are in
- * the browser tests.
+ * them, stronger ways to sign in, an account of their own making, and leaving.
  */
 import assert from 'node:assert/strict';
 import { codeOfApp } from './authenticator-app.ts';
 import type { Page } from './browser-page.ts';
 import { Browser } from './browser.ts';
+import { Passkey } from './passkey.ts';
 import { residents } from './residents.ts';
 import { at, goToSignIn, password, press, signIn, tokens, waitForLink, waitForMail, words } from './steps.ts';
 import type { Story } from './steps.ts';
@@ -67,6 +67,29 @@ export async function seeToTheirOwn({ urls, step, signal }: Story): Promise<void
   await step('the resident downloads everything that is known of them', async () => {
     const page = await resident.submit(await account('/data'));
     at(page, { url: urls.tunnus, status: 200, words: [address, 'Suvi', asiointiId] });
+  });
+}
+
+/** Instead of the password. The resident has one already. */
+export async function signInWithoutPassword({ urls, step, signal }: Story): Promise<void> {
+  const { email, karttaId } = residents.onTwoLists;
+  const resident = new Browser({ signal, passkey: new Passkey(urls.tunnus) });
+
+  await step('after a password a device that can make a passkey is offered one, and a mail tells of it', async () => {
+    const offer = await signIn(resident, await goToSignIn(resident, urls.kartta), { email });
+    at(offer, { url: urls.tunnus, status: 200, words: ['Kirjaudu ensi kerralla ilman salasanaa'] });
+    at(await press(resident, offer, 'Tee pääsyavain'), { url: urls.kartta, status: 200, words: [email] });
+    await waitForMail(urls.mailbox, { to: email, saying: 'lisättiin pääsyavain', signal });
+  });
+
+  await step('after signing out the passkey alone signs in: no address, no password', async () => {
+    at(await press(resident, await resident.open(`${urls.kartta}/`), words.signOut), { url: urls.kartta });
+    const page = await press(resident, await goToSignIn(resident, urls.kartta), 'Käytä pääsyavainta');
+    at(page, { url: urls.kartta, status: 200, words: [email, karttaId] });
+  });
+
+  await step('that is two steps in one, where an e-service asks for two', async () => {
+    at(await goToSignIn(resident, urls.terveys), { url: urls.terveys, status: 200, words: [email, words.twoSteps] });
   });
 }
 

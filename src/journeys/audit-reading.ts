@@ -1,5 +1,5 @@
 /** Owns what operators ask of the audit: which events there are, and whether they still stand as they were sealed. */
-import { beginSnapshot, type Database } from '../platform/database.ts';
+import { beginSnapshot, type Database, type Queryable } from '../platform/database.ts';
 import type { Refusal } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import { accountByKey } from '../records/accounts.ts';
@@ -7,7 +7,7 @@ import { canonicalAddress } from '../records/addresses.ts';
 import { hasSeal, verifySeals, type Verified } from '../records/audit-seals.ts';
 import { AUDIT_KINDS, listEvents, type AuditFilter, type ListedEvent } from '../records/audit.ts';
 
-export type { Verified } from '../records/audit-seals.ts';
+export type { ListedEvent } from '../records/audit.ts';
 
 export interface Wanted extends Omit<AuditFilter, 'accountId'> {
   /** An address, or the id of an account, which outlives it. */
@@ -16,18 +16,27 @@ export interface Wanted extends Omit<AuditFilter, 'accountId'> {
 
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** The events that fit, oldest first; refused: `unknown_account`, `unknown_kind` (with those that there are). */
+/** Gives the events that fit to `onPage`, oldest first; refused: `unknown_account`, `unknown_kind` (with those that there are). */
 export async function readAudit(
   db: Database,
   { account, ...filter }: Wanted,
-): Promise<AsyncGenerator<ListedEvent[]> | (Refusal & { known?: readonly string[] })> {
+  onPage: (page: ListedEvent[]) => void,
+): Promise<(Refusal & { known?: readonly string[] }) | undefined> {
   if (filter.kind !== undefined && !AUDIT_KINDS.some((kind) => kind === filter.kind))
     return { refused: 'unknown_kind', known: AUDIT_KINDS };
-  if (account === undefined) return listEvents(db, filter);
-  if (ID.test(account)) return listEvents(db, { ...filter, accountId: account });
+  // A session has no limit of time: a year's events take longer than a page may.
+  return db.session(async (session) => {
+    const accountId = account === undefined ? undefined : await idOf(session, account);
+    if (account !== undefined && accountId === undefined) return { refused: 'unknown_account' };
+    for await (const page of listEvents(session, { ...filter, accountId })) onPage(page);
+    return undefined;
+  });
+}
+
+async function idOf(db: Queryable, account: string): Promise<string | undefined> {
+  if (ID.test(account)) return account;
   const key = canonicalAddress(account);
-  const found = key && (await accountByKey(db, key));
-  return found ? listEvents(db, { ...filter, accountId: found.id }) : { refused: 'unknown_account' };
+  return key && (await accountByKey(db, key))?.id;
 }
 
 export type AuditVerdict = Verified & {

@@ -3,7 +3,7 @@
  * then accounts, subs of erased accounts and erasures, and an end that counts them. Reads it line by line, strictly: it was
  * written by a program, so what does not fit is damage.
  */
-import { createReadStream } from 'node:fs';
+import { constants, createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { canonicalAddress } from '../records/addresses.ts';
 import type { Erasure, Tombstone, WholeAccount } from '../records/whole-accounts.ts';
@@ -32,10 +32,10 @@ export type ReadLine = { line: number } & ExportLine;
 
 const LONGEST_LINE = 1_000_000;
 
-/** Does the file begin as an export does? */
+/** Does the file begin as an export does? Without waiting, since a pipe may have no writer. */
 export async function isExport(file: string): Promise<boolean> {
   try {
-    const opened = await open(file);
+    const opened = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
     const { buffer, bytesRead } = await opened.read(Buffer.alloc(4096), 0, 4096, 0).finally(() => opened.close());
     const [first = ''] = buffer.toString('utf8', 0, bytesRead).split('\n');
     return (JSON.parse(first) as { type?: unknown } | null)?.type === EXPORT;

@@ -15,6 +15,7 @@ import {
   addPasskey,
   AUTHENTICATOR_PURPOSE,
   factorsOf,
+  knowsRecoveryCode,
   recoveryDigests,
   removeAuthenticator,
   removePasskey,
@@ -100,6 +101,7 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
     sealer.digest(`${id} ${epoch}`, 'passkey-creation').toString('base64url');
   /** What was sealed for one account, as it was then, opens for no other. */
   const setUp = ({ id, epoch }: Account): string => `authenticator-set-up:${id}:${epoch}`;
+  const drawn = ({ id, epoch }: Account): string => `recovery-codes-drawn:${id}:${epoch}`;
 
   return {
     factors: (account: Account): Promise<Factors> => factorsOf(database, account.id),
@@ -195,12 +197,24 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
         now,
       ),
 
-    /** Ten new ones: the only time that they are seen. The former ones are good no more. */
-    async makeRecoveryCodes(changer: Changer, now: Date): Promise<{ epoch: number; codes: string[] } | FactorRefusal> {
+    /** Ten codes to be, for the form that asks for new ones: pressed twice, it brings the same ten both times. */
+    drawRecoveryCodes: (account: Account): string => sealer.seal(JSON.stringify(newRecoveryCodes()), drawn(account)),
+
+    /**
+     * Ten new ones: the only time that they are seen. The former ones are good no more.
+     * @returns no epoch where the other half of a double click came first and made these very ones
+     */
+    async makeRecoveryCodes(
+      { sealed, ...changer }: Changer & { sealed: string },
+      now: Date,
+    ): Promise<{ epoch?: number; codes: string[] } | FactorRefusal> {
       const { id: accountId, factors } = changer.account;
       if (factors.length === 0) return { refused: 'nothing_there' };
-      const codes = newRecoveryCodes();
-      const digests = codes.map((code) => recoveryDigests(sealer, accountId, code)[0]!);
+      // A form from before a change of the account gets others than those that were drawn for it.
+      const opened = sealer.open(sealed, drawn(changer.account));
+      const codes = opened === undefined ? newRecoveryCodes() : (JSON.parse(opened) as string[]);
+      const forms = codes.map((code) => recoveryDigests(sealer, accountId, code));
+      const digests = forms.map(([newest]) => newest!);
       const made = await changing(
         changer,
         {
@@ -210,7 +224,9 @@ export function factorChanges({ database, sealer, config, mails, userHandle }: F
         },
         now,
       );
-      return 'refused' in made ? made : { ...made, codes };
+      if (!('refused' in made)) return { ...made, codes };
+      const same = await knowsRecoveryCode(database, { accountId, digests: forms[0]! });
+      return same ? { codes } : made;
     },
 
     /** Whether a second step is asked for also where there is no authenticator app. */

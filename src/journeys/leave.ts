@@ -47,7 +47,7 @@ export function leaving(parts: LeaveParts) {
   });
 
   return {
-    /** @returns when the account is erased; refused where it has changed since the resident was asked */
+    /** @returns when the account is erased, also where another tab has asked for it first; refused where it has changed otherwise */
     ask: (
       { account, from }: { account: Account; from: Whence },
       now: Date,
@@ -55,7 +55,10 @@ export function leaving(parts: LeaveParts) {
       database.transaction(async (tx) => {
         const leavesAt = new Date(now.getTime() + WAIT);
         const { id: accountId, epoch } = account;
-        if (!(await startLeaving(tx, { accountId, epoch, leavesAt }, now))) return { refused: 'outrun' };
+        if (!(await startLeaving(tx, { accountId, epoch, leavesAt }, now))) {
+          const asked = (await accountById(tx, accountId))?.leavesAt;
+          return asked ? { leavesAt: asked } : { refused: 'outrun' };
+        }
         await endLinks(tx, accountId, now);
         await tx.query(auditRow({ kind: 'leaving_asked', accountId, ...from }, now));
         await mails.leaving(tx, mailOf(account, leavesAt), now);

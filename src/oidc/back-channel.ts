@@ -65,8 +65,6 @@ export function backChannel({ database, provider, clients, clock, log }: BackCha
   };
 }
 
-export type BackChannel = ReturnType<typeof backChannel>;
-
 interface Verdict {
   /** Left out: try again later. */
   outcome?: LogoutOutcome;

@@ -14,7 +14,7 @@ import { current } from './unit-of-work.ts';
 type Grant = InstanceType<Provider['Grant']>;
 
 export interface Consent {
-  /** What is asked for now, and what the resident agreed to before. */
+  /** What is asked for now, and what the resident agreed to before, unless that is asked for anew. */
   question(underWay: SignInUnderWay): Promise<{ asked: Given; before?: Given }>;
   /** @returns the grant's id, for the sign-in's outcome */
   agree(underWay: SignInUnderWay, place: string): Promise<string>;
@@ -27,15 +27,15 @@ export interface ConsentParts {
 }
 
 export function consent({ provider, database, clock }: ConsentParts): Consent {
-  const question = async (underWay: SignInUnderWay): Promise<{ asked: Given; before?: Given }> => ({
-    asked: askedIn(underWay),
-    before: await agreedTo(database, residentOf(underWay)),
-  });
   return {
-    question,
+    async question(underWay) {
+      const before = await agreedTo(database, residentOf(underWay));
+      return { asked: askedIn(underWay, before), before: isAnew(underWay) ? undefined : before };
+    },
     async agree(underWay, place) {
-      const { asked, before } = await question(underWay);
       const of = residentOf(underWay);
+      const before = await agreedTo(database, of);
+      const asked = askedIn(underWay, before);
       const given = before ? both(before, asked) : asked;
       const grant = grantOf(provider(), { ...of, given });
       const id = await grant.save();
@@ -54,17 +54,22 @@ function residentOf({ clientId, session }: SignInUnderWay): { accountId: string;
   return { accountId: session.accountId, clientId };
 }
 
-/** The library names what is missing; with `prompt=consent` alone nothing is, and all is asked anew. */
-function askedIn({ params, prompt }: SignInUnderWay): Given {
+/** The library names what is missing; with `prompt=consent` alone nothing is. */
+const isAnew = ({ prompt }: SignInUnderWay): boolean => !prompt.reasons.some((reason) => reason.endsWith('_missing'));
+
+function askedIn(underWay: SignInUnderWay, before: Given | undefined): Given {
+  const { params, prompt } = underWay;
+  if (isAnew(underWay)) {
+    const scopes = typeof params['scope'] === 'string' ? params['scope'].split(' ') : ['openid'];
+    return { scopes, claims: before?.claims ?? [], resources: before?.resources ?? {} };
+  }
   const missing = prompt.details as {
     missingOIDCScope?: string[];
     missingOIDCClaims?: string[];
     missingResourceScopes?: Record<string, string[]>;
   };
-  const anew = !prompt.reasons.some((reason) => reason.endsWith('_missing'));
-  const scope = typeof params['scope'] === 'string' ? params['scope'].split(' ') : ['openid'];
   return {
-    scopes: anew ? scope : (missing.missingOIDCScope ?? []),
+    scopes: missing.missingOIDCScope ?? [],
     claims: missing.missingOIDCClaims ?? [],
     resources: missing.missingResourceScopes ?? {},
   };

@@ -24,9 +24,6 @@ export interface SignInUnderWay {
   facts: Record<string, unknown>;
   /** What an earlier step of the same request has brought. */
   login?: Login;
-  /** The outcome, when it is finished but the provider has not taken it up yet. */
-  result?: object;
-  expiresAt: Date;
   /** What its row holds or would hold: for `addedFacts` in a journey's own statement. */
   row: StoredInteraction;
   /** Whether the row is known to exist. */
@@ -141,8 +138,6 @@ export function makeSignInGate(deps: GateDeps): SignInGate {
       session: session && { accountId: session.accountId, epoch: session.epoch, amr: session.amr, ts: session.ts },
       facts: found ? (JSON.parse(found.facts) as Record<string, unknown>) : { email: kept.email },
       login: (payload.lastSubmission as { login?: Login } | undefined)?.login,
-      result: found?.proofStands ? payload.result : undefined,
-      expiresAt: new Date(payload.exp * 1000),
       row: {
         uidHash,
         payload: JSON.stringify({ ...payload, result: undefined }),

@@ -88,7 +88,7 @@ const SECOND = 1000;
 /** Of a token for the userinfo endpoint, in seconds. */
 const ACCESS_TOKEN_TTL = 600;
 /** How long a sign-in page may stay open, in seconds. */
-export const INTERACTION_TTL = 3600;
+const INTERACTION_TTL = 3600;
 
 export interface CurrentProvider {
   /** Answers with the newest Provider. */
@@ -107,6 +107,18 @@ export function cookieNames(issuer: string) {
     resume: secure ? '__Secure-tunnus_resume' : 'tunnus_resume',
   };
 }
+
+/** The library's events of a request that it refused, by endpoint. */
+const REFUSALS = [
+  'authorization.error',
+  'pushed_authorization_request.error',
+  'grant.error',
+  'userinfo.error',
+  'introspection.error',
+  'revocation.error',
+  'end_session.error',
+  'end_session_confirm.error',
+] as const;
 
 type People = ReturnType<typeof residents>;
 
@@ -257,7 +269,7 @@ export function currentProvider(parts: ProviderParts, jwks: JWKS): CurrentProvid
     noteAnswered(provider);
     tellOfReuse(provider, parts);
     provider.proxy = parts.config.listen.proxies > 0;
-    for (const event of ['server_error', 'authorization.error', 'grant.error', 'end_session.error'] as const) {
+    for (const event of ['server_error', ...REFUSALS] as const) {
       provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error & { error_detail?: string }) => {
         const fields = { requestId: ctx.state['requestId'] as string, event, detail: error.error_detail };
         if (event === 'server_error') parts.log.error({ ...fields, err: error }, 'the provider failed');

@@ -7,6 +7,8 @@ import { sql, type Queryable } from './database.ts';
 /** Seconds. E-services do not bear more in a token either. */
 export const MOST_APART = 300;
 
+export const CLOCKS_DIFFER = 'the clocks of this machine and of the database differ';
+
 /** How many seconds the machine's clock is ahead of the database's; below zero, behind. `at`: what it shows now. */
 export async function secondsAhead(db: Queryable, at: Date): Promise<number> {
   const [row] = await db.query<{ now: Date }>(sql`select clock_timestamp() as now`);

@@ -14,6 +14,9 @@ export interface Log {
   child(fields: object): Log;
 }
 
+/** Bytes of lines that wait for a disk that is full; what comes on top is left out. */
+const MOST_WAITING = 1_000_000;
+
 export function makeLog(options: { level?: string; destination?: NodeJS.WritableStream } = {}): Log {
   const settings: pino.LoggerOptions = {
     level: options.level ?? 'info',
@@ -23,8 +26,10 @@ export function makeLog(options: { level?: string; destination?: NodeJS.Writable
   };
   if (options.destination) return wrap(pino(settings, options.destination), () => {});
   // Lines go out together, within the twentieth of a second: a system call for each is a good part of a request's work.
-  const output = pino.destination({ fd: 1, sync: true, minLength: 8_192, periodicFlush: 50 });
-  const flush = () => output.flushSync();
+  const output = pino.destination({ fd: 1, sync: true, minLength: 8_192, maxLength: MOST_WAITING, periodicFlush: 50 });
+  // A full disk or a reader that has gone must not end the service; `flushSync` would even try it for ever.
+  output.on('error', () => {});
+  const flush = () => output.flush();
   process.on('exit', flush);
   return wrap(pino(settings, output), flush);
 }

@@ -2,7 +2,6 @@
  * Owns writing a file that is whole or not there: beside its place first, readable for its owner only, then moved. Standard
  * output, which cannot be, has the same shape.
  */
-import { once } from 'node:events';
 import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 
 export interface WholeFile {
@@ -66,10 +65,8 @@ async function besideThenMoved(path: string): Promise<WholeFile> {
 }
 
 export const standardOutput: WholeFile = {
-  async write(text) {
-    if (process.stdout.write(text)) return;
-    await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
-  },
+  /** Waits for whoever reads. Who has gone (`| head`) is waited for no more: the work goes on to its end all the same. */
+  write: (text) => new Promise((resolve) => void process.stdout.write(text, () => resolve())),
   keep: () => Promise.resolve(),
   drop: () => Promise.resolve(),
 };

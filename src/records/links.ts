@@ -214,7 +214,7 @@ export async function endAddressLinks(tx: Queryable, accountId: string, now: Dat
 const REMEMBERED_DAYS = 90;
 
 /** A scalar for composing: when the oldest link is to go. */
-export const dueLink: Sql = sql`(select min(expires_at) + make_interval(days => ${REMEMBERED_DAYS}::int) from links)`;
+export const dueLink: Sql = sql`(select min(expires_at) + make_interval(hours => ${24 * REMEMBERED_DAYS}::int) from links)`;
 
 export async function sweepLinks(db: Queryable, now: Date, batch = 1000): Promise<number> {
   const before = new Date(now.getTime() - REMEMBERED_DAYS * 86_400_000);

@@ -172,7 +172,7 @@ export async function lastLinkMail(db: Queryable, emailKey: string, now: Date): 
 const KEPT_DAYS = 90;
 
 /** A scalar for composing: when the oldest row is to go. */
-export const dueMail: Sql = sql`(select min(queued_at) + make_interval(days => ${KEPT_DAYS}::int) from mails)`;
+export const dueMail: Sql = sql`(select min(queued_at) + make_interval(hours => ${24 * KEPT_DAYS}::int) from mails)`;
 
 export async function sweepMails(db: Queryable, now: Date, batch = 1000): Promise<number> {
   const before = new Date(now.getTime() - KEPT_DAYS * 86_400_000);

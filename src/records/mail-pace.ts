@@ -38,7 +38,7 @@ export function takeTurns(lanes: readonly Lane[], where: Sql): Sql {
 const REMEMBERED_DAYS = 30;
 
 /** When the oldest row is to go. */
-export const dueMailPace: Sql = sql`(select min(turn_at) + make_interval(days => ${REMEMBERED_DAYS}::int) from mail_pace)`;
+export const dueMailPace: Sql = sql`(select min(turn_at) + make_interval(hours => ${24 * REMEMBERED_DAYS}::int) from mail_pace)`;
 
 export async function sweepMailPace(db: Queryable, now: Date, batch = 1000): Promise<number> {
   const before = new Date(now.getTime() - REMEMBERED_DAYS * 86_400_000);

@@ -51,4 +51,4 @@ export async function sweepNodes(db: Queryable, now: Date): Promise<number> {
 }
 
 /** A scalar for composing: when the oldest row is to go. */
-export const dueNode: Sql = sql`(select min(seen_at) + make_interval(days => ${SEEN_FOR_DAYS}::int) from nodes)`;
+export const dueNode: Sql = sql`(select min(seen_at) + make_interval(hours => ${24 * SEEN_FOR_DAYS}::int) from nodes)`;

@@ -96,7 +96,7 @@ export async function forgetEveryRegistration(tx: Queryable): Promise<number> {
 const REMEMBERED = 86_400_000;
 
 /** A scalar for composing: when the oldest link is to go. */
-export const dueRegistration: Sql = sql`(select min(expires_at) + interval '1 day' from registrations)`;
+export const dueRegistration: Sql = sql`(select min(expires_at) + interval '24 hours' from registrations)`;
 
 export async function sweepRegistrations(db: Queryable, now: Date, batch = 1000): Promise<number> {
   const before = new Date(now.getTime() - REMEMBERED);

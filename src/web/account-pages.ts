@@ -4,18 +4,20 @@
  *
  * The provider's own session opens them; without one the resident signs in first, by an ordinary authorization request of the
  * built-in client, and comes back to the page that asked. A page that changes who holds the account also wants that sign-in to
- * be fresh: a session cookie alone, stolen or left open on a shared device, changes nothing there.
+ * be fresh: a session cookie alone, stolen or left open on a shared device, changes nothing there. A form that comes too late for
+ * that stands there again afterwards (kept-forms.ts).
  */
 import type { Context } from 'koa';
 import { OWN_CLIENT_ID } from '../config/client-rules.ts';
 import { whereFrom, type Whence } from '../journeys/allowances.ts';
 import type { Account } from '../records/accounts.ts';
-import { readQuery } from './form.ts';
+import { ownForms, readQuery } from './form.ts';
+import type { Typed } from './kept-forms.ts';
 import { pageOf, type FieldError } from './page.ts';
 import { goOn, serviceOf, type Screen, type ScreenParts } from './screen.ts';
 
 /** In the order of the navigation; `title` is the text that heads the page, and its link. Those `within` another have no link there. */
-const PAGES: readonly { path: AccountPath; title: string; within?: AccountPath }[] = [
+const PAGES = [
   { path: '/account', title: 'account.title' },
   { path: '/account/details', title: 'account-details.title' },
   { path: '/account/email', title: 'account-email.title' },
@@ -29,22 +31,9 @@ const PAGES: readonly { path: AccountPath; title: string; within?: AccountPath }
   { path: '/account/services', title: 'account-services.title' },
   { path: '/account/data', title: 'account-data.title' },
   { path: '/account/leave', title: 'account-leave.title' },
-];
+] as const satisfies readonly { path: string; title: string; within?: string }[];
 
-export type AccountPath =
-  | '/account'
-  | '/account/details'
-  | '/account/email'
-  | '/account/password'
-  | '/account/factors'
-  | '/account/passkey'
-  | '/account/authenticator'
-  | '/account/recovery-codes'
-  | '/account/sessions'
-  | '/account/sign-ins'
-  | '/account/services'
-  | '/account/data'
-  | '/account/leave';
+type AccountPath = (typeof PAGES)[number]['path'];
 
 /** For so many seconds a sign-in is fresh. */
 export const FRESH = 600;
@@ -58,6 +47,8 @@ export interface Visit {
   from: Whence;
   /** How the resident signed in, by the names of RFC 8176. */
   amr: readonly string[];
+  /** What the resident had typed here before they had to sign in once more. */
+  typed: Typed;
   /** The address of one of these pages, with the way back to the e-service kept along. */
   url: (path: AccountPath, query?: Record<string, string>) => string;
   /** The page with its navigation. */
@@ -66,39 +57,49 @@ export interface Visit {
   refuse: (view: string, locals: object, errors: FieldError[]) => Promise<void>;
 }
 
-/** Wraps a screen of these. `fresh`: only within ten minutes of signing in; later the resident signs in once more. */
+/**
+ * Wraps a screen of these. `fresh`: only within ten minutes of signing in; later the resident signs in once more. `keeps`: the
+ * fields of its form that then stay as they were typed.
+ */
 export function inAccount(
   parts: ScreenParts,
   work: (ctx: Context, visit: Visit) => Promise<void>,
-  { fresh = false }: { fresh?: boolean } = {},
+  { fresh = false, keeps }: { fresh?: boolean; keeps?: readonly string[] } = {},
 ): (ctx: Context) => Promise<void> {
   return async (ctx) => {
     const here = await parts.session.current(ctx);
     const now = Math.floor(parts.clock().getTime() / 1000);
-    if (!here || (fresh && now - here.signedInAt > FRESH))
+    if (!here || (fresh && now - here.signedInAt > FRESH)) {
+      if (keeps && ctx.method === 'POST') await parts.keptForms.keep(ctx, keeps);
       return goOn(ctx, signInUrl(parts, ctx, { again: here !== undefined }));
+    }
     const { account, uid: sessionUid, amr } = here;
+    ownForms(ctx, account.id);
+    const typed = keeps && ctx.method === 'GET' ? parts.keptForms.takeBack(ctx) : {};
     const page = pageOf(ctx);
     page.preferLanguage(undefined, account.locale);
     const kept = known(parts, readQuery(ctx, 'client_id', 200), readQuery(ctx, 'sign_in', 64));
     const url: Visit['url'] = (path, query = {}) => withQuery(path, { ...kept, ...query });
     const at = PAGES.find(({ path }) => path === ctx.path);
+    const over = at && 'within' in at ? at.within : undefined;
     const frame = {
       url,
-      pages: PAGES.filter(({ within }) => !within).map(({ path, title }) => ({
+      pages: PAGES.filter((each) => !('within' in each)).map(({ path, title }) => ({
         url: url(path),
         title: page.t(title),
         current: path === ctx.path,
-        within: path === at?.within,
+        within: path === over,
       })),
       back: serviceOf(parts, kept.client_id, page.language),
       signIn: kept.sign_in && `/sign-in/${kept.sign_in}`,
+      late: Object.keys(typed).length > 0,
     };
     await work(ctx, {
       account,
       sessionUid,
       from: whereFrom(parts.visitors.of(ctx)),
       amr,
+      typed,
       url,
       render: (view, locals) => page.render(view, { ...locals, account: frame }),
       refuse: (view, locals, errors) => page.refuse(view, { ...locals, account: frame }, errors),

@@ -1,6 +1,7 @@
 /**
  * Style sheet, script and logo of our pages, read once and served from memory under /assets/, with a hash of the content
- * in their address so that browsers may keep them for good. Compressed once, here. The style sheet begins with the city's colour.
+ * in their address so that browsers may keep them for good. Compressed once, here. The style sheet begins with the city's colour,
+ * and a city without a logo gets a plain mark in it.
  * Nothing else is ever loaded by a page.
  */
 import { createHash } from 'node:crypto';
@@ -10,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { brotliCompressSync } from 'node:zlib';
 import type { Middleware } from 'koa';
 import type { Config } from '../config.ts';
-import { brandStyle } from './brand-color.ts';
+import { brandMark, brandStyle } from './brand-color.ts';
 
 const FOLDER = fileURLToPath(new URL('../../views/assets', import.meta.url));
 const TYPES: Record<string, string> = {
@@ -37,13 +38,12 @@ export interface Assets {
 }
 
 export function loadAssets(brand: Config['brand']): Assets {
-  const logo = brand.logo ?? join(FOLDER, 'logo.svg');
   const assets = new Map([
     ['page.css', asset(Buffer.from(brandStyle(brand.color) + readFileSync(join(FOLDER, 'page.css'), 'utf8')), '.css')],
     ['page.js', asset(readFileSync(join(FOLDER, 'page.js')), '.js')],
     ['password.js', asset(readFileSync(join(FOLDER, 'password.js')), '.js')],
     ['passkey.js', asset(readFileSync(join(FOLDER, 'passkey.js')), '.js')],
-    ['logo', asset(readFileSync(logo), extname(logo).toLowerCase())],
+    ['logo', brand.logo ? asset(readFileSync(brand.logo), extname(brand.logo).toLowerCase()) : plainMark(brand.color)],
   ]);
 
   return {
@@ -63,7 +63,7 @@ export function loadAssets(brand: Config['brand']): Assets {
         'Cache-Control': known ? 'public, max-age=31536000, immutable' : 'no-cache',
         'Cross-Origin-Resource-Policy': 'same-origin',
         // A logo opened by itself is a document: no script of its may run on our origin.
-        'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox",
         Vary: 'Accept-Encoding',
       });
       ctx.type = found.type;
@@ -75,6 +75,10 @@ export function loadAssets(brand: Config['brand']): Assets {
       }
     },
   };
+}
+
+function plainMark(color: string | undefined): Asset {
+  return asset(Buffer.from(brandMark(readFileSync(join(FOLDER, 'logo.svg'), 'utf8'), color)), '.svg');
 }
 
 function asset(body: Buffer, extension: string): Asset {

@@ -12,8 +12,8 @@ const READABLE = 4.6;
 
 /** The style sheet with the custom properties that page.css stands on. */
 export function brandStyle(color: string | undefined): string {
-  const brand = parseColor(color ?? '') ?? parseColor(DEFAULT_COLOR)!;
-  const onLight = hex(readableOn(brand, { ground: LIGHT_GROUND, towards: BLACK }));
+  const brand = brandOf(color);
+  const onLight = hex(onLightGround(brand));
   const onDark = hex(readableOn(brand, { ground: DARK_GROUND, towards: WHITE }));
   return [
     `:root{--brand:${hex(brand)};--accent:${onLight};--on-accent:#fff}`,
@@ -21,6 +21,15 @@ export function brandStyle(color: string | undefined): string {
     '',
   ].join('\n');
 }
+
+/** The plain mark in the city's colour, as dark as its white sign needs. */
+export function brandMark(svg: string, color: string | undefined): string {
+  return svg.replaceAll(DEFAULT_COLOR, hex(onLightGround(brandOf(color))));
+}
+
+const brandOf = (color: string | undefined): Rgb => parseColor(color ?? '') ?? parseColor(DEFAULT_COLOR)!;
+
+const onLightGround = (brand: Rgb): Rgb => readableOn(brand, { ground: LIGHT_GROUND, towards: BLACK });
 
 function readableOn(color: Rgb, { ground, towards }: { ground: Rgb; towards: Rgb }): Rgb {
   for (let share = 0; share < 1; share += 0.05) {

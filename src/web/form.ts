@@ -25,8 +25,18 @@ export interface FormGuard {
   token(ctx: Context): string;
   /** Throws the Problem 'form_expired' for a form that another site sent. */
   checkSite(ctx: Context): void;
-  /** And for one that outlived its cookie, too. */
+  /** And for one that outlived its cookie or is another resident's, too. */
   check(ctx: Context, token: string | undefined): void;
+  /** Whether a form with this token came from a page that is good for whose this one is. */
+  fits(ctx: Context, token: string | undefined): boolean;
+}
+
+/**
+ * Whose page this request is for: its forms are good for that account alone, so that one of somebody who has signed out since,
+ * in another tab, does nothing to whoever is signed in now.
+ */
+export function ownForms(ctx: Context, accountId: string): void {
+  ctx.state.formOwner = accountId;
 }
 
 export function makeFormGuard({ sealer, issuer }: { sealer: Sealer; issuer: string }): FormGuard {
@@ -38,6 +48,13 @@ export function makeFormGuard({ sealer, issuer }: { sealer: Sealer; issuer: stri
     return id !== undefined && FORM_ID.test(id) ? id : undefined;
   };
   const ids = new WeakMap<Context, string>();
+  const marked = (ctx: Context, id: string): string => [id, ctx.state.formOwner].filter(Boolean).join(' ');
+  const fits = (ctx: Context, token: string | undefined): boolean => {
+    const id = idOf(ctx);
+    if (id === undefined || token === undefined) return false;
+    const good = sealer.digests(marked(ctx, id), PURPOSE);
+    return good.some((digest) => sameSecret(digest.toString('base64url'), token));
+  };
   const checkSite = (ctx: Context): void => {
     if (fromOurSite(ctx, origin)) return;
     throw new Problem('form_expired', 403, { detail: 'the form came from another site' });
@@ -52,17 +69,13 @@ export function makeFormGuard({ sealer, issuer }: { sealer: Sealer; issuer: stri
         writeCookie(ctx, { name: cookie, value: id, secure });
       }
       ids.set(ctx, id);
-      return sealer.digest(id, PURPOSE).toString('base64url');
+      return sealer.digest(marked(ctx, id), PURPOSE).toString('base64url');
     },
     check(ctx, token) {
       checkSite(ctx);
-      const id = idOf(ctx);
-      const good =
-        id !== undefined &&
-        token !== undefined &&
-        sealer.digests(id, PURPOSE).some((digest) => sameSecret(digest.toString('base64url'), token));
-      if (!good) throw new Problem('form_expired', 403, { detail: 'the form has no good token' });
+      if (!fits(ctx, token)) throw new Problem('form_expired', 403, { detail: 'the form has no good token' });
     },
+    fits,
   };
 }
 
@@ -92,6 +105,18 @@ export async function readForm<Rules extends FieldRules>(
     return [name, value ?? ''];
   });
   return Object.fromEntries(values) as { [Name in keyof Rules]: string };
+}
+
+/** Of a form that is not acted upon: its token, which nobody has judged yet, and those of some fields that it has. */
+export async function readLateForm(
+  ctx: Context,
+  names: readonly string[],
+): Promise<{ token: string | undefined; typed: Record<string, string> }> {
+  const fields = parseFields(await readBody(ctx));
+  return {
+    token: fields.get(FORM_TOKEN_FIELD),
+    typed: Object.fromEntries([...fields].filter(([name]) => names.includes(name))),
+  };
 }
 
 /** Reads a form that another site may send; what it says is judged by whoever asked for it. */

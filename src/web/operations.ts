@@ -15,7 +15,8 @@ export interface Readiness {
 
 export function health({ database, stopping }: Readiness): Middleware {
   return async (ctx, next) => {
-    if (ctx.path !== '/health/live' && ctx.path !== '/health/ready') {
+    const asked = ctx.path === '/health/live' || ctx.path === '/health/ready';
+    if (!asked || !(ctx.method === 'GET' || ctx.method === 'HEAD')) {
       await next();
       return;
     }

@@ -54,9 +54,14 @@ export interface Page {
 type Renderer = (ctx: Context, view: string, locals: object) => Promise<unknown>;
 
 const VIEWS = fileURLToPath(new URL('../../views', import.meta.url));
-const LANGUAGE_COOKIE = 'tunnus_language';
-/** Beats what the e-service asked for, on the pages of this one sign-in: the switch would else last for one page only. */
-const SWITCH_COOKIE = 'tunnus_language_here';
+/**
+ * The choice of the language. `here` beats what the e-service asked for, on the pages of this one sign-in, and the account's own
+ * language on the resident's own pages: the switch would else last for one page only. Under https no neighbour can set either.
+ */
+const languageCookies = (https: boolean) => ({
+  kept: https ? '__Host-tunnus_language' : 'tunnus_language',
+  here: https ? '__Secure-tunnus_language_here' : 'tunnus_language_here',
+});
 const OWN_NAMES: Readonly<Record<Language, string>> = { fi: 'Suomi', sv: 'Svenska', en: 'English' };
 /** What pages say of a Problem; a code that has no words of its own is a fault of ours. */
 const PROBLEMS: Readonly<Record<string, { title: string; text: string }>> = {
@@ -92,14 +97,15 @@ export function pages(tools: PageTools): Middleware {
 function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer: Renderer }): Page {
   const { texts, config, guard, assets } = tools;
   const https = config.issuer.startsWith('https:');
+  const cookies = languageCookies(https);
   const formTargets = new Set<string>();
   const switchedTo = applySwitch(ctx, { offer: config.languages, https });
   const wishes = {
     acceptLanguage: ctx.get('Accept-Language'),
-    cookie: ctx.cookies.get(LANGUAGE_COOKIE, { signed: false }),
+    cookie: ctx.cookies.get(cookies.kept, { signed: false }),
   };
   const choose = (uiLocales?: string, own?: string | null): Language => {
-    const here = ctx.cookies.get(SWITCH_COOKIE, { signed: false });
+    const here = ctx.cookies.get(cookies.here, { signed: false });
     return chooseLanguage(config.languages, {
       ...wishes,
       uiLocales: [switchedTo ?? here ?? '', uiLocales ?? ''].join(' '),
@@ -171,7 +177,10 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
   };
 }
 
-/** `?lang=sv` on any page: kept for the next visits, and before the e-service's wish within this sign-in. */
+/** The pages that the switch holds for: those of one sign-in, the resident's own. */
+const PLACE = /^\/account(?=\/|$)|^\/[\w-]+\/[\w-]+/;
+
+/** `?lang=sv` on any page: kept for the next visits, and before any other wish in this place. */
 function applySwitch(
   ctx: Context,
   { offer, https }: { offer: readonly Language[]; https: boolean },
@@ -179,9 +188,10 @@ function applySwitch(
   const chosen = readQuery(ctx, 'lang', 10);
   const language = offer.find((code) => code === chosen);
   if (!language) return undefined;
-  writeCookie(ctx, { name: LANGUAGE_COOKIE, value: language, secure: https, maxAge: YEAR });
-  const path = /^\/[\w-]+\/[\w-]+/.exec(ctx.path)?.[0];
-  if (path) writeCookie(ctx, { name: SWITCH_COOKIE, value: language, secure: https, path });
+  const cookies = languageCookies(https);
+  writeCookie(ctx, { name: cookies.kept, value: language, secure: https, maxAge: YEAR });
+  const path = PLACE.exec(ctx.path)?.[0];
+  if (path) writeCookie(ctx, { name: cookies.here, value: language, secure: https, path });
   return language;
 }
 

@@ -10,6 +10,8 @@ import { emailOf, inSignIn } from './sign-in-pages.ts';
 export interface Request {
   newEmail?: string;
   name?: string;
+  /** As typed, where it had to wait. */
+  services?: string;
   sent?: boolean;
 }
 

@@ -24,6 +24,7 @@ import type { SignInGate } from '../oidc/interaction.ts';
 import type { OwnSession } from '../oidc/own-session.ts';
 import { Problem } from '../platform/refusal.ts';
 import { LONGEST as LONGEST_PASSWORD } from '../records/passwords.ts';
+import type { KeptForms } from './kept-forms.ts';
 import type { FieldError } from './page.ts';
 import type { Visitors } from './visitor.ts';
 
@@ -40,6 +41,7 @@ export interface ScreenParts {
   consent: Consent;
   session: OwnSession;
   visitors: Visitors;
+  keptForms: KeptForms;
   signIn: SignIn;
   factorProofs: FactorProofs;
   factorChanges: FactorChanges;

@@ -5,12 +5,23 @@
  */
 import type { Context, Middleware } from 'koa';
 
-/** For redirects and the answers to programs as much as for pages; HSTS belongs to each answer over https (RFC 6797, 7.1). */
+/**
+ * For redirects and the answers to programs as much as for pages; HSTS belongs to each answer over https (RFC 6797, 7.1). What
+ * is no page of ours is nothing to show either: opened by itself, or in a frame, it loads and runs nothing.
+ */
+export function everyAnswer(issuer: string): Record<string, string> {
+  return {
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+    'Content-Security-Policy': "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    ...(issuer.startsWith('https:') && { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' }),
+  };
+}
+
 export function guardEveryAnswer(issuer: string): Middleware {
-  const https = issuer.startsWith('https:');
+  const headers = everyAnswer(issuer);
   return (ctx, next) => {
-    ctx.set({ 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer' });
-    if (https) ctx.set('Strict-Transport-Security', 'max-age=31536000');
+    ctx.set(headers);
     return next();
   };
 }

@@ -132,29 +132,30 @@ export interface FirstStep {
   accountId: string;
   epoch: number;
   amr: Amr;
-  /** When, in seconds. */
-  ts: number;
-  /** By the present session. */
-  signedIn: boolean;
+  /** Of the present session: when it was signed in, in seconds. None for a password in this sign-in. */
+  since?: number;
 }
 
-export function firstStepOf(underWay: SignInUnderWay): FirstStep | undefined {
-  const passed = underWay.facts['passed'] as Omit<FirstStep, 'signedIn'> | undefined;
-  if (passed) return { ...passed, signedIn: false };
+/** None where the present session has grown older meanwhile than the request allows: then the resident begins anew. */
+export function firstStepOf(underWay: SignInUnderWay, now: Date): FirstStep | undefined {
+  const passed = underWay.facts['passed'] as FirstStep | undefined;
+  if (passed) return passed;
   if (!isStepUp(underWay)) return undefined;
   const { accountId, epoch, amr, ts } = underWay.session!;
-  return { accountId, epoch, amr: amr as FirstStep['amr'], ts, signedIn: true };
+  const oldest = underWay.params['max_age'];
+  if (oldest !== undefined && secondsOf(now) - ts > Number(oldest)) return undefined;
+  return { accountId, epoch, amr: amr as FirstStep['amr'], since: ts };
 }
 
 /** Notes that the password was right; nobody is signed in before the second step. */
 export function keepFirstStep(
   ctx: Context,
   parts: ScreenParts,
-  { underWay, proof, writes, now }: { underWay: SignInUnderWay; proof: Proof; writes: Sql[]; now: Date },
+  { underWay, proof, writes }: { underWay: SignInUnderWay; proof: Proof; writes: Sql[] },
 ): void {
   const { accountId, epoch } = proof;
   for (const write of writes) current()!.also(write);
-  parts.gate.keep(ctx, underWay, { passed: { accountId, epoch, amr: ['pwd'], ts: secondsOf(now) } });
+  parts.gate.keep(ctx, underWay, { passed: { accountId, epoch, amr: ['pwd'] } });
 }
 
 const secondsOf = (time: Date): number => Math.floor(time.getTime() / 1000);

@@ -4,9 +4,11 @@
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Language, Texts } from '../platform/i18n.ts';
+import type { Config } from '../config.ts';
+import type { Texts } from '../platform/i18n.ts';
 import { randomToken } from '../platform/secrets.ts';
 import type { Log } from '../platform/telemetry.ts';
+import { everyAnswer } from './security-headers.ts';
 
 const STATUS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
@@ -18,12 +20,13 @@ const STATUS: Readonly<Record<string, string>> = {
 export function unreadable({
   log,
   texts,
-  languages,
+  config,
 }: {
   log: Log;
   texts: Texts;
-  languages: readonly Language[];
+  config: Pick<Config, 'issuer' | 'languages'>;
 }): (error: NodeJS.ErrnoException, socket: Duplex) => void {
+  const guards = Object.entries(everyAnswer(config.issuer)).map(([name, value]) => `${name}: ${value}\r\n`);
   return ({ code = '' }, socket) => {
     const answer = STATUS[code] ?? '400 Bad Request';
     const reference = randomToken(9);
@@ -32,11 +35,11 @@ export function unreadable({
       log.info({ requestId: reference, reason: code, status: Number(answer.slice(0, 3)) }, 'what came was no request');
     // Never into the middle of another answer.
     if (!socket.writable || (socket as Socket).bytesWritten > 0) return void socket.destroy();
-    const words = languages
+    const words = config.languages
       .map((language) => texts.for(language))
       .map((t) => `${t('problem.unreadable')}\n${t('problem.reference', { reference })}`);
     const body = Buffer.from(`${words.join('\n\n')}\n`);
-    const headers = `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close`;
-    socket.end(Buffer.concat([Buffer.from(`HTTP/1.1 ${answer}\r\n${headers}\r\n\r\n`), body]));
+    const headers = `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n`;
+    socket.end(Buffer.concat([Buffer.from(`HTTP/1.1 ${answer}\r\n${guards.join('')}${headers}\r\n`), body]));
   };
 }

@@ -14,7 +14,7 @@ import { makeLog } from '../../src/platform/telemetry.ts';
 import { supportFor } from '../../src/app.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { OLD_HASHES, OLD_PASSWORD, WEAK_HASHES } from '../support/old-hashes.ts';
-import { SoftPasskey, type Asked } from '../support/passkey.ts';
+import { askedOn, PASSKEY_FORM, SoftPasskey } from '../support/passkey.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const NEXT = 'neljä keltaista päärynää ikkunalla';
@@ -118,10 +118,6 @@ test('a password that they changed theirs to does not outlive the joining', asyn
   expect(codeOf(after)).toBe('');
 });
 
-const asked = (browser: HttpBrowser): Asked =>
-  JSON.parse(browser.page.root.querySelector('form[data-passkey]')!.getAttribute('data-options')!) as Asked;
-const PASSKEY_FORM = { form: 'form[data-passkey]' };
-
 /** Somebody who has the old password of the one list makes a passkey for the account. */
 async function planted(): Promise<{ email: string; opens: (service: string) => Promise<boolean> }> {
   const email = newAddress();
@@ -131,14 +127,14 @@ async function planted(): Promise<{ email: string; opens: (service: string) => P
   const passkey = new SoftPasskey(world.issuer);
   await theirs.get(`${world.issuer}/account`);
   await theirs.get(`${world.issuer}/account/passkey`);
-  await theirs.submit({ passkey: passkey.create(asked(theirs)), name: 'Vieras' }, PASSKEY_FORM);
+  await theirs.submit({ passkey: passkey.create(askedOn(theirs.page)), name: 'Vieras' }, PASSKEY_FORM);
   expect(theirs.page.text).toContain('Vieras');
   return {
     email,
     async opens(service) {
       const browser = world.browser();
       await browser.get((await (await world.relyingParty(service)).begin()).url);
-      await browser.submit({ passkey: passkey.answer(asked(browser)) }, PASSKEY_FORM);
+      await browser.submit({ passkey: passkey.answer(askedOn(browser.page)) }, PASSKEY_FORM);
       return codeOf(browser) !== '';
     },
   };
@@ -180,7 +176,7 @@ test('nor when the resident proves the address by a mailed link; what is made af
   await own.get(`${world.issuer}/account/passkey`);
   await own.submit({ username: email });
   await own.submit({ 'current-password': NEXT });
-  await own.submit({ passkey: new SoftPasskey(world.issuer).create(asked(own)), name: 'Oma' }, PASSKEY_FORM);
+  await own.submit({ passkey: new SoftPasskey(world.issuer).create(askedOn(own.page)), name: 'Oma' }, PASSKEY_FORM);
   await renew('viisi sinistä luumua hyllyllä');
   await list('kartta', email);
   const [account] = await world.database.query(sql`select factors from accounts where email = ${email}`);

@@ -239,7 +239,7 @@ export function everyPageIn(...languages: readonly Language[]): void {
       await expectWhole('passkey-fault', 'passkey.title');
     });
 
-    test('add-second-step, what sets one up, and second-step', async () => {
+    test('add-second-step, and what sets one up', async () => {
       await page.context().clearCookies();
       await account('strong', { password: PASSWORD, givenName: 'Aino' });
       await signIn(page, { email: mine('strong'), client: 'strict' });
@@ -264,6 +264,9 @@ export function everyPageIn(...languages: readonly Language[]): void {
       await expectWhole('account-recovery-codes');
       await goOn(page);
       await expectWhole('account-recovery-codes-shown', 'account-recovery-codes.title');
+    });
+
+    test('account-factors with one of each, account without codes, and second-step with a fault', async () => {
       await world.database.query(sql`
         insert into passkeys (account_id, credential_id, public_key, counter, backup_eligible, backed_up, transports, name,
           created_at)

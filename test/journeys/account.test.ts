@@ -123,6 +123,25 @@ describe('/account', () => {
     expect((await world.mailbox.next({ to: email })).language).toBe('sv');
   });
 
+  test('speaks the language of the switch on all of its pages, until the resident chooses another one', async () => {
+    const { email } = await resident();
+    const browser = world.browser();
+    await browser.get(`${world.issuer}/account/details`);
+    await fill(browser, email);
+    await browser.submit({ language: 'fi' });
+    await browser.get(`${world.issuer}/account?lang=en`);
+    for (const page of ['Change password', 'Name, phone and language']) {
+      await browser.follow(page);
+      expect([browser.page.lang, browser.page.h1]).toEqual(['en', page]);
+    }
+    await browser.get(`${browser.page.url.href}?lang=en`);
+    await browser.submit({ language: 'sv' });
+    for (const path of ['/account', '/account/details']) {
+      await browser.get(`${world.issuer}${path}`);
+      expect(browser.page.lang).toBe('sv');
+    }
+  });
+
   test('changes the password with the current one, and ends every other session and grant, not this one', async () => {
     const { email } = await resident();
     const other = world.browser();

@@ -82,6 +82,13 @@ describe('on one day', () => {
       expect(stranger.status).toBeLessThan(500);
     });
 
+    test('a browser that keeps no cookies is told what it lacks', async () => {
+      const begun = await fetch((await asiointi.begin()).url, { redirect: 'manual' });
+      const page = await world.browser().get(new URL(begun.headers.get('location')!, world.issuer));
+      expect([page.status, page.h1]).toEqual([404, 'Kirjautuminen keskeytyi']);
+      expect(page.text).toContain('Jos tämä toistuu, tarkista, että selaimesi sallii evästeet.');
+    });
+
     test('a sign-in of another browser opens nothing', async () => {
       const browser = world.browser();
       await begin(browser);

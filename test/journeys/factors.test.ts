@@ -3,17 +3,19 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { generateSync } from 'otplib';
 import { supportFor } from '../../src/app.ts';
 import { tellFactors } from '../../src/commands/account-picture.ts';
+import { factorChanges } from '../../src/journeys/factor-changes.ts';
 import { factorRemovals } from '../../src/journeys/factor-removals.ts';
 import { makeMails } from '../../src/mail/mails.ts';
 import { sql } from '../../src/platform/database.ts';
+import { deviceOf } from '../../src/platform/user-agent.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
+import { accountById, type Account } from '../../src/records/accounts.ts';
 import { newAuthenticatorSecret, stepOfCode } from '../../src/records/one-time-codes.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
 import { reseal } from '../../src/records/seals.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
-import type { HttpPage } from '../support/http-page.ts';
 import type { ReceivedMail } from '../support/mailbox.ts';
-import { SoftPasskey, type Asked, type Dishonesty } from '../support/passkey.ts';
+import { askedOn, PASSKEY_FORM, SoftPasskey, type Asked, type Dishonesty } from '../support/passkey.ts';
 import { SECRET, startWorld, type RelyingParty, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -68,11 +70,6 @@ async function resident(): Promise<{ email: string; id: string }> {
   return { email, id };
 }
 
-/** As a browser with a script would see it: what a page asks passkeys for. */
-const asked = (page: HttpPage): Asked =>
-  JSON.parse(page.root.querySelector('form[data-passkey]')!.getAttribute('data-options')!) as Asked;
-const PASSKEY_FORM = { form: 'form[data-passkey]' };
-
 const password = (browser: HttpBrowser, extra: Record<string, string> = {}) =>
   browser.submit({ 'current-password': PASSWORD, ...extra });
 
@@ -98,7 +95,7 @@ async function withPasskey(who: { email: string }, how: { synced?: boolean } = {
   const browser = await inAccount(who.email);
   const passkey = new SoftPasskey(world.issuer, how);
   const page = await browser.get(`${world.issuer}/account/passkey`);
-  await browser.submit({ passkey: passkey.create(asked(page)), name: 'Oma puhelin' }, PASSKEY_FORM);
+  await browser.submit({ passkey: passkey.create(askedOn(page)), name: 'Oma puhelin' }, PASSKEY_FORM);
   expect(browser.page.text).toContain('Oma puhelin');
   return { browser, passkey };
 }
@@ -142,7 +139,7 @@ describe('a passkey', () => {
     const other = world.browser();
     const errand = await asiointi.begin();
     await other.get(errand.url);
-    await other.submit({ passkey: passkey.answer(asked(other.page)) }, PASSKEY_FORM);
+    await other.submit({ passkey: passkey.answer(askedOn(other.page)) }, PASSKEY_FORM);
     const tokens = await errand.finish(other.page.leadsTo!);
     expect(tokens.claims()).toMatchObject({ acr: 'urn:tunnus:mfa', amr: ['swk', 'user', 'mfa'] });
 
@@ -150,7 +147,7 @@ describe('a passkey', () => {
     expect(browser.page.text).not.toContain('Oma puhelin');
     expect((await other.get(`${world.issuer}/account`)).h1).toBe('Kirjaudu sisään');
     await other.get((await asiointi.begin()).url);
-    await other.submit({ passkey: passkey.answer(asked(other.page)) }, PASSKEY_FORM);
+    await other.submit({ passkey: passkey.answer(askedOn(other.page)) }, PASSKEY_FORM);
     expect(other.page.status).toBe(422);
     expect(await events(who.id)).toEqual(['signed_in', 'passkey_added', 'signed_in', 'passkey_removed']);
   });
@@ -161,7 +158,7 @@ describe('a passkey', () => {
       const browser = world.browser();
       const errand = await asiointi.begin();
       await browser.get(errand.url);
-      await browser.submit({ passkey: passkey.answer(asked(browser.page), how) }, PASSKEY_FORM);
+      await browser.submit({ passkey: passkey.answer(askedOn(browser.page), how) }, PASSKEY_FORM);
       return { browser, errand };
     };
     const { browser, errand } = await sign();
@@ -185,12 +182,12 @@ describe('a passkey', () => {
     await elsewhere.get((await asiointi.begin()).url);
     const browser = world.browser();
     await browser.get((await asiointi.begin()).url);
-    const answer = passkey.answer(asked(browser.page), how(asked(elsewhere.page)));
+    const answer = passkey.answer(askedOn(browser.page), how(askedOn(elsewhere.page)));
     await browser.submit({ passkey: answer }, PASSKEY_FORM);
     expect(browser.page.status).toBe(422);
     expect(browser.page.title).toMatch(/^Virhe/);
     // The honest answer does, on the page that told so.
-    await browser.submit({ passkey: passkey.answer(asked(browser.page)) }, PASSKEY_FORM);
+    await browser.submit({ passkey: passkey.answer(askedOn(browser.page)) }, PASSKEY_FORM);
     expect(leadsToService(browser)).toBe(true);
   });
 
@@ -213,7 +210,7 @@ describe('a passkey', () => {
     const { passkey } = await withPasskey(await resident());
     const browser = world.browser();
     await browser.get((await asiointi.begin()).url);
-    const { action, values } = browser.page.fill({ passkey: passkey.answer(asked(browser.page)) }, PASSKEY_FORM);
+    const { action, values } = browser.page.fill({ passkey: passkey.answer(askedOn(browser.page)) }, PASSKEY_FORM);
     const post = () =>
       fetch(action, {
         method: 'POST',
@@ -234,7 +231,7 @@ describe('a passkey', () => {
     await world.database.query(sql`update accounts set locked_at = now(), epoch = epoch + 1 where id = ${id}`);
     const browser = world.browser();
     await browser.get((await asiointi.begin()).url);
-    await browser.submit({ passkey: passkey.answer(asked(browser.page)) }, PASSKEY_FORM);
+    await browser.submit({ passkey: passkey.answer(askedOn(browser.page)) }, PASSKEY_FORM);
     expect(browser.page.h1).toBe('Käyttäjätunnus on suljettu');
   });
 
@@ -252,9 +249,9 @@ describe('a passkey', () => {
     expect((await browser.get(`${world.issuer}/account/factors`)).text).toContain('Oma puhelin');
 
     await thief.get(`${world.issuer}/account/passkey`);
-    await thief.submit({ passkey: passkey.create(asked(thief.page)) }, PASSKEY_FORM);
+    await thief.submit({ passkey: passkey.create(askedOn(thief.page)) }, PASSKEY_FORM);
     expect(thief.page.text).toContain('Tämä pääsyavain on jo käytössä.');
-    const others = asked(await browser.get(`${world.issuer}/account/passkey`));
+    const others = askedOn(await browser.get(`${world.issuer}/account/passkey`));
     await thief.submit({ passkey: new SoftPasskey(world.issuer).create(others) }, PASSKEY_FORM);
     expect(thief.page.status).toBe(422);
   });
@@ -398,6 +395,8 @@ describe('recovery codes', () => {
     await browser.submit();
     const codes = browser.page.root.querySelectorAll('.codes li').map((item) => item.text.trim());
     expect(new Set(codes).size).toBe(10);
+    // They cannot be asked for again in another language: no link does as if.
+    expect(browser.page.root.querySelector('.languages')).toBeNull();
     expect((await browser.get(`${world.issuer}/account/recovery-codes`)).text).toContain('jäljellä 10');
     expect(browser.page.text).not.toContain(codes[0]!);
 
@@ -428,6 +427,31 @@ describe('recovery codes', () => {
     await password(other);
     await other.submit({ 'one-time-code': codes[1]! });
     expect(other.page.status).toBe(422);
+  });
+
+  test('pressed twice, the button shows the same ten both times; a page from before gets others', async () => {
+    const who = await resident();
+    await withApp(who);
+    const { sealer } = world.tunnus;
+    const userHandle = (): string => '';
+    const changes = factorChanges({ ...world, sealer, mails: makeMails(world.tunnus), userHandle });
+    const account = async () => (await accountById(world.database, who.id))!;
+    const from = { place: '127.0.0.1', device: deviceOf('') };
+    const press = async (sealed: string, as: Account) =>
+      (await changes.makeRecoveryCodes({ account: as, from, sealed }, world.clock.now())) as {
+        epoch?: number;
+        codes: string[];
+      };
+    const shown = await account();
+    const sealed = changes.drawRecoveryCodes(shown);
+    const [one, two] = await Promise.all([press(sealed, shown), press(sealed, shown)]);
+    expect(two.codes).toEqual(one.codes);
+    expect([one.epoch, two.epoch].filter((epoch) => epoch !== undefined)).toHaveLength(1);
+    const later = await press(sealed, await account());
+    expect(later.codes.some((code) => one.codes.includes(code))).toBe(false);
+    // What another form made is not shown here.
+    expect(await press(changes.drawRecoveryCodes(shown), shown)).toEqual({ refused: 'changed_meanwhile' });
+    expect((await events(who.id)).filter((kind) => kind === 'recovery_codes_made')).toHaveLength(2);
   });
 });
 
@@ -477,7 +501,7 @@ describe('the link that undoes a change of address', () => {
     ] as const) {
       const browser = world.browser();
       await browser.get((await asiointi.begin()).url);
-      await browser.submit({ passkey: passkey.answer(asked(browser.page)) }, PASSKEY_FORM);
+      await browser.submit({ passkey: passkey.answer(askedOn(browser.page)) }, PASSKEY_FORM);
       expect(leadsToService(browser)).toBe(signsIn);
     }
   });
@@ -489,7 +513,7 @@ describe('the copy of all that is known', () => {
     const { browser: first, secret } = await withApp(who);
     await first.get(`${world.issuer}/account/passkey`);
     const passkey = new SoftPasskey(world.issuer);
-    await first.submit({ passkey: passkey.create(asked(first.page)), name: 'Oma puhelin' }, PASSKEY_FORM);
+    await first.submit({ passkey: passkey.create(askedOn(first.page)), name: 'Oma puhelin' }, PASSKEY_FORM);
     await first.get(`${world.issuer}/account/data`);
     const tab = first.newTab();
     await tab.get(first.page.url);
@@ -524,7 +548,7 @@ describe('an e-service that needs two steps', () => {
     const errand = await strict.begin();
     await browser.get(errand.url);
     expect(browser.page.h1).toBe('Toinen vaihe');
-    await browser.submit({ passkey: passkey.answer(asked(browser.page)) }, PASSKEY_FORM);
+    await browser.submit({ passkey: passkey.answer(askedOn(browser.page)) }, PASSKEY_FORM);
     const claims = (await errand.finish(browser.page.leadsTo!)).claims();
     expect(claims).toMatchObject({ acr: 'urn:tunnus:mfa', amr: ['pwd', 'swk', 'user', 'mfa'] });
     // Whoever planted or took the session of before the step does not share what it brought.
@@ -535,6 +559,25 @@ describe('an e-service that needs two steps', () => {
     expect(leadsToService(browser)).toBe(true);
   });
 
+  test('asks for the first step anew where the one of the session has grown too old for the request meanwhile', async () => {
+    const who = await resident();
+    const { passkey } = await withPasskey(who);
+    const browser = world.browser();
+    await atPassword(browser, who.email);
+    await password(browser);
+    const errand = await strict.begin({ max_age: '600' });
+    await browser.get(errand.url);
+    const step = () => browser.submit({ passkey: passkey.answer(askedOn(browser.page)) }, PASSKEY_FORM);
+    expect(browser.page.h1).toBe('Toinen vaihe');
+    world.clock.advance(11 * MINUTE);
+    await step();
+    expect(browser.page.h1).toBe('Kirjaudu sisään');
+    await browser.submit({ username: who.email });
+    await password(browser);
+    await step();
+    await errand.finish(browser.page.leadsTo!);
+  });
+
   test("takes nobody else's passkey for the second step, and nothing that is none, and says so calmly", async () => {
     const [who, stranger] = [await resident(), await resident()];
     await withPasskey(who);
@@ -542,8 +585,8 @@ describe('an e-service that needs two steps', () => {
     const browser = world.browser();
     await atPassword(browser, who.email, { to: strict });
     await password(browser);
-    const answers = [() => '{}', () => new SoftPasskey(world.issuer).answer(asked(browser.page))];
-    const theirs = () => passkey.answer(asked(browser.page));
+    const answers = [() => '{}', () => new SoftPasskey(world.issuer).answer(askedOn(browser.page))];
+    const theirs = () => passkey.answer(askedOn(browser.page));
     for (const answer of [...answers, theirs]) {
       await browser.submit({ passkey: answer() }, PASSKEY_FORM);
       expect(browser.page.status).toBe(422);
@@ -586,7 +629,7 @@ describe('an e-service that needs two steps', () => {
     const errand = await atPassword(browser, who.email, { ask });
     await password(browser);
     expect(browser.page.h1).toBe('Toinen vaihe');
-    await browser.submit({ passkey: passkey.answer(asked(browser.page)) }, PASSKEY_FORM);
+    await browser.submit({ passkey: passkey.answer(askedOn(browser.page)) }, PASSKEY_FORM);
     expect((await errand.finish(browser.page.leadsTo!)).claims()).toMatchObject({ acr: 'urn:tunnus:mfa' });
   });
 
@@ -607,13 +650,13 @@ describe('the resident with passkeys only', () => {
   test('may choose to be asked for one after the password, and takes that back', async () => {
     const who = await resident();
     const { browser, passkey } = await withPasskey(who);
-    await browser.submit({}, { button: 'Kysy myös pääsyavain' });
+    await browser.submit({}, { button: 'Kysy myös pääsyavainta' });
     const other = world.browser();
     await atPassword(other, who.email);
     await password(other);
     expect(other.page.h1).toBe('Toinen vaihe');
     expect(other.page.field('one-time-code')).toBeUndefined();
-    await other.submit({ passkey: passkey.answer(asked(other.page)) }, PASSKEY_FORM);
+    await other.submit({ passkey: passkey.answer(askedOn(other.page)) }, PASSKEY_FORM);
     expect(leadsToService(other)).toBe(true);
     await browser.submit({}, { button: 'Älä kysy pääsyavainta salasanan jälkeen' });
     const third = world.browser();
@@ -644,7 +687,7 @@ describe('the resident without a password', () => {
     expect(leadsToService(other)).toBe(true);
     const third = world.browser();
     await third.get((await asiointi.begin()).url);
-    await third.submit({ passkey: passkey.answer(asked(third.page)) }, PASSKEY_FORM);
+    await third.submit({ passkey: passkey.answer(askedOn(third.page)) }, PASSKEY_FORM);
     expect(leadsToService(third)).toBe(true);
   });
 });
@@ -665,12 +708,12 @@ describe('the offer of a passkey', () => {
     await password(browser, { passkeys: 'yes' });
     expect(browser.page.h1).toBe('Kirjaudu ensi kerralla ilman salasanaa');
     const passkey = new SoftPasskey(world.issuer);
-    await browser.submit({ passkey: passkey.create(asked(browser.page)) }, PASSKEY_FORM);
+    await browser.submit({ passkey: passkey.create(askedOn(browser.page)) }, PASSKEY_FORM);
     expect((await errand.finish(browser.page.leadsTo!)).claims()).toMatchObject({ amr: ['pwd'] });
     expect(leadsToService(await signIn(who.email))).toBe(true);
     const other = world.browser();
     await other.get((await asiointi.begin()).url);
-    await other.submit({ passkey: passkey.answer(asked(other.page)) }, PASSKEY_FORM);
+    await other.submit({ passkey: passkey.answer(askedOn(other.page)) }, PASSKEY_FORM);
     expect(leadsToService(other)).toBe(true);
   });
 
@@ -781,7 +824,7 @@ describe('support', () => {
     await ask(who.email, 'authenticator');
     const other = world.browser();
     await other.get((await asiointi.begin()).url);
-    await other.submit({ passkey: passkey.answer(asked(other.page)) }, PASSKEY_FORM);
+    await other.submit({ passkey: passkey.answer(askedOn(other.page)) }, PASSKEY_FORM);
     expect((await has(who.email)).removal).toMatchObject({ factor: 'authenticator', actor: 'support:tester' });
     const browser = world.browser();
     await atPassword(browser, who.email);

@@ -113,7 +113,9 @@ test('an e-service sees its own old id and nobody else’s, by every door', asyn
   const service = await world.relyingParty('asiointi');
   await browser.get(client.buildEndSessionUrl(service.config, { id_token_hint: asiointi.tokens.id_token! }));
   const tokens = [await services.next('all'), await services.next('all'), await services.next('all')];
-  const byAudience = Object.fromEntries(tokens.map((token) => decodeJwt(token)).map(({ aud, sub }) => [String(aud), sub]));
+  const byAudience = Object.fromEntries(
+    tokens.map((token) => decodeJwt(token)).map(({ aud, sub }) => [String(aud), sub]),
+  );
   expect(byAudience).toEqual({ asiointi: 'U-own-1', asiointi2: successor.sub, varaukset: 'v-own-3' });
 });
 

@@ -12,6 +12,7 @@ import { accountById } from '../../src/records/accounts.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
 import { tellPicture } from '../../src/commands/account-picture.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
+import type { HttpPage } from '../support/http-page.ts';
 import { startWorld, type RelyingParty, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -143,6 +144,22 @@ describe('name, phone and language', () => {
     expect(await row(id)).toMatchObject({ given_name: 'Ensimmäinen' });
     await tab.submit();
     expect(await row(id)).toMatchObject({ given_name: 'Toinen' });
+  });
+
+  test('in two tabs: the second is told so too where it first had a fault to mend', async () => {
+    const { email, id } = await resident();
+    const browser = await on('/account/details', email);
+    const tab = browser.newTab();
+    await tab.get(browser.page.url);
+    await browser.submit({ 'given-name': 'Ensin' });
+    expect((await tab.submit({ tel: 'ei numeroa' })).status).toBe(422);
+    await tab.submit({ tel: '040123456' });
+    expect([tab.page.status, tab.page.faultOf('given-name')]).toEqual([
+      422,
+      'Tietojasi on muutettu toisella välilehdellä tai laitteella. Tarkista tiedot ja tallenna uudelleen.',
+    ]);
+    expect(tab.page.text).toContain('Tallessa on nyt: Ensin.');
+    expect(await row(id)).toMatchObject({ given_name: 'Ensin', phone_number: null });
   });
 });
 
@@ -521,10 +538,12 @@ describe('leaving', () => {
     const unsure = await browser.submit();
     expect([unsure.status, unsure.faultOf('sure')]).toEqual([
       422,
-      'Jos haluat poistaa käyttäjätunnuksesi, merkitse ruutu.',
+      'Jos haluat poistaa käyttäjätunnuksesi, rastita ruutu.',
     ]);
     await browser.submit({ sure: 'yes' });
     expect(browser.page.h1).toBe('Käyttäjätunnuksesi poistetaan');
+    // Another language would lead to a sign-in, and that would call it off.
+    expect(browser.page.root.querySelector('.languages')).toBeNull();
     expect([await isIn(browser), await isIn(elsewhere)]).toEqual([false, false]);
     const [job] = await world.database.query(sql`select 1 from logouts where account_id = ${id} union all
       select 1 from graphile_worker.jobs where task_identifier = 'end_sessions' and key = ${`end_sessions:${id}`}`);
@@ -569,6 +588,129 @@ describe('leaving', () => {
     await tab.get(`${world.issuer}/account/leave`);
     await Promise.all([browser.submit({ sure: 'yes' }), tab.submit({ sure: 'yes' })]);
     expect((await events(id)).filter((kind) => kind === 'leaving_asked')).toHaveLength(1);
+  });
+});
+
+describe('a form that was open for long', () => {
+  const LATE = 11 * MINUTE;
+
+  test('asks who is there and comes back as it was filled in, once, and to its own resident only', async () => {
+    const { email, id } = await resident();
+    const browser = await on('/account/details', email);
+    const typed = { 'given-name': 'Maija <b>&', 'family-name': 'Möttönen', tel: '040 123', language: 'sv' };
+    world.clock.advance(LATE);
+    expect((await browser.submit(typed)).h1).toBe('Kirjaudu sisään');
+    expect(await row(id)).toMatchObject({ given_name: 'Maija', locale: null });
+    await fill(browser, email);
+    expect(browser.page.url.pathname).toBe('/account/details');
+    expect(browser.page.text).toContain('Sivu oli auki pitkään, joten mitään ei ole vielä tallennettu.');
+    for (const [field, value] of Object.entries({ ...typed, language: undefined }))
+      if (value) expect(browser.page.field(field)?.getAttribute('value')).toBe(value);
+    expect(browser.page.root.querySelector('[name=language][checked]')?.getAttribute('value')).toBe('sv');
+    await browser.submit();
+    expect(await row(id)).toMatchObject({ given_name: 'Maija <b>&', family_name: 'Möttönen', locale: 'sv' });
+
+    const form = await on('/account/email', (await resident()).email);
+    world.clock.advance(LATE);
+    await form.submit({ email: 'uusi@example.com' });
+    const other = await resident();
+    await fill(form, other.email);
+    // Somebody else came back: nothing of what was typed is theirs.
+    if (form.page.url.pathname !== '/account/email') await form.submit();
+    expect(form.page.url.pathname).toBe('/account/email');
+    expect(form.page.html).not.toContain('uusi@example.com');
+    expect((await form.get(form.page.url)).html).not.toContain('uusi@example.com');
+  });
+
+  test('comes back also where the session had ended, and brings no password along', async () => {
+    const { email, id } = await resident();
+    const browser = await on('/account/email', email);
+    const password = browser.newTab();
+    await password.get(`${world.issuer}/account/password`);
+    await world.database.query(sql`update accounts set epoch = epoch + 1 where id = ${id}`);
+    await browser.submit({ email: 'kirjoitettu@example.com' });
+    const kept = browser.jar.headerFor(new URL(`${world.issuer}/account/email`), { withLax: true });
+    expect(kept).toContain('tunnus_typed=');
+    expect(kept).not.toContain('kirjoitettu');
+    await fill(browser, email);
+    expect(browser.page.field('email')?.getAttribute('value')).toBe('kirjoitettu@example.com');
+    await browser.get(browser.page.url);
+    expect(browser.page.field('email')?.getAttribute('value')).toBeUndefined();
+
+    world.clock.advance(LATE);
+    await password.submit({ 'current-password': PASSWORD, 'new-password': 'neljä punaista venettä laiturissa' });
+    const header = password.jar.headerFor(new URL(`${world.issuer}/account/password`), { withLax: true });
+    expect(header).not.toContain('tunnus_typed=');
+  });
+});
+
+describe('a form of a resident who is signed in no longer', () => {
+  test('does nothing to whoever is signed in now', async () => {
+    const [mine, theirs] = [await resident(), await resident()];
+    const browser = await on('/account/leave', mine.email);
+    const [email, sessions] = [browser.newTab(), browser.newTab()];
+    await email.get(`${world.issuer}/account/email`);
+    // It shows one session only, and so has no form: it takes the token of another page.
+    await sessions.get(`${world.issuer}/account/data`);
+    const csrf = sessions.page.field('csrf')!.getAttribute('value')!;
+    const other = browser.newTab();
+    await other.get(`${world.issuer}/session/end`);
+    await other.submit();
+    await on('/account', theirs.email, other);
+    const before = await row(theirs.id);
+    for (const page of [
+      await browser.submit({ sure: 'yes' }),
+      await email.submit({ email: 'toiselle@example.com' }),
+      await sessions.post(
+        `${world.issuer}/account/sessions`,
+        { csrf, session: 'others' },
+        { from: new URL(world.issuer) },
+      ),
+    ])
+      expect([page.status, page.h1]).toEqual([403, 'Lomake on vanhentunut']);
+    expect(await row(theirs.id)).toEqual(before);
+  });
+});
+
+describe('a button pressed twice', () => {
+  const NEXT = 'neljä punaista venettä laiturissa';
+  const pressedTwice = async (path: string, email: string, fields: Record<string, string>) => {
+    const browser = await on(path, email);
+    const again = browser.newTab();
+    await again.get(browser.page.url);
+    let pressed: Promise<HttpPage[]> = Promise.resolve([]);
+    // Both are under way before either gets at the account.
+    await world.database.transaction(async (tx) => {
+      await tx.query(sql`select 1 from accounts where email = ${email} for update`);
+      pressed = Promise.all([browser.submit(fields), again.submit(fields)]);
+      const waiting = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      while ((await world.database.query(waiting)).length < 2) continue;
+    });
+    return pressed;
+  };
+
+  test('changes the password once, and says so both times', async () => {
+    const { email, id } = await resident();
+    const pages = await pressedTwice('/account/password', email, {
+      'current-password': PASSWORD,
+      'new-password': NEXT,
+    });
+    for (const { text } of pages) expect(text).toContain('Salasanasi on vaihdettu');
+    expect((await events(id)).filter((kind) => kind === 'password_changed')).toHaveLength(1);
+  });
+
+  test('asks for the deletion once, and says so both times', async () => {
+    const { email, id } = await resident();
+    const pages = await pressedTwice('/account/leave', email, { sure: 'yes' });
+    for (const { h1 } of pages) expect(h1).toBe('Käyttäjätunnuksesi poistetaan');
+    expect((await events(id)).filter((kind) => kind === 'leaving_asked')).toHaveLength(1);
+  });
+
+  test('saves the details once', async () => {
+    const { email, id } = await resident();
+    const pages = await pressedTwice('/account/details', email, { 'given-name': 'Kerran' });
+    for (const { text } of pages) expect(text).toContain('Tietosi on tallennettu.');
+    expect((await events(id)).filter((kind) => kind === 'details_changed')).toHaveLength(1);
   });
 });
 

@@ -107,9 +107,13 @@ describe('agreeing', () => {
     const { browser } = await agreeing();
     const again = await visit('stranger', { browser, scope: 'openid email', prompt: 'consent' });
     expect(browser.page.h1).toBe(AGREE);
-    expect(browser.page.text).toContain('sähköpostiosoitteesi');
+    const { text } = browser.page;
+    expect(text.match(/sähköpostiosoitteesi/g)).toHaveLength(1);
+    expect(text).toContain('pyytää sinusta seuraavat tiedot');
     await browser.submit({}, { button: 'Anna tiedot' });
     expect((await again.tokens()).access_token).toBeTruthy();
+    // What it asked for last is not all that it was given.
+    expect(cameBack(await visit('stranger', { scope: 'openid email', browser }))).toBe(true);
   });
 
   test('refused, it leads back with access_denied, and nothing is remembered', async () => {

@@ -241,6 +241,11 @@ describe('a stranger', () => {
     ).toEqual([200, 200, 200, 200, 200, 200, 200, 200, 429, 429]);
     for (let mails = 0; mails < 10; mails += 1) await nextRequest();
     expect(requests()).toBe(before + 10);
+    // Who has to wait finds on the page what they wrote.
+    const waiting = await arrive('tulva@example.com', visitor('198.51.100.9'));
+    expect((await ask(waiting, { services: 'Asiointi: U7' })).status).toBe(429);
+    await waiting.follow('Yritä uudelleen');
+    expect(waiting.page.field('services')?.text).toBe('Asiointi: U7');
   });
 });
 

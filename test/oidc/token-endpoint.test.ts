@@ -14,9 +14,11 @@ import {
   makeKey,
   PASSWORD,
   publicly,
+  redirectUriOf,
   seconds,
   send,
   signedIn,
+  VERIFIER,
   type Answer,
 } from '../support/protocol.ts';
 import { CLIENT_SECRET, startWorld, type World } from '../support/world.ts';
@@ -124,6 +126,20 @@ describe('assertions (RFC 7523, 3)', () => {
     ['a beginning in the future', () => assertion(keys.keyed, { ...claims(), nbf: seconds() + 90 })],
     ['the key of another', async () => assertion(keys.fapi, claims())],
     ['a key that nobody has', async () => assertion(await makeKey(), claims())],
+    [
+      'a key that it brings along',
+      async () => {
+        const own = await makeKey();
+        return assertion(own, { ...claims(), header: { jwk: own.publicJwk } });
+      },
+    ],
+    [
+      'a key that it says where to find',
+      async () => {
+        const elsewhere = 'https://evil.example/keys';
+        return assertion(await makeKey(), { ...claims(), header: { jku: elsewhere, x5u: elsewhere } });
+      },
+    ],
     ['an algorithm that is not offered', async () => assertion(await makeKey('ES384'), claims())],
     [
       'the public key taken for a secret',
@@ -181,6 +197,44 @@ describe('grants (RFC 6749, 5.2)', () => {
     const refresh = { grant_type: 'refresh_token', refresh_token: 'x' };
     expect(await token(refresh, basic('loader'))).toMatchObject(refused('unauthorized_client'));
   });
+});
+
+test('what was given out for one thing serves for no other', async () => {
+  const { body } = await exchange(world, await codeOf('portal'), { client: 'portal' });
+  const pushed = await send(`${world.issuer}/request`, {
+    headers: basic('portal'),
+    fields: [...authorizationUrl(world, 'portal').searchParams],
+  });
+  const given: Record<string, string> = {
+    code: await codeOf('portal'),
+    access: String(body['access_token']),
+    refresh: String(body['refresh_token']),
+    id: String(body['id_token']),
+    request: String(pushed.body['request_uri']),
+    'end of the request': String(pushed.body['request_uri']).split(':').pop()!,
+    session: browser.jar.find('tunnus_session')!.value,
+  };
+  expect(Object.values(given).filter((value) => value === 'undefined')).toEqual([]);
+  const redirect_uri = redirectUriOf(world, 'portal');
+  const asCode = (code: string) =>
+    token({ grant_type: 'authorization_code', code, redirect_uri, code_verifier: VERIFIER }, basic('portal'));
+  const asRefresh = (refresh_token: string) => token({ grant_type: 'refresh_token', refresh_token }, basic('portal'));
+  const asAccess = (value: string) =>
+    send(`${world.issuer}/me`, { headers: { authorization: `Bearer ${value}` }, fields: {} });
+  const asHint = async (id_token_hint: string) => {
+    const address = `${world.issuer}/session/end?${new URLSearchParams({ id_token_hint }).toString()}`;
+    return { status: (await fetch(address, { redirect: 'manual' })).status };
+  };
+  for (const [what, value] of Object.entries(given)) {
+    const got = async (use: (value: string) => Promise<{ status: number }>) => (await use(value)).status;
+    if (what !== 'code') expect([what, await got(asCode)]).toEqual([what, 400]);
+    if (what !== 'refresh') expect([what, await got(asRefresh)]).toEqual([what, 400]);
+    if (what !== 'access') expect([what, await got(asAccess)]).toEqual([what, 401]);
+    if (what !== 'id') expect([what, await got(asHint)]).toEqual([what, 400]);
+  }
+  // All of it is still good for what it was given for.
+  expect([(await asAccess(given['access']!)).status, (await asRefresh(given['refresh']!)).status]).toEqual([200, 200]);
+  expect((await asCode(given['code']!)).status).toBe(200);
 });
 
 describe('a machine (RFC 6749, 4.4; RFC 9068)', () => {
@@ -353,6 +407,9 @@ describe('introspection (RFC 7662)', () => {
     const answer = await lookUp(await opaque(), basic('loans-api'), 'application/token-introspection+jwt');
     expect(decodeProtectedHeader(answer.text)).toMatchObject({ alg: 'ES256', typ: 'token-introspection+jwt' });
     expect(decodeJwt(answer.text)).toMatchObject({ aud: 'loans-api', token_introspection: { active: true } });
+    const userinfo = (await exchange(world, await codeOf('portal'), { client: 'portal' })).body['access_token'];
+    const another = await lookUp(userinfo, basic('loans-api'), 'application/token-introspection+jwt');
+    expect(decodeJwt(another.text)['token_introspection']).toEqual({ active: false });
   });
 
   test('a signed token is checked by its signature, not here', async () => {

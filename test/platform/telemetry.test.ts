@@ -1,5 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open } from 'node:fs/promises';
 import { Writable } from 'node:stream';
-import { expect, test } from '@jest/globals';
+import { text } from 'node:stream/consumers';
+import { describe, expect, test } from '@jest/globals';
 import { makeLog, metrics, type Log } from '../../src/platform/telemetry.ts';
 
 function logging(write: (log: Log) => void): { line: string; fields: Record<string, unknown> } {
@@ -77,6 +81,43 @@ test('a circle in the fields ends the line, not the process', () => {
 
 test('below its level it is silent', () => {
   expect(logging((log) => log.debug({}, 'quiet')).line).toBe('');
+});
+
+describe('a log that cannot be written holds up nothing', () => {
+  const LOGGING = `
+    import { makeLog } from '${new URL('../../src/platform/telemetry.ts', import.meta.url).href}';
+    const log = makeLog();
+    process.stdin.on('end', () => {
+      log.warn({}, 'something is wrong');
+      for (let n = 0; n < 50_000; n += 1) log.info({ n }, 'and something else happened');
+      log.error({}, 'and wrong again');
+      process.stderr.write('alive');
+    }).resume();`;
+  const logging = (stdout: 'pipe' | number) =>
+    spawn(process.execPath, ['--input-type=module', '-e', LOGGING], {
+      stdio: ['pipe', stdout, 'pipe'],
+      timeout: 20_000,
+      killSignal: 'SIGKILL',
+    });
+
+  async function endOf(child: ReturnType<typeof logging>): Promise<{ code: number | null; told: string }> {
+    const ended = once(child, 'exit') as Promise<[number | null]>;
+    child.stdin!.end();
+    const [told, [code]] = await Promise.all([text(child.stderr!), ended]);
+    return { code, told };
+  }
+
+  test('where its reader has gone', async () => {
+    const child = logging('pipe');
+    child.stdout!.destroy();
+    expect(await endOf(child)).toEqual({ code: 0, told: 'alive' });
+  });
+
+  test('where the disk is full', async () => {
+    const full = await open('/dev/full', 'w');
+    const child = logging(full.fd);
+    expect(await endOf(child).finally(() => full.close())).toEqual({ code: 0, told: 'alive' });
+  });
 });
 
 test('metrics are written in the format that Prometheus reads', async () => {

@@ -47,3 +47,12 @@ test('a pipe or a device is written into, and never replaced by a file: not even
   expect(await read).toBe('through');
   expect((await lstat(pipe)).isFIFO()).toBe(true);
 });
+
+test('standard output takes any number of pages from a patient writer, and nothing is heard of it', async () => {
+  const module = new URL('../../src/platform/whole-file.ts', import.meta.url).href;
+  const writing = `import { standardOutput } from '${module}';
+    for (let page = 0; page < 30; page += 1) await standardOutput.write('x'.repeat(100_000));`;
+  const args = ['--input-type=module', '-e', writing];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { maxBuffer: 1 << 26 });
+  expect({ stderr, length: stdout.length }).toEqual({ stderr: '', length: 3_000_000 });
+});

@@ -404,8 +404,13 @@ describe('Best Current Practice for OAuth 2.0 Security (RFC 9700)', () => {
     const native = new RawClient(world, 'native');
     const page = await native.visit(world.browser(), { redirect_uri: 'http://127.0.0.1:51004/callback' });
     expect(page.status).toBe(200);
-    for (const uri of ['http://127.0.0.1:51004/other', 'http://localhost:51004/callback', 'fi.example.app:/other'])
-      expect((await native.visit(browser, { redirect_uri: uri })).status).toBe(400);
+    const others = [
+      ...['http://127.0.0.1:51004/other', 'http://localhost:51004/callback', 'fi.example.app:/other'],
+      ...['http://127.0.0.1:80@evil.example/callback', 'http://127.0.0.1.evil.example:51004/callback'],
+      ...['https://127.0.0.1:51004/callback', 'http://127.0.0.1:51004/callback?x=1', 'http://2130706433/callback'],
+    ];
+    for (const uri of others)
+      expect([uri, (await native.visit(browser, { redirect_uri: uri })).status]).toEqual([uri, 400]);
   });
 
   test('2.1: a request without a good redirect URI leads nowhere: no open redirector', async () => {
@@ -437,6 +442,19 @@ describe('Best Current Practice for OAuth 2.0 Security (RFC 9700)', () => {
     expect(second.body['refresh_token']).not.toBe(first.body['refresh_token']);
     const { refresh_token: token } = await rp.tokens(browser);
     expect([undefined, token]).toContain((await rp.refresh(token!)).body['refresh_token']);
+  });
+
+  test('2.6: no script of another site reaches the authorization endpoint', async () => {
+    const { url } = await rp.visit(world.browser());
+    for (const Origin of ['https://rp.example', 'https://evil.example', 'null']) {
+      const answer = await fetch(url, { headers: { Origin }, redirect: 'manual' });
+      expect([Origin, answer.headers.get('access-control-allow-origin')]).toEqual([Origin, null]);
+      const asked = await fetch(`${world.issuer}/auth`, {
+        method: 'OPTIONS',
+        headers: { Origin, 'Access-Control-Request-Method': 'GET' },
+      });
+      expect([Origin, asked.headers.get('access-control-allow-origin')]).toEqual([Origin, null]);
+    }
   });
 
   test('4.2.4: pages leave no referrer and load nothing from elsewhere', async () => {

@@ -10,6 +10,8 @@ import { join } from 'node:path';
  */
 export const COMPILED = 'TUNNUS_TEST_COMPILED';
 export const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
+/** Loaded first, it shifts the clock of the whole process. */
+export const SHIFTED = join(import.meta.dirname, 'shifted-clock.js');
 
 /** The folder of a configuration, which whoever asked for it takes away. JSON is YAML: operators' own reader reads it. */
 export async function folderOf(settings: object, clients: Readonly<Record<string, object>> = {}): Promise<string> {
@@ -32,10 +34,12 @@ export interface Ended {
   err: string;
 }
 
-export function runTunnus(folder: string, words: readonly string[]): Promise<Ended> {
+/** `ahead`: milliseconds by which all of its clock is wrong. */
+export function runTunnus(folder: string, words: readonly string[], { ahead = 0 } = {}): Promise<Ended> {
   return new Promise((resolve) => {
-    const env = environment(folder);
-    execFile(process.execPath, [CLI, ...words], { env, cwd: folder, maxBuffer: 1 << 26 }, (error, out, err) => {
+    const env = { ...environment(folder), CLOCK_SHIFT: String(ahead) };
+    const args = [...(ahead ? ['--import', SHIFTED] : []), CLI, ...words];
+    execFile(process.execPath, args, { env, cwd: folder, maxBuffer: 1 << 26 }, (error, out, err) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err });
     });
   });

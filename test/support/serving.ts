@@ -2,8 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { join } from 'node:path';
-import { CLI, environment } from './command.ts';
+import { CLI, environment, SHIFTED } from './command.ts';
 
 export interface Serving {
   process: ChildProcess;
@@ -12,8 +11,6 @@ export interface Serving {
   /** The exit code, or the signal that ended it. */
   ended: Promise<number | string>;
 }
-
-const SHIFTED = join(import.meta.dirname, 'shifted-clock.js');
 
 /**
  * Resolves when it is ready; the configuration is the folder's. `meanwhile` is handed the process at its first line; `ahead`:

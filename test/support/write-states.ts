@@ -53,7 +53,7 @@ The journeys look up the same table, so what stands here is what residents meet.
   \`email-link-over\` (410) where the address has changed again. Expired or ended: \`email-link-over\` (410); unknown: 404; the
   address is somebody else's by now: 409, and nothing is changed; the account is locked: 403.
 - Pages of \`/account\` that change who holds the account lead to a sign-in where the last one is older than ten minutes, also
-  from their forms, and come back empty.
+  from their forms, and come back with what was typed but passwords and codes.
 - Under \`conceal\` the try of an address stays counted, known or not, until a right password gives it back.
   Link and mail are made after the answer, by a job, and answers leave on a beat: their time tells nothing. The mail to an
   unknown address goes out once an hour at most.`;

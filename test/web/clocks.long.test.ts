@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as client from 'openid-client';
 import { sql } from '../../src/platform/database.ts';
+import { runTunnus } from '../support/command.ts';
 import { hop } from '../support/hop.ts';
 import { HttpBrowser } from '../support/http-browser.ts';
 import { serve } from '../support/serving.ts';
@@ -97,14 +98,16 @@ test.each([400 * DAY, -400 * DAY])(
     const rows = () =>
       world.database.query(sql`
       select (select count(*) from artifacts) as artifacts, (select count(*) from signing_keys) as keys,
-        (select count(*) from mails) as mails, (select count(*) from links) as links`);
+        (select count(*) from mails) as mails, (select count(*) from links) as links,
+        (select count(*) from audit_months()) as months`);
     const kept = await rows();
     const wrong = await serve(world.config.folder, { jump: ahead });
     wrong.process.kill('SIGUSR2');
     const told = () => wrong.log.filter((line) => line.includes('nothing is removed for its age')).length;
     await until('it says that its clock is wrong', async () => {
-      await world.database.query(sql`select graphile_worker.add_job('sweep'), graphile_worker.add_job('retire')`);
-      return told() >= 3;
+      await world.database.query(sql`
+        select graphile_worker.add_job('sweep'), graphile_worker.add_job('retire'), graphile_worker.add_job('keep_audit_months')`);
+      return told() >= 5;
     });
     wrong.process.kill('SIGKILL');
     await wrong.ended;
@@ -118,4 +121,16 @@ test.each([400 * DAY, -400 * DAY])(
 
 test('a node whose clock is wrong from the start does not start, and says why', async () => {
   await expect(serve(world.config.folder, { ahead: 3_600_000 })).rejects.toThrow('ended with 1');
+});
+
+test('a command on a machine whose clock is wrong erases nobody for being dormant', async () => {
+  const id = await world.account({ email: 'uusi-listalta@example.com' });
+  const years = 3 * 365 * DAY;
+  await world.database.query(sql`
+    insert into legacy_ids (source, legacy_id, account_id, created_at) values ('asiointi', 'U1', ${id}, now())`);
+  const words = ['accounts', 'dormant', '--months', '24', '--erase', '--yes'];
+  const ended = await runTunnus(world.config.folder, words, { ahead: years });
+  expect(ended).toMatchObject({ code: 1, out: '' });
+  expect(ended.err).toBe('failed: the clocks of this machine and of the database differ: set both by NTP\n');
+  expect(await world.database.query(sql`select 1 from accounts where id = ${id}`)).toHaveLength(1);
 });

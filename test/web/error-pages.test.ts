@@ -93,15 +93,78 @@ describe('people', () => {
   });
 
   test('a method that a page does not have', async () => {
-    for (const path of ['/account', '/signed-out']) {
+    for (const method of ['DELETE', 'PUT', 'TRACE', 'PROPFIND']) {
+      for (const path of ['/account', '/signed-out']) {
+        const answer = await exchange(world.tunnus.port, { method, target: path, headers: { Accept: 'text/html' } });
+        expect([method, path, answer!.status]).toEqual([method, path, 405]);
+        expect(answer!.headers.get('allow')?.join()).toContain('GET');
+        expect(answer!.body).toContain('<h1>');
+      }
+    }
+    // TRACE would give a script the cookies that it must not see.
+    for (const path of ['/', '/auth', '/token', '/me', '/assets/page.css', '/health/live']) {
       const answer = await exchange(world.tunnus.port, {
-        method: 'DELETE',
+        method: 'TRACE',
         target: path,
-        headers: { Accept: 'text/html' },
+        headers: { Cookie: 'a=secret' },
       });
-      expect([path, answer!.status]).toEqual([path, 405]);
-      expect(answer!.headers.get('allow')?.join()).toContain('GET');
-      expect(answer!.body).toContain('<h1>');
+      expect([path, answer!.status >= 400, answer!.body.includes('secret')]).toEqual([path, true, false]);
+    }
+  });
+
+  test('nothing is served but our pages and the few files that they load', async () => {
+    const paths = [
+      ...[
+        '/.git/config',
+        '/.env',
+        '/package.json',
+        '/src/cli.ts',
+        '/config/tunnus.yaml',
+        '/sql/schema.sql',
+        '/metrics',
+      ],
+      ...['/assets', '/assets/', '/assets/../page.js', '/assets/%2e%2e/server.ts', '/assets/page.css.map', '/views/'],
+      ...['/admin', '/debug', '/server-status', '/index.html', '/swagger.json', '/.well-known/', '/account/..;/x'],
+    ];
+    for (const target of paths) {
+      const answer = await exchange(world.tunnus.port, { target });
+      expect([target, answer!.status]).toEqual([target, 404]);
+    }
+  });
+
+  test('every answer, of whatever kind, forbids to guess its type, to frame it and to run anything in it', async () => {
+    const answers: [number, Parameters<typeof exchange>[1]][] = [
+      [200, { target: '/signed-out' }],
+      [303, { target: '/account' }],
+      [404, { target: '/nothing' }],
+      [200, { target: '/assets/page.css' }],
+      [200, { target: '/assets/logo' }],
+      [200, { target: '/.well-known/openid-configuration' }],
+      [200, { target: '/.well-known/security.txt' }],
+      [200, { target: '/jwks' }],
+      [200, { target: '/health/ready' }],
+      [401, { target: '/me' }],
+      [400, { method: 'POST', target: '/token', headers: { 'Content-Type': 'application/x-www-form-urlencoded' } }],
+      [405, { method: 'DELETE', target: '/account' }],
+      [431, { headers: { Cookie: `x=${'y'.repeat(40_000)}` } }],
+    ];
+    for (const [status, request] of answers) {
+      const answer = await exchange(world.tunnus.port, request);
+      const header = (name: string): string => answer!.headers.get(name)?.[0] ?? '';
+      expect([request, answer!.status]).toEqual([request, status]);
+      expect([request, header('x-content-type-options')]).toEqual([request, 'nosniff']);
+      expect([request, header('referrer-policy')]).toEqual([request, 'no-referrer']);
+      expect([request, header('content-security-policy')]).toEqual([
+        request,
+        expect.stringMatching(/^default-src 'none'.*frame-ancestors 'none'/),
+      ]);
+      if (!answer!.body) continue;
+      expect([request, header('content-type')]).toEqual([
+        request,
+        expect.stringMatching(
+          /^(text\/(html|css|plain); charset=utf-8|application\/(jwk-set\+)?json; charset=utf-8|image\/svg\+xml)$/,
+        ),
+      ]);
     }
   });
 
@@ -126,6 +189,22 @@ describe('programs', () => {
     const answer = await fetch(world.issuer + path, { method, headers, redirect: 'manual' });
     expect([answer.status, answer.headers.get('content-type')]).toEqual([status, 'application/json; charset=utf-8']);
     expect(await answer.json()).toMatchObject({ error, error_description: expect.any(String) });
+  });
+
+  test.each([
+    ['/token', 'grant_type=authorization_code'],
+    ['/request', 'client_id=asiointi'],
+    ['/token/introspection', 'token=x'],
+    ['/token/revocation', 'token=x'],
+    ['/me', 'access_token=x'],
+  ])('%s: what was refused is in the log, with the reason and the number of the request', async (path, body) => {
+    const before = world.log.length;
+    const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+    expect((await fetch(world.issuer + path, { method: 'POST', headers, body })).status).toBeGreaterThanOrEqual(400);
+    const lines = world.log.slice(before).map((line) => JSON.parse(line) as Record<string, unknown>);
+    const request = lines.find((line) => line['msg'] === 'request' && line['path'] === path)!;
+    const refusal = lines.find((line) => line['requestId'] === request['requestId'] && line['refused'])!;
+    expect(refusal).toMatchObject({ refused: expect.any(String), event: expect.stringMatching(/\.error$/) });
   });
 
   test('what can be told to the e-service is told to it, with its state and our name', async () => {

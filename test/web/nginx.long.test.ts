@@ -5,6 +5,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect as connectSecurely, type ConnectionOptions } from 'node:tls';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -30,6 +31,7 @@ let world: World;
 let second: RunningTunnus;
 let nginx: ChildProcess;
 let port: number;
+let plain: number;
 let authority: string;
 let asiointi: client.Configuration;
 
@@ -51,7 +53,6 @@ async function secureFetch(url: string, options: client.CustomFetchOptions): Pro
 
 /** deploy/nginx.conf as an operator would change it: names, addresses, certificate, and where it writes. */
 async function configure(nodes: readonly RunningTunnus[]): Promise<string> {
-  const plain = await freePort();
   let text = await readFile(join(import.meta.dirname, '../../deploy/nginx.conf'), 'utf8');
   const changes: [string, string][] = [
     ['worker_processes auto;', `worker_processes 1; pid ${folder}/nginx.pid; error_log ${folder}/error.log;`],
@@ -92,6 +93,7 @@ beforeAll(async () => {
     log: makeLog({ destination }),
   });
   port = await freePort();
+  plain = await freePort();
   nginx = spawn('/usr/sbin/nginx', ['-c', await configure([world.tunnus, second]), '-g', 'daemon off;'], {
     stdio: 'inherit',
   });
@@ -149,6 +151,42 @@ test('a resident signs in over TLS, and every cookie is one that only https can 
     ({ headers }) => !/max-age=\d{8}/.test(headers['strict-transport-security'] ?? ''),
   );
   expect(unguarded).toEqual([]);
+});
+
+test('without TLS a person is led on, and a program that would send its secret once more is refused', async () => {
+  const without = async (path: string, method = 'GET') =>
+    await exchange(new URL(path, `http://127.0.0.1:${plain}`), { method, headers: { host: NAME }, name: NAME });
+  expect((await without('/account?a=b')).headers.location).toBe(`${ISSUER}/account?a=b`);
+  const { token_endpoint, userinfo_endpoint, jwks_uri, ...others } = asiointi.serverMetadata();
+  const { introspection_endpoint, revocation_endpoint, pushed_authorization_request_endpoint } = others;
+  for (const endpoint of [
+    ...[token_endpoint, userinfo_endpoint, jwks_uri, introspection_endpoint, revocation_endpoint],
+    ...[pushed_authorization_request_endpoint, `${ISSUER}/.well-known/openid-configuration`],
+  ]) {
+    const { status, headers } = await without(new URL(endpoint!).pathname, 'POST');
+    expect({ endpoint, status, location: headers.location }).toEqual({ endpoint, status: 403, location: undefined });
+  }
+});
+
+test('TLS is spoken by what is forward secret and authenticated alone', async () => {
+  const spoken = async (options: ConnectionOptions) => {
+    const socket = connectSecurely({ host: '127.0.0.1', port, servername: NAME, ca: authority, ...options });
+    try {
+      await once(socket, 'secureConnect');
+      return socket.getProtocol();
+    } catch {
+      return 'refused';
+    } finally {
+      socket.destroy();
+    }
+  };
+  const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } as const;
+  expect(await spoken(old)).toBe('refused');
+  const of12 = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const;
+  expect(await spoken(of12)).toBe('TLSv1.2');
+  for (const ciphers of ['ECDHE-ECDSA-AES128-SHA256', 'ECDHE-ECDSA-AES256-SHA', 'AES128-GCM-SHA256'])
+    expect([ciphers, await spoken({ ...of12, ciphers: `${ciphers}:@SECLEVEL=0` })]).toEqual([ciphers, 'refused']);
+  expect(await spoken({ minVersion: 'TLSv1.3' })).toBe('TLSv1.3');
 });
 
 test('limits and audit know the address that nginx saw, whatever the other side claims', async () => {

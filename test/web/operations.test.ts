@@ -5,10 +5,11 @@ import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { statusFor } from '../../src/app.ts';
 import { sweepDeadJobs } from '../../src/jobs.ts';
 import { configurationHash } from '../../src/journeys/heartbeat.ts';
 import { issuerCertificate, type Status } from '../../src/journeys/status.ts';
-import { openDatabase, sql } from '../../src/platform/database.ts';
+import { openDatabase, sql, type Database } from '../../src/platform/database.ts';
 import { startTracing } from '../../src/platform/tracing.ts';
 import { beat, nodes, sweepNodes } from '../../src/records/nodes.ts';
 import { makeAuthority } from '../support/certificate.ts';
@@ -213,6 +214,36 @@ test('every table is swept, or has no more rows than there are residents, keys o
     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition`);
   const unswept = tables.map(({ name }) => name).filter((name) => ![...swept, ...byResident, ...few].includes(name));
   expect(unswept.filter((name) => !byMonth.test(name))).toEqual([]);
+});
+
+test('what is due is counted in whole days of 24 hours, also where the database keeps summer time', async () => {
+  const now = new Date('2026-03-29T12:00:00Z');
+  const ago = (days: number) => new Date(now.getTime() - days * 86_400_000);
+  const found = await world.database.session(async (session) => {
+    await session.script(`begin; set local timezone = 'Europe/Helsinki'`);
+    await session.query(
+      sql`insert into mails (kind, queued_at, outcome_at) values ('dormant', ${ago(90)}, ${ago(90)})`,
+    );
+    await session.query(sql`insert into mail_pace values ('lane', 1, 0, ${ago(30)}, ${ago(30)})`);
+    await session.query(sql`insert into nodes values (gen_random_uuid(), 'n', '1', 'c', ${ago(2)}, ${ago(1)})`);
+    await session.query(sql`
+      insert into interactions (uid_hash, payload, created_at, expires_at) values ('\\x01', '', ${ago(1)}, ${ago(1)})`);
+    await session.query(sql`
+      insert into registrations (token_hash, email, email_key, locale, created_at, expires_at)
+      values ('\\x01', 'a@b.fi', 'a@b.fi', 'fi', ${ago(2)}, ${ago(1)})`);
+    await session.query(sql`
+      with a as (insert into accounts (email, email_key, created_at, updated_at)
+        values ('kesa@example.com', 'kesa@example.com', ${now}, ${now}) returning id)
+      insert into links (token_hash, account_id, purpose, created_at, expires_at)
+      select '\\x01', id, 'set_password', ${ago(91)}, ${ago(90)} from a`);
+    const database: Database = {
+      ...world.database,
+      query: (statement) => session.query(statement),
+      session: (work) => work(session),
+    };
+    return statusFor({ ...world.tunnus, database, config: world.config }, now);
+  });
+  expect(Object.entries(found.leftOver).filter(([, seconds]) => seconds > 0)).toEqual([]);
 });
 
 test('a job that was tried for the last time goes after a week, with the sealed address in it', async () => {

@@ -93,7 +93,7 @@ describe('a page', () => {
     expect(headers.get('cache-control')).toBe('no-store');
     expect(headers.get('referrer-policy')).toBe('no-referrer');
     expect(headers.get('x-frame-options')).toBe('DENY');
-    expect(headers.get('strict-transport-security')).toMatch(/max-age/);
+    expect(headers.get('strict-transport-security')).toBe('max-age=31536000; includeSubDomains');
   });
 
   test('has no inline script or style', async () => {
@@ -133,6 +133,12 @@ describe('a page', () => {
     const style = await (await get('/assets/page.css')).text();
     expect(style).toContain(':root{--brand:#ffe000;--accent:#736500;');
   });
+
+  test('have a plain mark in the city’s colour where the city gives no logo', async () => {
+    const mark = await (await get('/assets/logo')).text();
+    expect(mark).toMatch(/^<svg/);
+    expect(new Set(mark.match(/#\w+/g))).toEqual(new Set(['#736500', '#fff']));
+  });
 });
 
 describe('the language switch', () => {
@@ -142,17 +148,17 @@ describe('the language switch', () => {
     expect(html).toContain('href="/x?a=1&amp;lang=en"');
     expect(html).toContain('lang="sv"');
     const cookies = response.headers.getSetCookie();
-    expect(cookies.some((cookie) => cookie.startsWith('tunnus_language=sv;'))).toBe(true);
-    expect(await (await get('/x', { cookie: 'tunnus_language=sv' })).text()).toContain('<html lang="sv">');
+    expect(cookies.some((cookie) => cookie.startsWith('__Host-tunnus_language=sv;'))).toBe(true);
+    expect(await (await get('/x', { cookie: '__Host-tunnus_language=sv' })).text()).toContain('<html lang="sv">');
   });
 
   test('beats what the e-service asked for, on all pages of that sign-in and on no other', async () => {
     const response = await get('/sign-in/abc?lang=fi');
-    const here = response.headers.getSetCookie().find((cookie) => cookie.startsWith('tunnus_language_here='))!;
+    const here = response.headers.getSetCookie().find((cookie) => cookie.startsWith('__Secure-tunnus_language_here='))!;
     expect(here).toContain('Path=/sign-in/abc;');
-    const cookie = 'tunnus_language=fi; tunnus_language_here=fi';
+    const cookie = '__Host-tunnus_language=fi; __Secure-tunnus_language_here=fi';
     expect(await (await get('/sign-in/abc/password', { cookie })).text()).toContain('<html lang="fi">');
-    const elsewhere = await get('/sign-in/other', { cookie: 'tunnus_language=fi' });
+    const elsewhere = await get('/sign-in/other', { cookie: '__Host-tunnus_language=fi' });
     expect(await elsewhere.text()).toContain('<html lang="en">');
   });
 

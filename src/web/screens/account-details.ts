@@ -7,19 +7,21 @@ import { pageOf, type FieldError } from '../page.ts';
 import { goOn, type Screen, type ScreenParts } from '../screen.ts';
 
 export function accountDetailsScreen(parts: ScreenParts): Screen {
+  const own = { fresh: true, keeps: ['given', 'family', 'phone', 'language', 'mark'] };
   return {
     path: '/account/details',
     get: inAccount(
       parts,
-      (ctx, { account, render }) =>
+      (ctx, { account, typed, render }) =>
         render('account-details', {
           given: account.givenName,
           family: account.familyName,
           phone: account.phoneNumber,
-          chosen: account.locale ?? pageOf(ctx).language,
           mark: markOf(account),
+          ...typed,
+          chosen: typed['language'] ?? account.locale ?? pageOf(ctx).language,
         }),
-      { fresh: true },
+      own,
     ),
     post: inAccount(
       parts,
@@ -33,7 +35,7 @@ export function accountDetailsScreen(parts: ScreenParts): Screen {
         });
         const [given, family, phone] = [nameFrom(typed.given), nameFrom(typed.family), phoneFrom(typed.phone)];
         const locale = parts.config.languages.find((offered: Language) => offered === typed.language) ?? account.locale;
-        const again = { ...typed, chosen: locale, mark: markOf(account) };
+        const again = { ...typed, chosen: locale };
         if (!given || !family || !phone) {
           const errors: FieldError[] = [
             ...(given ? [] : [{ field: 'given', key: 'account-details.name_too_long' }]),
@@ -46,15 +48,15 @@ export function accountDetailsScreen(parts: ScreenParts): Screen {
         const changing = { account, shown: typed.mark, wanted, from };
         const done = await parts.accountChanges.changeDetails(changing, parts.clock());
         if ('refused' in done) {
-          const { givenName, familyName, phoneNumber } = account;
+          const { givenName, familyName, phoneNumber } = done.present;
           const saved = [givenName, familyName, phoneNumber].filter(Boolean).join(', ');
-          return refuse('account-details', { ...again, saved }, [
+          return refuse('account-details', { ...again, saved, mark: markOf(done.present) }, [
             { field: 'given', key: 'account-details.changed_meanwhile' },
           ]);
         }
-        goOn(ctx, url('/account', { ...(done.changed && { changed: 'details' }), ...(locale && { lang: locale }) }));
+        goOn(ctx, url('/account', { changed: 'details', ...(locale && { lang: locale }) }));
       },
-      { fresh: true },
+      own,
     ),
   };
 }

@@ -14,15 +14,16 @@ export function accountEmailScreen(parts: ScreenParts): Screen {
     email: account.email,
     waiting: await parts.emailChanges.waiting(account, parts.clock()),
   });
+  const own = { fresh: true, keeps: ['email'] };
   return {
     path: '/account/email',
     get: inAccount(
       parts,
-      async (ctx, { account, render }) => {
+      async (ctx, { account, typed: { email: typed }, render }) => {
         const calledOff = readQuery(ctx, 'changed', 20) === 'called-off';
-        await render('account-email', { ...(await localsOf(account)), calledOff });
+        await render('account-email', { ...(await localsOf(account)), calledOff, typed });
       },
-      { fresh: true },
+      own,
     ),
     post: inAccount(
       parts,
@@ -39,7 +40,7 @@ export function accountEmailScreen(parts: ScreenParts): Screen {
         const key = asked.refused === 'same_email' ? 'account-email.same' : 'sign-in.email_invalid';
         return refuse('account-email', { ...(await localsOf(account)), typed }, [{ field: 'email', key }]);
       },
-      { fresh: true },
+      own,
     ),
   };
 }

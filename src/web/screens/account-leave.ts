@@ -23,7 +23,7 @@ export function accountLeaveScreen(parts: ScreenParts): Screen {
         const asked = await parts.leaving.ask({ account, from }, parts.clock());
         if ('refused' in asked) return goOn(ctx, url('/account'));
         // Nobody is signed in any more, so there is no other page to lead to.
-        await pageOf(ctx).render('left', { email: account.email, leavesAt: asked.leavesAt });
+        await pageOf(ctx).render('left', { email: account.email, leavesAt: asked.leavesAt, once: true });
       },
       { fresh: true },
     ),

@@ -9,11 +9,14 @@ export function accountPasskeyScreen(parts: ScreenParts): Screen {
   const localsOf = async ({ account }: Visit): Promise<object> => ({
     passkey: await factorChanges.passkeyOptions(account),
   });
+  const own = { fresh: true, keeps: ['name'] };
   return {
     path: '/account/passkey',
-    get: inAccount(parts, async (_ctx, visit) => visit.render('account-passkey', await localsOf(visit)), {
-      fresh: true,
-    }),
+    get: inAccount(
+      parts,
+      async (_ctx, visit) => visit.render('account-passkey', { ...(await localsOf(visit)), name: visit.typed['name'] }),
+      own,
+    ),
     post: inAccount(
       parts,
       async (ctx, visit) => {
@@ -34,7 +37,7 @@ export function accountPasskeyScreen(parts: ScreenParts): Screen {
         await parts.session.carryOn(ctx, { accountId: account.id, epoch: added.epoch });
         goOn(ctx, url('/account/factors', { changed: 'passkey' }));
       },
-      { fresh: true },
+      own,
     ),
   };
 }

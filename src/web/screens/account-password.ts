@@ -35,6 +35,8 @@ export function accountPasswordScreen(parts: ScreenParts): Screen {
               : passwordError('next', changed.refused, minLength);
           return refuse('account-password', localsOf(visit), [error]);
         }
+        // The session goes on with the half of the double click that came first, if its answer arrived: no page can lean on it.
+        if (changed.epoch === undefined) return render('account-password', { changed: true });
         await parts.session.carryOn(ctx, { accountId: account.id, epoch: changed.epoch });
         goOn(ctx, url('/account', { changed: 'password' }));
       },

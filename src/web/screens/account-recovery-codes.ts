@@ -12,18 +12,20 @@ export function accountRecoveryCodesScreen(parts: ScreenParts): Screen {
       async (ctx, { account, url, render }) => {
         if (account.factors.length === 0) return goOn(ctx, url('/account/factors'));
         const { codes: left } = await factorChanges.factors(account);
-        await render('account-recovery-codes', { left, first: readQuery(ctx, 'first', 5) === 'yes' });
+        const sealed = factorChanges.drawRecoveryCodes(account);
+        await render('account-recovery-codes', { left, sealed, first: readQuery(ctx, 'first', 5) === 'yes' });
       },
       { fresh: true },
     ),
     post: inAccount(
       parts,
       async (ctx, { account, from, url, render }) => {
-        await readForm(ctx, {});
-        const made = await factorChanges.makeRecoveryCodes({ account, from }, parts.clock());
+        const { sealed } = await readForm(ctx, { sealed: { max: 1000, required: true } });
+        const made = await factorChanges.makeRecoveryCodes({ account, from, sealed }, parts.clock());
         if ('refused' in made) return goOn(ctx, url('/account/factors', { changed: 'meanwhile' }));
-        await parts.session.carryOn(ctx, { accountId: account.id, epoch: made.epoch });
-        await render('account-recovery-codes', { codes: made.codes });
+        const { epoch } = made;
+        if (epoch !== undefined) await parts.session.carryOn(ctx, { accountId: account.id, epoch });
+        await render('account-recovery-codes', { codes: made.codes, once: true });
       },
       { fresh: true },
     ),

@@ -51,7 +51,7 @@ export function passwordScreen(parts: ScreenParts): Screen {
         return finishSignIn(ctx, parts, { underWay, proof, amr: ['pwd'], writes, offer, now });
       }
       metrics.signIns.inc({ step: 'password', outcome: page, client: clientId });
-      if (proof) keepFirstStep(ctx, parts, { underWay, proof, writes, now });
+      if (proof) keepFirstStep(ctx, parts, { underWay, proof, writes });
       goOn(ctx, `/sign-in/${underWay.uid}/${page}`);
     }),
   };

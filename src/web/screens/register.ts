@@ -23,14 +23,14 @@ export function registerScreen(parts: ScreenParts): Screen {
       const origin = originOf(ctx, { underWay, service });
       const now = parts.clock();
       const asked = await parts.registration.ask({ typed, visitor: parts.visitors.of(ctx), origin }, now);
-      if ('refused' in asked) {
-        if (asked.refused === 'too_many_tries') return tooMany(ctx, asked.retryAfter, service);
+      if ('refused' in asked && asked.refused === 'email_invalid') {
         const locals = { service, uid: underWay.uid, email: typed };
         return pageOf(ctx).refuse('register', locals, [{ field: 'email', key: 'sign-in.email_invalid' }]);
       }
       const email = displayAddress(typed);
       current()!.also(addedFacts(underWay.row, { email }, now));
       parts.gate.keepAddress(ctx, underWay, email);
+      if ('refused' in asked) return tooMany(ctx, asked.retryAfter, service);
       goOn(ctx, `/sign-in/${underWay.uid}/${asked.page}`);
     }),
   };

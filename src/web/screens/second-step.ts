@@ -14,7 +14,7 @@ export function secondStepScreen(parts: ScreenParts): Screen {
   /** What was shown before must still stand: a change of the account since then begins the sign-in anew. */
   const afterFirst = (work: Work) =>
     inSignIn(parts, async (ctx, opened) => {
-      const first = firstStepOf(opened.underWay);
+      const first = firstStepOf(opened.underWay, parts.clock());
       const account = first && (await parts.session.account(first.accountId));
       if (!account || account.epoch !== first.epoch || account.lockedAt)
         return goOn(ctx, `/sign-in/${opened.underWay.uid}`);
@@ -41,8 +41,8 @@ export function secondStepScreen(parts: ScreenParts): Screen {
     path: '/sign-in/:uid/second-step',
     get: afterFirst(async (ctx, opened, { first, account }) => {
       // A second step was set up meanwhile, and shown with that.
-      if (first.signedIn && first.amr.includes('mfa')) {
-        const { accountId, epoch, amr, ts } = first;
+      if (first.since !== undefined && first.amr.includes('mfa')) {
+        const { accountId, epoch, amr, since: ts } = first;
         const login = { accountId, epoch, amr: [...amr], acr: acrOf(amr), ts };
         return parts.gate.finish(ctx, opened.underWay, { login });
       }
@@ -67,8 +67,7 @@ export function secondStepScreen(parts: ScreenParts): Screen {
       const { page, proof } = proved;
       if (!proof) return goOn(ctx, `/sign-in/${uid}/${page}`);
       // The sign-in is as old as its first step where that was a session's.
-      const ts = first.signedIn ? first.ts : undefined;
-      await finishSignIn(ctx, parts, { underWay: opened.underWay, proof, ...proof, ts, now });
+      await finishSignIn(ctx, parts, { underWay: opened.underWay, proof, ...proof, ts: first.since, now });
     }),
   };
 }

@@ -17,7 +17,8 @@ export function signInScreen(parts: ScreenParts): Screen {
       const known = session && (await parts.session.account(session.accountId));
       const email = emailOf(underWay) ?? known?.email ?? textOf(params['login_hint']) ?? '';
       // Who is signed in, but has shown too little for this request, goes on from there.
-      if (firstStepOf(underWay)?.signedIn) return goOn(ctx, `/sign-in/${underWay.uid}/second-step`);
+      if (firstStepOf(underWay, parts.clock())?.since !== undefined)
+        return goOn(ctx, `/sign-in/${underWay.uid}/second-step`);
       // Who is signed in already was asked once more (prompt=login, max_age): the page says why.
       const again = known !== undefined;
       await pageOf(ctx).render('sign-in', { ...localsOf(underWay.uid), service, email: email.slice(0, 320), again });

@@ -9,7 +9,9 @@ import { tooMany } from '../sign-in-pages.ts';
 export function yourServicesScreen(parts: ScreenParts): Screen {
   return {
     path: '/sign-in/:uid/your-services',
-    get: inRequest(parts, 'services', (ctx, { service }) => pageOf(ctx).render('your-services', { service })),
+    get: inRequest(parts, 'services', (ctx, { service, request }) =>
+      pageOf(ctx).render('your-services', { service, services: request.services }),
+    ),
     post: inRequest(parts, 'services', async (ctx, { service, uid, email, clientId, request, note }) => {
       const typed = (await readForm(ctx, { services: { max: 10 * LONGEST_TEXT, required: true } })).services;
       const answer = servicesFrom(typed);
@@ -23,8 +25,11 @@ export function yourServicesScreen(parts: ScreenParts): Screen {
         { email, newEmail, name, services: answer.services, visitor, clientId, service: service.names },
         parts.clock(),
       );
-      if ('refused' in asked) return tooMany(ctx, asked.retryAfter, service);
-      note({ sent: true, name: undefined });
+      if ('refused' in asked) {
+        note({ services: typed });
+        return tooMany(ctx, asked.retryAfter, service);
+      }
+      note({ sent: true, name: undefined, services: undefined });
       goOn(ctx, `/sign-in/${uid}/request-sent`);
     }),
   };
