@@ -92,11 +92,12 @@ function progressLines({ timeZone, totals, days }: Progress): string[] {
 }
 
 /**
- * For going through everybody page by page. By default the young heap grows to three times 32 MB, all of it pages that were
- * printed long ago.
+ * For going through everybody page by page. By default the young heap grows to three times 32 MB and the old one to four times
+ * what is alive before it is cleared, all of it pages that were printed long ago.
  */
 function withEverybody(work: (house: House) => Promise<void>): Promise<void> {
   setFlagsFromString('--semi-space-growth-factor=1');
+  setFlagsFromString('--heap-growing-percent=100');
   return withHouse(work);
 }
 
