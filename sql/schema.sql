@@ -199,6 +199,7 @@ create table links (
   opened_at timestamp with time zone,
   email text,
   epoch integer,
+  ui_locales text,
   constraint links_pkey PRIMARY KEY (id),
   constraint links_token_hash_key UNIQUE (token_hash),
   constraint links_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,

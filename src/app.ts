@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
 import { ConfigurationWrong, describeFaults, type Config, type Fault } from './config.ts';
 import { connect, type Connection } from './connection.ts';
-import { dueDeadJob, startJobs, sweepDeadJobs, type JobParts } from './jobs.ts';
+import { startJobs, type JobParts } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
 import { agreements } from './journeys/agreements.ts';
 import { allowances } from './journeys/allowances.ts';
@@ -32,7 +32,7 @@ import { PUT_OFF_JOB } from './journeys/put-off.ts';
 import { residentSessions } from './journeys/sessions.ts';
 import { signInHistory } from './journeys/sign-in-history.ts';
 import { signIn } from './journeys/sign-in.ts';
-import { status, type Due } from './journeys/status.ts';
+import { status } from './journeys/status.ts';
 import { supportRequests } from './journeys/support-request.ts';
 import { support, type Support } from './journeys/support.ts';
 import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
@@ -51,29 +51,20 @@ import { registeredClients } from './oidc/registered-clients.ts';
 import { takeUp } from './oidc/take-up.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
 import { clockKeeper, CLOCKS_DIFFER } from './platform/clock.ts';
-import { sql, type Database, type Queryable } from './platform/database.ts';
+import type { Database } from './platform/database.ts';
 import { loadTexts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
 import { startTracing } from './platform/tracing.ts';
-import { oldestArtifact, oldestSession, sweepArtifacts } from './records/artifacts.ts';
-import { sweepDevices } from './records/devices.ts';
-import { oldestInteraction, sweepInteractions } from './records/interactions.ts';
-import { dueLink, sweepLinks } from './records/links.ts';
-import { dueMail, sweepMails } from './records/mail-outcomes.ts';
 import { breachedPasswords } from './records/breached-passwords.ts';
 import { hashingOf } from './records/passwords.ts';
-import { dueMailPace, sweepMailPace } from './records/mail-pace.ts';
-import { dueLogoutRow, sweepLogouts } from './records/logouts.ts';
-import { dueNode, sweepNodes } from './records/nodes.ts';
-import { dueRegistration, sweepRegistrations } from './records/registrations.ts';
 import { reseal, seals } from './records/seals.ts';
-import { dueBucket, sweepThrottle } from './records/throttle.ts';
 import { loadAssets } from './web/assets.ts';
 import { health, operationsApp } from './web/operations.ts';
 import { pages } from './web/page.ts';
 import { providerPages } from './web/provider-pages.ts';
 import type { ScreenParts } from './web/screen.ts';
+import { DUE, SWEEPS } from './sweeps.ts';
 import { webApp } from './web/server.ts';
 import { unreadable } from './web/unreadable.ts';
 import { keptForms } from './web/kept-forms.ts';
@@ -319,44 +310,6 @@ export function eServices({ clients }: Pick<Config, 'clients'>): EService[] {
 export function dormantFor({ database, sealer, config }: Connection & { config: Config }): DormantJourney {
   return dormantJourney({ database, sealer, config, mails: makeMails({ sealer }), told: toldOf(config.clients) });
 }
-
-const HOUR = 3_600_000;
-const ago = (now: Date, milliseconds: number): Date => new Date(now.getTime() - milliseconds);
-
-/** What has expired is kept as long as something may still ask for it: the longest interaction, the cookie of a late page. */
-const sweepOldArtifacts = (db: Queryable, now: Date) => sweepArtifacts(db, ago(now, 2 * HOUR));
-const sweepOldInteractions = (db: Queryable, now: Date) => sweepInteractions(db, ago(now, DAY));
-const SWEEPS = [
-  sweepOldArtifacts,
-  sweepOldInteractions,
-  sweepThrottle,
-  sweepLinks,
-  sweepMails,
-  sweepMailPace,
-  sweepLogouts,
-  sweepNodes,
-  sweepDeadJobs,
-  sweepDevices,
-  sweepRegistrations,
-];
-
-/**
- * When the oldest row of each is to go, in hours: a day may have 23 where the database keeps summer time. Sessions go by
- * back-channel logout's own sweep, a minute after they ran out.
- */
-const DUE: Due = {
-  artifacts: sql`${oldestArtifact} + interval '2 hours'`,
-  sessions: sql`${oldestSession} + interval '1 minute'`,
-  interactions: sql`${oldestInteraction} + interval '24 hours'`,
-  throttle: dueBucket,
-  links: dueLink,
-  mails: dueMail,
-  mail_pace: dueMailPace,
-  logouts: dueLogoutRow,
-  nodes: dueNode,
-  jobs: dueDeadJob,
-  registrations: dueRegistration,
-};
 
 /** How the service is, for the command. */
 export const statusFor = ({ database, config }: Connection & { config: Config }, now: Date) =>

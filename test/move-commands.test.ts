@@ -1,11 +1,10 @@
 /** The commands of the move as operators run them. */
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'csv-parse/sync';
 import { sql } from '../src/platform/database.ts';
-import { runTunnus, type Ended } from './support/command.ts';
+import { folderOf, runTunnus, type Ended } from './support/command.ts';
 import { testDatabase, type TestDatabase } from './support/database.ts';
 
 let place: TestDatabase;
@@ -18,16 +17,13 @@ const FORMULA = '=cmd|calc@example.com';
 
 beforeAll(async () => {
   place = await testDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'tunnus-move-'));
-  await mkdir(join(folder, 'clients'));
   const secret = 'a secret of the tests, thirty-two characters or more';
   const settings = { issuer: 'https://tunnistus.kaupunki.example', secret, database: { url: place.url } };
-  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify(settings));
   const client = { client_secret: secret, redirect_uris: ['https://a.example/in'], scope: 'openid legacy' };
-  const legacy = { client_id: 'asiointi', client_name: 'A', subject_type: 'legacy', legacy_source: 'asiointi' };
-  const pairwise = { client_id: 'kartta', client_name: 'K', subject_type: 'pairwise', legacy_source: 'kartta' };
-  for (const each of [legacy, pairwise])
-    await writeFile(join(folder, 'clients', `${each.client_id}.yaml`), JSON.stringify({ ...client, ...each }));
+  folder = await folderOf(settings, {
+    asiointi: { ...client, client_name: 'A', subject_type: 'legacy', legacy_source: 'asiointi' },
+    kartta: { ...client, client_name: 'K', subject_type: 'pairwise', legacy_source: 'kartta' },
+  });
   await place.database.query(sql`
     with made as (insert into accounts (email, email_key, created_at, updated_at)
       values (${FORMULA}, ${FORMULA}, now(), now()), ('b@example.com', 'b@example.com', now(), now()) returning id, email)

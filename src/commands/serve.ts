@@ -1,6 +1,5 @@
 /** `tunnus serve`, `migrate` and `check`: the provider itself, and what an operator does before it starts. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { Session } from 'node:inspector/promises';
 import type { Command } from 'commander';
 import type { RunningTunnus } from '../app.ts';
 import { describeFaults, securityAdvice } from '../config.ts';
@@ -54,15 +53,16 @@ async function serve(): Promise<void> {
   running = await startTunnus({ config, log });
   if (changed) await running.reload();
   log.info({ issuer: config.issuer, port: running.port }, 'ready');
-  giveBack();
+  await giveBack();
   await stopped;
   log.info({}, 'stopping');
   await running.close();
 }
 
 /** A tenth of the memory is of use to the start alone, and V8 keeps it until it needs more: hours, where little goes on. */
-function giveBack(): void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (how: object) => void;
-  collect({ flavor: 'last-resort' });
+async function giveBack(): Promise<void> {
+  const session = new Session();
+  session.connect();
+  await session.post('HeapProfiler.collectGarbage');
+  session.disconnect();
 }

@@ -25,6 +25,8 @@ export interface LinkOrigin {
   interactionUid?: string;
   /** The language of the page, for an account that never chose one. */
   language: string;
+  /** The same, where the e-service asked for one: then the pages behind the link speak it too. */
+  uiLocales?: string;
   place?: string;
   actor?: string;
 }
@@ -37,11 +39,11 @@ export async function mailLink(
 ): Promise<boolean> {
   return database.transaction(async (tx) => {
     if ((await take(tx, allowances.link(account.emailKey), now)) > 0) return false;
-    const { clientId, interactionUid, place, actor } = origin;
+    const { clientId, interactionUid, uiLocales, place, actor } = origin;
     const lifetime = config.links.lifetime;
     const token = await makeLink(
       tx,
-      { accountId: account.id, purpose: 'set_password', clientId, interactionUid, lifetime },
+      { accountId: account.id, purpose: 'set_password', clientId, interactionUid, uiLocales, lifetime },
       now,
     );
     await mails.setPassword(

@@ -81,7 +81,8 @@ export function passwordLink(parts: PasswordLinkParts) {
         await tx.query(
           auditRow({ kind: 'password_set', accountId, clientId: link.clientId, ...whereFrom(visitor) }, now),
         );
-        await mails.passwordChanged(tx, { accountId, email: account.email, locale: account.locale }, now);
+        const locale = account.locale ?? link.uiLocales;
+        await mails.passwordChanged(tx, { accountId, email: account.email, locale }, now);
         return true;
       })
       .catch((error: unknown) => {
@@ -123,16 +124,19 @@ export function passwordLink(parts: PasswordLinkParts) {
         place: string;
       },
       now: Date,
-    ): Promise<{ email: string } | Refusal> {
+    ): Promise<{ account: Account; link: Link } | Refusal> {
       const { link, account, page } = await open('link_opened', token, now);
       if (!link || !account || page !== 'link-expired') return { refused: page };
-      const { clientId } = link;
-      await mailLink(
-        parts,
-        { account, origin: { clientId, clientNames: clientNames(clientId), language, place } },
-        now,
-      );
-      return { email: account.email };
+      const { clientId, uiLocales } = link;
+      const origin = {
+        clientId,
+        clientNames: clientNames(clientId),
+        language: uiLocales ?? language,
+        uiLocales,
+        place,
+      };
+      await mailLink(parts, { account, origin }, now);
+      return { account, link };
     },
   };
 }

@@ -44,6 +44,8 @@ export function hostsBehind(url: string): Hosts {
 
     constructor(config: pg.ClientConfig) {
       super({ ...config, connectionString: urls[turn] });
+      // A pool listens only once there is a connection. What breaks before fails the statement; unheard, it would end the process.
+      this.on('error', () => {});
     }
 
     override connect(): Promise<this>;

@@ -20,6 +20,8 @@ export interface Link {
   clientId?: string;
   /** The sign-in that it came from. */
   interactionUid?: string;
+  /** The language of that sign-in, where the e-service asked for one. */
+  uiLocales?: string;
   /** The address that it gives the account. */
   email?: string;
   /** Of the account when an address was to be confirmed: what ended proofs since has ended the link. */
@@ -36,6 +38,7 @@ interface LinkRow {
   account_id: string;
   client_id: string | null;
   interaction_uid: string | null;
+  ui_locales: string | null;
   email: string | null;
   epoch: number | null;
   created_at: Date;
@@ -51,6 +54,7 @@ function fromRow(row: LinkRow, now: Date): Link {
     accountId: row.account_id,
     clientId: row.client_id ?? undefined,
     interactionUid: row.interaction_uid ?? undefined,
+    uiLocales: row.ui_locales ?? undefined,
     email: row.email ?? undefined,
     epoch: row.epoch ?? undefined,
     createdAt: row.created_at,
@@ -67,6 +71,7 @@ export interface NewLink {
   epoch?: number;
   clientId?: string;
   interactionUid?: string;
+  uiLocales?: string;
   /** Milliseconds. */
   lifetime: number;
 }
@@ -75,9 +80,11 @@ export interface NewLink {
 export async function makeLink(tx: Queryable, link: NewLink, now: Date): Promise<string> {
   const token = randomToken();
   await tx.query(sql`
-    insert into links (token_hash, account_id, purpose, email, epoch, client_id, interaction_uid, created_at, expires_at)
+    insert into links (token_hash, account_id, purpose, email, epoch, client_id, interaction_uid, ui_locales, created_at,
+      expires_at)
     values (${sha256(token)}, ${link.accountId}, ${link.purpose}, ${link.email ?? null}, ${link.epoch ?? null},
-      ${link.clientId ?? null}, ${link.interactionUid ?? null}, ${now}, ${new Date(now.getTime() + link.lifetime)})`);
+      ${link.clientId ?? null}, ${link.interactionUid ?? null}, ${link.uiLocales ?? null}, ${now},
+      ${new Date(now.getTime() + link.lifetime)})`);
   return token;
 }
 
@@ -92,7 +99,8 @@ export async function findLink(
 ): Promise<Link | undefined> {
   if (!isToken(token)) return undefined;
   const [row] = await db.query<LinkRow>(sql`
-    select id, account_id, client_id, interaction_uid, email, epoch, created_at, expires_at, spent_at, ended_at, opened_at
+    select id, account_id, client_id, interaction_uid, ui_locales, email, epoch, created_at, expires_at, spent_at, ended_at,
+      opened_at
     from links where token_hash = ${sha256(token)} and purpose = ${purpose}`);
   return row && fromRow(row, now);
 }

@@ -107,8 +107,9 @@ export const emailOf = (underWay: SignInUnderWay): string | undefined => textOf(
 
 export function originOf(ctx: Context, { underWay, service }: Opened): Origin {
   const language: Language = pageOf(ctx).language;
-  const { clientId, uid } = underWay;
-  return { clientId, clientNames: service.names, interactionUid: uid, language, place: ctx.ip };
+  const { clientId, uid, params } = underWay;
+  const uiLocales = textOf(params['ui_locales']) && language;
+  return { clientId, clientNames: service.names, interactionUid: uid, language, uiLocales, place: ctx.ip };
 }
 
 /** Leads on to the page itself, for later, and in a sign-in also to its first step: another address may be free to try. */

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { sql } from '../../src/platform/database.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import type { HttpPage } from '../support/http-page.ts';
+import { until } from '../support/until.ts';
 import { startWorld, type RelyingParty, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -105,6 +106,8 @@ test('the mailbox alone learns the truth, and what waits to be done for an addre
 });
 
 test('an errand put off stands sealed in the queue, of one length for each address', async () => {
+  const left = sql`select 1 from graphile_worker.jobs`;
+  await until('what was put off before is done', async () => (await world.database.query(left)).length === 0);
   await world.database.query(sql`create table seen (payload text)`);
   await world.database.query(sql`
     create function see() returns trigger language plpgsql as $$ begin insert into public.seen values (new.payload::text); return new; end $$`);

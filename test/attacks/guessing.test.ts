@@ -150,7 +150,7 @@ test('whoever knows a whole list of addresses cannot have all of them mailed', a
   for (const email of emails) statuses.push((await atPassword(email, place)).page.status);
   expect(statuses.filter((status) => status === 200)).toHaveLength(15);
   expect(statuses.at(-1)).toBe(429);
-  await world.mailbox.next({ to: emails[14]! });
+  for (const to of emails.slice(0, 15)) await world.mailbox.next({ to });
   expect(world.mailbox.all.filter(({ to }) => to.startsWith('listalla'))).toHaveLength(15);
   // The residents themselves are not held up by it.
   expect((await atPassword(emails[17]!, elsewhere())).page.url.pathname).toMatch(/link-sent$/);

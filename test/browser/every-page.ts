@@ -9,6 +9,7 @@ import { supportFor } from '../../src/app.ts';
 import { type Language, loadTexts } from '../../src/platform/i18n.ts';
 import { sql } from '../../src/platform/database.ts';
 import { startGate, type Gate } from '../support/gate.ts';
+import { until } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme punaista venettä laiturissa';
@@ -137,7 +138,7 @@ export function everyPageIn(...languages: readonly Language[]): void {
         world.database.query(sql`
           select 1 from mails where outcome = ${outcome}
             and account_id = (select id from accounts where email = ${mine('none')})`);
-      while ((await mailsThat('sent')).length < 2);
+      await until('both mails are sent', async () => (await mailsThat('sent')).length === 2);
       await world.database.query(sql`
         update mails set outcome = 'bounced'
         where account_id = (select id from accounts where email = ${mine('none')})`);

@@ -13,6 +13,7 @@ import { leavingBefore } from '../../src/records/accounts.ts';
 import { askRemoval, dueRemovals } from '../../src/records/factors.ts';
 import { makeRegistration } from '../../src/records/registrations.ts';
 import { runTunnus } from '../support/command.ts';
+import { untilMail } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -40,7 +41,7 @@ const restored = (options: { list?: string } = {}) =>
 
 test('every session, code, token, link, sign-in under way and waiting mail from before is void; sub values stay', async () => {
   await world.account({ email: 'aino@example.com', password: PASSWORD, ids: { asiointi: 'A17' } });
-  await world.account({ email: 'eero@example.com' });
+  const eero = await world.account({ email: 'eero@example.com' });
   const asiointi = await world.relyingParty();
   const signedIn = world.browser();
   const errand = await asiointi.begin({ scope: 'openid email offline_access' });
@@ -57,6 +58,7 @@ test('every session, code, token, link, sign-in under way and waiting mail from 
   await waiting.get((await asiointi.begin()).url);
   await waiting.submit({ username: 'eero@example.com' });
   const link = await world.mailbox.nextLink('eero@example.com');
+  await untilMail(world.database, eero, 'sent');
   // A password was right, and a word is waited for: somebody else is signed in on this browser.
   await world.account({ email: 'liisa@example.com', password: PASSWORD });
   const parked = world.browser();

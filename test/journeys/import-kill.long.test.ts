@@ -13,7 +13,7 @@ import { makeLog } from '../../src/platform/telemetry.ts';
 import { accountByKey, setOwnPassword } from '../../src/records/accounts.ts';
 import { eraseAccount } from '../../src/records/erasures.ts';
 import { tiesOfAccount } from '../../src/records/legacy-ids.ts';
-import { CLI, environment, folderFor } from '../support/command.ts';
+import { CLI, environment, folderOf } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { SECRET } from '../support/world.ts';
 
@@ -29,7 +29,7 @@ let list: string;
 
 beforeAll(async () => {
   place = await testDatabase();
-  folder = await folderFor(place.url, SECRET);
+  folder = await folderOf({ issuer: 'https://tunnistus.example', secret: SECRET, database: { url: place.url } });
   list = join(folder, 'list.csv');
   await writeList({ path: list, rows: ROWS });
 });
@@ -60,7 +60,9 @@ async function until(reached: () => Promise<boolean>, import_: Promise<unknown>)
 
 /** What can be seen of an import from outside, in the order in which it comes. */
 const MOMENTS: Record<string, () => Promise<boolean>> = {
-  reading: async () => (await place.database.query(sql`select 1 from pg_stat_progress_copy`)).length > 0,
+  reading: async () =>
+    (await place.database.query(sql`select 1 from pg_stat_progress_copy where datname = current_database()`)).length >
+    0,
   comparing: async () => (await count('import_rows')) > 0,
   merging: async () => (await count('accounts')) > 0,
 };

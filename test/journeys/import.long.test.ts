@@ -14,7 +14,7 @@ import { importAccounts } from '../../src/journeys/import-accounts.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { CLI, environment, folderFor } from '../support/command.ts';
+import { CLI, environment, folderOf } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { SECRET } from '../support/world.ts';
 
@@ -29,7 +29,7 @@ let folder: string;
 
 beforeAll(async () => {
   place = await testDatabase();
-  folder = await folderFor(place.url, SECRET);
+  folder = await folderOf({ issuer: 'https://tunnistus.example', secret: SECRET, database: { url: place.url } });
 });
 afterAll(async () => {
   await place.drop();

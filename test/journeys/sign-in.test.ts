@@ -143,6 +143,32 @@ describe('without a password', () => {
     expect(info.email_verified).toBe(true);
   });
 
+  test('where the e-service asked for a language, mails and the pages behind the link speak it too', async () => {
+    const email = 'svenska@example.com';
+    await world.account({ email });
+    const browser = world.browser({ language: 'en' });
+    await begin(browser, { ui_locales: 'sv' });
+    await browser.submit({ username: email });
+    const late = await world.mailbox.nextLink(email);
+    await world.database.query(sql`
+      update links set expires_at = now() - interval '1 minute'
+      where account_id = (select id from accounts where email = ${email})`);
+    await browser.get(late);
+    expect([browser.page.lang, (await browser.submit({})).lang]).toEqual(['sv', 'sv']);
+    const asked = await world.mailbox.next({ to: email });
+    await browser.get(asked.links[0]!);
+    const done = await browser.submit({ 'new-password': PASSWORD });
+    const told = await world.mailbox.next({ to: email });
+    expect([asked.subject, done.h1, told.subject]).toEqual([
+      'Välj ett nytt lösenord',
+      'Ditt nya lösenord är sparat.',
+      'Ditt lösenord är bytt',
+    ]);
+    expect((await browser.get(asked.links[0]!)).lang).toBe('sv');
+    await browser.follow('English');
+    expect(browser.page.lang).toBe('en');
+  });
+
   test('in the same browser the link goes on with the sign-in that it came from', async () => {
     await world.account({ email: 'sama@example.com' });
     const browser = world.browser();

@@ -8,6 +8,7 @@ import { openPost } from '../../src/mail/post.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { startTrouble } from '../support/mailbox.ts';
+import { until } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 let world: World;
@@ -78,7 +79,7 @@ test('two nodes send each mail once, also while one of them comes and goes', asy
     }
   }
   const left = () => database.query(sql`select 1 from mails where outcome <> 'sent'`);
-  while ((await left()).length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+  await until('each mail is sent', async () => (await left()).length === 0);
   await second.close();
   const sent = world.mailbox.all.map(({ to }) => to).filter((to) => to.startsWith('once'));
   expect(sent).toHaveLength(200);

@@ -123,7 +123,7 @@ describe('rotation (RFC 9700, 4.14.2)', () => {
   test('a confidential client keeps its own to the end of its life', async () => {
     const { refresh_token: token } = await family('service');
     // The library would rotate from 70 % of the life on: this one has lived for nearly all of it.
-    await age('service', { iat: seconds() - 90, exp: seconds() + 10 });
+    await age('service', { iat: seconds() - 900, exp: seconds() + 100 });
     for (let use = 0; use < 3; use++) {
       expect((await refresh(token, { client: 'service' })).body['refresh_token']).toBe(token);
     }
@@ -146,7 +146,8 @@ describe('a spent one that comes again', () => {
     const before = (await reuses()).length;
     const { refresh_token: first } = await family();
     const lost = await refresh(first);
-    world.clock.advance(29_000);
+    // The clock goes on by itself too, while the two are under way.
+    world.clock.advance(25_000);
     const retried = await refresh(first, { node: other.url });
     expect(retried.status).toBe(200);
     for (const { body } of [lost, retried]) {
@@ -232,10 +233,9 @@ describe('a spent one that comes again', () => {
     const broken = await refresh(token);
     await world.database.query(sql`drop function fail cascade`);
     expect(broken.status).toBe(500);
-    const [row] = await world.database.query<{ spent: number }>(sql`
-      select count(*)::integer as spent from artifacts where model = 'RefreshToken' and consumed_at is not null
-        and consumed_at > ${new Date(world.clock.now().getTime() - 1000)}`);
-    expect(row!.spent).toBe(0);
+    const [row] = await world.database.query(sql`
+      select consumed_at from artifacts where id = ${artifactId('RefreshToken', String(token))}`);
+    expect(row).toEqual({ consumed_at: null });
     world.clock.advance(60_000);
     expect((await refresh(token)).status).toBe(200);
   });

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -238,6 +240,25 @@ test('the queue keeps no connection to a server that takes no writing, and has o
   const { rows } = await opened.queuePool.query('show transaction_read_only');
   expect(rows).toEqual([{ transaction_read_only: 'off' }]);
   await opened.close();
+});
+
+test('a server that goes while a new connection is asked whether it takes writing ends no process', async () => {
+  const { hostname, port } = new URL(house.url);
+  const way = createServer((near) => {
+    const far = connect({ host: hostname, port: Number(port) });
+    far.pipe(near);
+    near.on('data', (asked: Buffer) => {
+      if (asked.includes('show transaction_read_only')) near.destroy();
+      else far.write(asked);
+    });
+    near.on('close', () => far.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(way, 'listening');
+  const through = Object.assign(new URL(house.url), { port: String((way.address() as AddressInfo).port) });
+  const opened = openDatabase({ url: through.href });
+  await expect(opened.queuePool.query('select 1')).rejects.toThrow('terminated');
+  await opened.close();
+  way.close();
 });
 
 test('connections that are cut while the pool closes are no news', async () => {

@@ -4,12 +4,12 @@ import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { DatabaseUnavailable, openDatabase, sql, type Database } from '../../src/platform/database.ts';
 import { EmbeddedInUse, embeddedSecret, findEmbedded, startEmbedded } from '../../src/platform/embedded-postgres.ts';
 import { isRunning } from '../../src/platform/process-lock.ts';
 import { randomToken } from '../../src/platform/secrets.ts';
+import { until } from '../support/until.ts';
 
 const OWNER = join(import.meta.dirname, '..', 'support', 'embedded-owner.ts');
 const asRoot = process.getuid?.() === 0;
@@ -57,11 +57,6 @@ async function owner(user?: number): Promise<{ child: ChildProcess; said: string
   cleanings.push(() => child.kill('SIGKILL'));
   const [said] = (await once(createInterface(child.stdout), 'line')) as [string];
   return { child, said };
-}
-
-/** The signal is only a wish: the kernel takes its time. */
-async function ended(pid: number): Promise<void> {
-  while (isRunning(pid)) await setImmediate();
 }
 
 async function killed(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
@@ -142,7 +137,8 @@ describe('after its owner ended', () => {
     await killed(child, 'SIGKILL');
     const postmaster = Number.parseInt(readFileSync(join(folder, 'postgres', 'postmaster.pid'), 'utf8'), 10);
     process.kill(postmaster, 'SIGKILL');
-    await ended(postmaster);
+    // The signal is only a wish: the kernel takes its time.
+    await until('the postmaster has ended', () => !isRunning(postmaster));
     expect(await findEmbedded(folder)).toBeUndefined();
     expect(await notes((await start()).url)).toEqual(remembered);
   });

@@ -13,12 +13,13 @@ export const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli.ts');
 /** Loaded first, it shifts the clock of the whole process. */
 export const SHIFTED = join(import.meta.dirname, 'shifted-clock.js');
 
-/** A configuration that has what commands need: a folder that whoever asked for it takes away. */
-export async function folderFor(databaseUrl: string, secret: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'tunnus-commands-'));
+/** The folder of a configuration, which whoever asked for it takes away. JSON is YAML: operators' own reader reads it. */
+export async function folderOf(settings: object, clients: Readonly<Record<string, object>> = {}): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tunnus-config-'));
   await mkdir(join(folder, 'clients'));
-  const settings = { issuer: 'https://tunnistus.example', secret, database: { url: databaseUrl } };
   await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify(settings));
+  for (const [name, metadata] of Object.entries(clients))
+    await writeFile(join(folder, 'clients', `${name}.yaml`), JSON.stringify({ client_id: name, ...metadata }));
   return folder;
 }
 

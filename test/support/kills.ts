@@ -2,12 +2,11 @@
  * A provider that is killed at random moments of a resident's way in, and started anew. After each kill the database holds
  * nothing half-done, and the same resident gets in all the same.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { expect } from '@jest/globals';
 import * as client from 'openid-client';
 import { sql, type Database } from '../../src/platform/database.ts';
+import { folderOf } from './command.ts';
 import { testDatabase } from './database.ts';
 import { HttpBrowser } from './http-browser.ts';
 import { startMailbox, type Mailbox } from './mailbox.ts';
@@ -22,13 +21,8 @@ const LONGEST_WAY = 900;
 
 /** Kills so many times; the moments follow from the seed. */
 export async function killAtRandom({ times, seed }: { times: number; seed: number }): Promise<void> {
-  const [place, mailbox, folder, port] = await Promise.all([
-    testDatabase(),
-    startMailbox(),
-    mkdtemp(join(tmpdir(), 'tunnus-kills-')),
-    freePort(),
-  ]);
-  await configure({ folder, port, databaseUrl: place.url, mailUrl: mailbox.url });
+  const [place, mailbox, port] = await Promise.all([testDatabase(), startMailbox(), freePort()]);
+  const folder = await configure({ port, databaseUrl: place.url, mailUrl: mailbox.url });
   const random = randomFrom(seed);
   const issuer = `http://127.0.0.1:${port}`;
   let serving: Serving = await serve(folder);
@@ -55,13 +49,11 @@ export async function killAtRandom({ times, seed }: { times: number; seed: numbe
   }
 }
 
-async function configure({
-  folder,
+function configure({
   port,
   databaseUrl,
   mailUrl,
-}: Record<'folder' | 'databaseUrl' | 'mailUrl', string> & { port: number }): Promise<void> {
-  await mkdir(join(folder, 'clients'));
+}: Record<'databaseUrl' | 'mailUrl', string> & { port: number }): Promise<string> {
   const settings = {
     issuer: `http://127.0.0.1:${port}`,
     secret: SECRET,
@@ -72,15 +64,13 @@ async function configure({
     limits: { linksPerAddress: 5 },
   };
   const asiointi = {
-    client_id: 'asiointi',
     client_secret: CLIENT_SECRET,
     client_name: 'Asiointi',
     redirect_uris: [REDIRECT_URI],
     scope: 'openid email offline_access',
     grant_types: ['authorization_code', 'refresh_token'],
   };
-  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify(settings));
-  await writeFile(join(folder, 'clients', 'asiointi.yaml'), JSON.stringify(asiointi));
+  return folderOf(settings, { asiointi });
 }
 
 /** From the address to a refreshed token; sets a password by a mailed link where there is none yet. Gives the `sub`. */

@@ -73,7 +73,7 @@ export async function startMailbox(): Promise<Mailbox> {
   await once(server.server, 'listening');
   const { port } = server.server.address() as AddressInfo;
 
-  const next: Mailbox['next'] = ({ to, within = 10_000 } = {}) => {
+  const next: Mailbox['next'] = ({ to, within = 20_000 } = {}) => {
     const index = kept.findIndex((mail) => to === undefined || mail.to === to);
     if (index !== -1) return Promise.resolve(kept.splice(index, 1)[0]!);
     return new Promise((resolve, reject) => {

@@ -2,10 +2,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../src/demo/ports.ts';
+import { untilListening } from './until.ts';
 
 export interface PgBouncer {
   url: string;
@@ -42,17 +42,7 @@ server_login_retry = 1
     // It does not run as root.
     const as = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
     running = spawn('/usr/sbin/pgbouncer', ['-q', ...as, file], { stdio: 'ignore' });
-    for (;;) {
-      const socket = connect(port, '127.0.0.1');
-      const there = await once(socket, 'connect').then(
-        () => true,
-        () => false,
-      );
-      socket.destroy();
-      if (there) return;
-      if (running.exitCode !== null) throw new Error('pgbouncer ended');
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await untilListening(port, running);
   }
   async function stop(): Promise<void> {
     const ended = once(running!, 'exit');

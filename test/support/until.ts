@@ -2,6 +2,9 @@
  * Waiting for what tells nobody that it has come: a row, a figure, a line of another process. What does tell is awaited itself:
  * a mail (mailbox.ts), a call to an e-service (e-services.ts), a notification.
  */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql, type Database, type Queryable } from '../../src/platform/database.ts';
 import { recentMails, type MailOutcome, type MailRow } from '../../src/records/mail-outcomes.ts';
@@ -19,6 +22,27 @@ export async function until<T>(
     if (performance.now() > limit) throw new Error(`not within ${within} ms: ${what}`);
     await pause(10);
   }
+}
+
+/** Whether somebody listens on this port of this machine. */
+export async function isListenedOn(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Until a process listens that was just started. */
+export function untilListening(port: number, started: ChildProcess): Promise<true> {
+  return until(`a process that listens on ${port}`, () => {
+    if (started.exitCode !== null) throw new Error(`the process ended with ${started.exitCode}`);
+    return isListenedOn(port);
+  });
 }
 
 /** Until the newest mail of an account has come to this. */

@@ -3,9 +3,7 @@
  * speaks for, and a clock that tests set. Started through the same composition root as in earnest; but what the queue does by
  * the minute (sweeping, retiring, sealing) is done when a test asks for it, not whenever the machine's minute is full.
  */
-import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import * as client from 'openid-client';
 import { startTunnus, type RunningTunnus } from '../../src/app.ts';
 import { readConfig, type Config } from '../../src/config.ts';
@@ -14,6 +12,7 @@ import { sql, type Database } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { canonicalAddress } from '../../src/records/addresses.ts';
 import { hashPassword } from '../../src/records/passwords.ts';
+import { folderOf } from './command.ts';
 import { testDatabase } from './database.ts';
 import { HttpBrowser, type BrowserOptions } from './http-browser.ts';
 import { startMailbox, type Mailbox } from './mailbox.ts';
@@ -109,10 +108,8 @@ export interface WorldOptions {
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const [place, mailbox, port] = await Promise.all([testDatabase(), startMailbox(), freePort()]);
-  const folder = await mkdtemp(join(tmpdir(), 'tunnus-config-'));
   const issuer =
     (options.settings?.['issuer'] as string | undefined) ?? `http://${options.host ?? '127.0.0.1'}:${port}`;
-  await mkdir(join(folder, 'clients'));
   const way = (await options.databaseUrl?.(place.url)) ?? place.url;
   const settings = {
     secret: SECRET,
@@ -123,12 +120,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     database: typeof way === 'string' ? { url: way } : way,
     mail: { url: mailbox.url, from: 'no-reply@kaupunki.example' },
   };
-  // JSON is YAML: what is written is read again by the reader that operators meet.
-  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify(settings));
-  for (const [name, metadata] of Object.entries({ ...CLIENTS, ...options.clients })) {
-    const whole = { client_id: name, client_secret: CLIENT_SECRET, ...metadata };
-    await writeFile(join(folder, 'clients', `${name}.yaml`), JSON.stringify(whole));
-  }
+  const clients = Object.entries({ ...CLIENTS, ...options.clients }).map(
+    ([name, metadata]) => [name, { client_secret: CLIENT_SECRET, ...metadata }] as const,
+  );
+  const folder = await folderOf(settings, Object.fromEntries(clients));
   const reading = readConfig(folder, {});
   if (!reading.config) throw new Error(JSON.stringify(reading.faults));
   const config: Config = { ...reading.config, listen: { ...reading.config.listen, port, metricsPort: 0 } };

@@ -6,6 +6,7 @@ import { runTunnus } from '../support/command.ts';
 import { hop } from '../support/hop.ts';
 import { HttpBrowser } from '../support/http-browser.ts';
 import { serve } from '../support/serving.ts';
+import { until } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -103,11 +104,11 @@ test.each([400 * DAY, -400 * DAY])(
     const wrong = await serve(world.config.folder, { jump: ahead });
     wrong.process.kill('SIGUSR2');
     const told = () => wrong.log.filter((line) => line.includes('nothing is removed for its age')).length;
-    while (told() < 5) {
+    await until('it says that its clock is wrong', async () => {
       await world.database.query(sql`
         select graphile_worker.add_job('sweep'), graphile_worker.add_job('retire'), graphile_worker.add_job('keep_audit_months')`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+      return told() >= 5;
+    });
     wrong.process.kill('SIGKILL');
     await wrong.ended;
     expect(await rows()).toEqual(kept);

@@ -5,7 +5,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { connect as connectSecurely, type ConnectionOptions } from 'node:tls';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +18,7 @@ import { randomToken } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { exchange, type HttpBrowser } from '../support/http-browser.ts';
 import { freePort } from '../../src/demo/ports.ts';
+import { untilListening } from '../support/until.ts';
 import { CLIENT_SECRET, startWorld, type World } from '../support/world.ts';
 
 const NAME = 'tunnistus.example.fi';
@@ -74,19 +74,6 @@ async function configure(nodes: readonly RunningTunnus[]): Promise<string> {
 }
 const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
-async function listening(): Promise<void> {
-  for (;;) {
-    const socket = connect(port, '127.0.0.1');
-    const there = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (there) return;
-    if (nginx.exitCode !== null) throw new Error(await readFile(join(folder, 'error.log'), 'utf8'));
-  }
-}
-
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tunnus-nginx-'));
   // nginx started by root works as another user.
@@ -110,7 +97,9 @@ beforeAll(async () => {
   nginx = spawn('/usr/sbin/nginx', ['-c', await configure([world.tunnus, second]), '-g', 'daemon off;'], {
     stdio: 'inherit',
   });
-  await listening();
+  await untilListening(port, nginx).catch(async (error: unknown) => {
+    throw new Error(await readFile(join(folder, 'error.log'), 'utf8'), { cause: error });
+  });
   asiointi = await client.discovery(
     new URL(ISSUER),
     'asiointi',

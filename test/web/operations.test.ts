@@ -1,10 +1,8 @@
 /** What operators see: the metrics of what residents and e-services do, the nodes, and the one screen of `tunnus status`. */
 import { once } from 'node:events';
-import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { statusFor } from '../../src/app.ts';
@@ -15,7 +13,7 @@ import { openDatabase, sql, type Database } from '../../src/platform/database.ts
 import { startTracing } from '../../src/platform/tracing.ts';
 import { beat, nodes, sweepNodes } from '../../src/records/nodes.ts';
 import { makeAuthority } from '../support/certificate.ts';
-import { runTunnus } from '../support/command.ts';
+import { folderOf, runTunnus } from '../support/command.ts';
 import { until } from '../support/until.ts';
 import { SECRET, startWorld, type World } from '../support/world.ts';
 
@@ -27,16 +25,13 @@ let folder: string;
 beforeAll(async () => {
   world = await startWorld();
   // The configuration with which an operator's command comes to the same database.
-  folder = await mkdtemp(join(tmpdir(), 'tunnus-operator-'));
-  await mkdir(join(folder, 'clients'));
   const { issuer, mail, database } = world.config;
-  const settings = {
+  folder = await folderOf({
     issuer,
     mail: { url: mail.url, from: mail.from },
     database: { url: database.url },
     secret: SECRET,
-  };
-  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify(settings));
+  });
 });
 afterAll(async () => {
   await world.close();

@@ -1,5 +1,4 @@
 /** The database goes away and comes back: calm answers meanwhile, nothing to be done afterwards. */
-import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from '../../src/platform/database.ts';
 import { requestTo } from '../support/bad-input.ts';
@@ -7,6 +6,7 @@ import { faultsOf } from '../support/calm.ts';
 import { startGate, type Gate } from '../support/gate.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { endpointPlaces } from '../support/places.ts';
+import { until } from '../support/until.ts';
 import { exchange } from '../support/wire.ts';
 import { startWorld, type World } from '../support/world.ts';
 
@@ -43,16 +43,8 @@ async function signedIn(): Promise<HttpBrowser> {
   return browser;
 }
 
-/** Tries until it is so; the database may need a moment to be reached again. */
-async function soon(isSo: () => Promise<boolean>, within = 5_000): Promise<void> {
-  const until = Date.now() + within;
-  while (!(await isSo())) {
-    if (Date.now() > until) throw new Error(`not so within ${within} ms`);
-    await setImmediate();
-  }
-}
-
 const health = async (path: string): Promise<number> => (await fetch(world.issuer + path)).status;
+const untilReady = () => until('the database is reached again', async () => (await health('/health/ready')) === 200);
 
 describe('while the database is out of reach', () => {
   let address: HttpBrowser;
@@ -147,7 +139,7 @@ describe('while the database is out of reach', () => {
 
   test('and when it is back everything goes on where it was', async () => {
     await gate.open();
-    await soon(async () => (await health('/health/ready')) === 200);
+    await untilReady();
     await address.get(address.steps.find(({ url }) => url.includes('/sign-in/'))!.url);
     await address.submit({ username: 'maija@example.com' });
     await address.submit({ 'current-password': PASSWORD });
@@ -179,14 +171,14 @@ test('a mail handed over while the database goes away is not sent again, and lat
   await gate.close();
   expect([await health('/health/live'), await health('/health/ready')]).toEqual([200, 503]);
   await gate.open();
-  await soon(async () => (await health('/health/ready')) === 200);
+  await untilReady();
   expect((await browser.get(link)).status).toBe(200);
   await world.account({ email: 'uusinta@example.com' });
   const later = await begin();
   await later.submit({ username: 'uusinta@example.com' });
   await expect(world.mailbox.next({ to: 'uusinta@example.com', within: 15_000 })).resolves.toBeDefined();
   const noted = () => world.database.query(sql`select 1 from mails where outcome <> 'sent'`);
-  await soon(async () => (await noted()).length === 0, 15_000);
+  await until('each mail is noted as sent', async () => (await noted()).length === 0);
   expect(world.mailbox.all.filter(({ to }) => to === 'posti@example.com')).toHaveLength(1);
 });
 
@@ -208,5 +200,5 @@ test('a database that takes connections and never answers is given up, and does 
   } finally {
     await gate.open();
   }
-  await soon(async () => (await browser.get(`${world.issuer}/account`)).status === 200);
+  await until('the page is there', async () => (await browser.get(`${world.issuer}/account`)).status === 200);
 });

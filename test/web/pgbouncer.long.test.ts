@@ -5,6 +5,7 @@ import { signingKeys, startTunnus, type RunningTunnus } from '../../src/app.ts';
 import { DatabaseUnavailable, openDatabase, sql } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { startPgBouncer, type PgBouncer } from '../support/pgbouncer.ts';
+import { until } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
@@ -63,7 +64,7 @@ test('a second node starts, and hears at once of keys that the first one changes
   expect(before).toBe(await keysOf(world.tunnus.url));
   const { database, sealer } = world.tunnus;
   await signingKeys({ database, sealer, config: world.config }).replace({ actor: 'test', withdraw: true }, new Date());
-  while ((await keysOf(second.url)) === before || (await keysOf(world.tunnus.url)) === before);
+  for (const { url } of [second, world.tunnus]) await until('other keys', async () => (await keysOf(url)) !== before);
   expect(await keysOf(second.url)).toBe(await keysOf(world.tunnus.url));
   await second.close();
 });
@@ -77,7 +78,7 @@ test('when it is away pages say so, and it goes on by itself when it is back', a
   expect((await fetch(`${world.issuer}/health/ready`)).status).toBe(503);
   await pooler.start();
   const began = Date.now();
-  while ((await fetch(`${world.issuer}/health/ready`)).status !== 200);
+  await until('ready', async () => (await fetch(`${world.issuer}/health/ready`)).status === 200);
   process.stdout.write(`ready ${Date.now() - began} ms after the pooler was back\n`);
   const again = await begin();
   await again.browser.submit({ username: 'maija@example.com' });

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { freePort } from '../../src/demo/ports.ts';
+import { until } from '../support/until.ts';
 import { startWorld, type World } from '../support/world.ts';
 
 const DEPLOY = join(import.meta.dirname, '../../deploy');
@@ -84,24 +84,16 @@ const ask = <T>(path: string): Promise<T | undefined> =>
     () => undefined,
   );
 
-async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 25_000;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error('Prometheus does not come so far');
-    await pause(200);
-  }
-}
-
 test('a Prometheus that scrapes a node evaluates every rule, and a healthy node raises none', async () => {
-  const up = await until(async () => (await ask<Values>('query?query=tunnus_database_up'))?.result[0]);
+  const scrape = async () => (await ask<Values>('query?query=tunnus_database_up'))?.result[0];
+  const up = await until('a scrape', scrape, 25_000);
   expect(up.value[1]).toBe('1');
   const scraped = Date.now();
-  const rules = await until(async () => {
+  const evaluated = async () => {
     const all = (await ask<Rules>('rules'))?.groups.flatMap((group) => group.rules) ?? [];
-    return all.length && all.every((rule) => Date.parse(rule.lastEvaluation) > scraped) ? all : undefined;
-  });
+    return all.length > 0 && all.every((rule) => Date.parse(rule.lastEvaluation) > scraped) && all;
+  };
+  const rules = await until('the rules are evaluated', evaluated, 25_000);
   expect(rules.filter(({ health }) => health !== 'ok')).toEqual([]);
   expect(rules.filter(({ state }) => state !== 'inactive').map(({ name }) => name)).toEqual([]);
 

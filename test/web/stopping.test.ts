@@ -1,13 +1,14 @@
 /** `tunnus serve` as a process of its own: SIGTERM finishes what is under way, takes nothing new, and ends with 0; SIGHUP ends nothing. */
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { folderOf } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { serve, type Serving } from '../support/serving.ts';
+import { isListenedOn, until } from '../support/until.ts';
 import { SECRET } from '../support/world.ts';
 
 let place: TestDatabase;
@@ -16,10 +17,12 @@ let serving: Serving;
 
 beforeEach(async () => {
   place = await testDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'tunnus-config-'));
-  await mkdir(join(folder, 'clients'));
-  const settings = { issuer: 'https://tunnistus.example', secret: SECRET, database: { url: place.url } };
-  await writeFile(join(folder, 'tunnus.yaml'), JSON.stringify({ ...settings, listen: { port: 0, metricsPort: 0 } }));
+  folder = await folderOf({
+    issuer: 'https://tunnistus.example',
+    secret: SECRET,
+    database: { url: place.url },
+    listen: { port: 0, metricsPort: 0 },
+  });
   serving = await serve(folder);
 });
 afterEach(async () => {
@@ -33,16 +36,6 @@ async function openConnection(): Promise<Socket> {
   const socket = connect(serving.port, '127.0.0.1');
   await once(socket, 'connect');
   return socket;
-}
-
-async function isRefused(): Promise<boolean> {
-  const socket = connect(serving.port, '127.0.0.1');
-  const refused = await once(socket, 'connect').then(
-    () => false,
-    () => true,
-  );
-  socket.destroy();
-  return refused;
 }
 
 test.each(['SIGTERM', 'SIGINT'] as const)('%s ends it with 0, idle connections or not', async (signal) => {
@@ -65,7 +58,7 @@ test('a request under way is answered whole, while nobody new is let in', async 
   // An answer on another connection proves that the first half has been read.
   expect((await fetch(`http://127.0.0.1:${serving.port}/health/ready`)).status).toBe(200);
   serving.process.kill('SIGTERM');
-  while (!(await isRefused()));
+  await until('nobody new is let in', async () => !(await isListenedOn(serving.port)));
   underWay.write('_type=password');
   expect(await answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*"error":"invalid_/);
   expect(await serving.ended).toBe(0);
@@ -80,16 +73,19 @@ test('SIGHUP takes the new e-services in, or tells what is wrong, and ends nothi
     return answer.status === 303;
   };
   const logged = async (words: string) => {
-    while (!serving.log.some((line) => line.includes(words))) expect(await known()).toBe(false);
+    await until(words, async () => {
+      expect(await known()).toBe(false);
+      return serving.log.some((line) => line.includes(words));
+    });
   };
   await writeFile(file, 'client_id: uusi\nclient_name: Uusi\nredirect_uris: [uusi]\n');
   serving.process.kill('SIGHUP');
   await logged('uusi.yaml:3: redirect_uris[0] is');
   await writeFile(file, 'client_id: uusi\nclient_name: Uusi\nredirect_uris: ["https://uusi.example/in"]\n');
   serving.process.kill('SIGHUP');
-  while (!(await known()));
+  await until('the e-service is known', known);
   // A line may come a moment after what it tells of.
-  while (!serving.log.some((line) => line.includes('read anew'))) await known();
+  await until('the line of the log', () => serving.log.some((line) => line.includes('read anew')));
 });
 
 test('signals that come during the start are kept: SIGHUP ends nothing, SIGTERM stops it with 0', async () => {

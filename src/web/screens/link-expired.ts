@@ -21,8 +21,10 @@ export function linkExpiredScreen(parts: ScreenParts): Screen {
         parts.clock(),
       );
       if ('refused' in renewed) return goOn(ctx, `/set-password/${token}`);
+      const { account, link } = renewed;
+      page.preferLanguage(undefined, account.locale ?? link.uiLocales);
       const lifetime = page.duration(parts.config.links.lifetime, 'lasting');
-      await page.render('link-sent', { email: renewed.email, lifetime });
+      await page.render('link-sent', { email: account.email, lifetime });
     },
   };
 }

@@ -16,7 +16,7 @@ export function passwordSetScreen(parts: ScreenParts): Screen {
       } = await parts.passwordLink.opened({ token, visitor: parts.visitors.of(ctx) }, parts.clock());
       if (state !== 'link-used' || !link) return goOn(ctx, `/set-password/${encodeURIComponent(token)}`);
       const page = pageOf(ctx);
-      page.preferLanguage(undefined, account?.locale);
+      page.preferLanguage(undefined, account?.locale ?? link.uiLocales);
       const signIn = goToSignIn(parts, { clientId: link.clientId, uid: link.interactionUid });
       await page.render('password-set', { signIn, service: serviceOf(parts, link.clientId, page.language) });
     },

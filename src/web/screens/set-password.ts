@@ -35,7 +35,7 @@ export function setPasswordScreen(parts: ScreenParts): Screen {
   const show = async (ctx: Context, { page: view, account, link, wait }: Opened): Promise<void> => {
     if (wait) return tooMany(ctx, wait);
     const page = pageOf(ctx);
-    page.preferLanguage(undefined, account?.locale);
+    page.preferLanguage(undefined, account?.locale ?? link?.uiLocales);
     const signIn = goToSignIn(parts, { clientId: link?.clientId, uid: link?.interactionUid });
     const service = serviceOf(parts, link?.clientId, page.language);
     const locals = {
@@ -63,7 +63,7 @@ export function setPasswordScreen(parts: ScreenParts): Screen {
       metrics.signIns.inc({ step: 'set_password', outcome, client });
       if ('refused' in set) {
         const page = pageOf(ctx);
-        page.preferLanguage(undefined, set.account.locale);
+        page.preferLanguage(undefined, set.account.locale ?? set.link.uiLocales);
         const { minLength } = parts.config.password;
         const error = passwordError('password', set.refused, minLength);
         const service = serviceOf(parts, set.link.clientId, page.language);
