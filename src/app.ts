@@ -51,7 +51,7 @@ import { registeredClients } from './oidc/registered-clients.ts';
 import { takeUp } from './oidc/take-up.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
 import { clockKeeper, CLOCKS_DIFFER } from './platform/clock.ts';
-import type { Database } from './platform/database.ts';
+import type { Database, Queryable } from './platform/database.ts';
 import { loadTexts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
 import { makeLog, type Log } from './platform/telemetry.ts';
