@@ -50,7 +50,7 @@ import { cookieNames, currentProvider } from './oidc/provider.ts';
 import { registeredClients } from './oidc/registered-clients.ts';
 import { takeUp } from './oidc/take-up.ts';
 import { unitOfWork } from './oidc/unit-of-work.ts';
-import { CLOCKS_DIFFER, MOST_APART, secondsAhead } from './platform/clock.ts';
+import { clockKeeper, CLOCKS_DIFFER } from './platform/clock.ts';
 import type { Database, Queryable } from './platform/database.ts';
 import { loadTexts } from './platform/i18n.ts';
 import type { Sealer } from './platform/secrets.ts';
@@ -258,16 +258,6 @@ export async function startTunnus({
     await closeAll();
     throw error;
   }
-}
-
-/** Before anything goes for good because of its age: is it the machine's clock that is wrong? */
-function clockKeeper({ database, log }: { database: Queryable; log: Log }): () => Promise<boolean> {
-  return async () => {
-    const ahead = await secondsAhead(database, new Date());
-    if (Math.abs(ahead) <= MOST_APART) return true;
-    log.error({ ahead }, `${CLOCKS_DIFFER}: nothing is removed for its age`);
-    return false;
-  };
 }
 
 const DAY = 86_400_000;

@@ -3,6 +3,7 @@
  * must not make one node sweep what all others live from.
  */
 import { sql, type Queryable } from './database.ts';
+import type { Log } from './telemetry.ts';
 
 /** Seconds. E-services do not bear more in a token either. */
 export const MOST_APART = 300;
@@ -13,4 +14,14 @@ export const CLOCKS_DIFFER = 'the clocks of this machine and of the database dif
 export async function secondsAhead(db: Queryable, at: Date): Promise<number> {
   const [row] = await db.query<{ now: Date }>(sql`select clock_timestamp() as now`);
   return Math.round((at.getTime() - row!.now.getTime()) / 1000);
+}
+
+/** Before anything goes for good because of its age: is it the machine's clock that is wrong? */
+export function clockKeeper({ database, log }: { database: Queryable; log: Log }): () => Promise<boolean> {
+  return async () => {
+    const ahead = await secondsAhead(database, new Date());
+    if (Math.abs(ahead) <= MOST_APART) return true;
+    log.error({ ahead }, `${CLOCKS_DIFFER}: nothing is removed for its age`);
+    return false;
+  };
 }
