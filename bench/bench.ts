@@ -164,7 +164,7 @@ async function whole({ create }: Server): Promise<number> {
     const [ours, theirs] = [await tunnus('tunnus', city), await bare('bare')];
     starts.tunnus.push(ours.readyAfter);
     starts.bare.push(theirs.readyAfter);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await new Promise((resolve) => setTimeout(resolve, 2500));
     idles.push(memoryOf(ours.pid).now);
     await ours.stop();
     await theirs.stop();
