@@ -7,7 +7,7 @@ import { generateSync } from 'otplib';
 import { sql } from '../../src/platform/database.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { basic } from '../support/protocol.ts';
-import { startWorld, type RelyingParty, type World } from '../support/world.ts';
+import { STRICT, startWorld, type RelyingParty, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
 const NEXT = 'neljä keltaista päärynää ikkunalla';
@@ -28,13 +28,7 @@ beforeAll(async () => {
   world = await startWorld({
     settings: { signIn: { registration: 'open' } },
     clients: {
-      strict: {
-        client_name: 'Strict',
-        redirect_uris: ['https://strict.example/callback'],
-        client_uri: 'https://strict.example/',
-        scope: 'openid email',
-        require_acr: 'urn:tunnus:mfa',
-      },
+      strict: STRICT,
     },
   });
   [asiointi, strict] = await Promise.all([world.relyingParty(), world.relyingParty('strict')]);

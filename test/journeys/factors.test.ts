@@ -16,7 +16,7 @@ import { reseal } from '../../src/records/seals.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import type { ReceivedMail } from '../support/mailbox.ts';
 import { askedOn, PASSKEY_FORM, SoftPasskey, type Asked, type Dishonesty } from '../support/passkey.ts';
-import { SECRET, startWorld, type RelyingParty, type World } from '../support/world.ts';
+import { SECRET, startWorld, STRICT, type RelyingParty, type World } from '../support/world.ts';
 
 const PASSWORD = 'kolme vihreää omenaa pöydällä';
 const MINUTE = 60_000;
@@ -29,13 +29,7 @@ let hash: string;
 beforeAll(async () => {
   world = await startWorld({
     clients: {
-      strict: {
-        client_name: 'Strict',
-        redirect_uris: ['https://strict.example/callback'],
-        client_uri: 'https://strict.example/',
-        scope: 'openid email',
-        require_acr: 'urn:tunnus:mfa',
-      },
+      strict: STRICT,
     },
   });
   [asiointi, strict, hash] = await Promise.all([

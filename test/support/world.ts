@@ -19,6 +19,14 @@ import { startMailbox, type Mailbox } from './mailbox.ts';
 
 export const SECRET = 'a secret of the tests, thirty-two characters or more';
 export const CLIENT_SECRET = 'an e-service secret of thirty-two characters';
+/** An e-service that asks everybody for two steps, for `clients`. */
+export const STRICT = {
+  client_name: 'Strict',
+  redirect_uris: ['https://strict.example/callback'],
+  client_uri: 'https://strict.example/',
+  scope: 'openid email',
+  require_acr: 'urn:tunnus:mfa',
+};
 
 export interface NewAccount {
   email: string;
