@@ -155,7 +155,10 @@ create table import_rows (
   erased boolean not null default false,
   again boolean not null default true
 );
+CREATE INDEX import_rows_again ON public.import_rows USING btree (line) INCLUDE (legacy_id, email_key) WHERE again;
+CREATE INDEX import_rows_erased ON public.import_rows USING btree (line) WHERE erased;
 CREATE INDEX import_rows_order ON public.import_rows USING btree (COALESCE(first_line, line));
+CREATE INDEX import_rows_told ON public.import_rows USING btree (line) WHERE ((problem IS NOT NULL) OR (doubt IS NOT NULL) OR (hash_problem IS NOT NULL) OR name_mismatch);
 
 create table interactions (
   uid_hash bytea not null,

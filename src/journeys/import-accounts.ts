@@ -10,7 +10,6 @@ import type { Log } from '../platform/telemetry.ts';
 import {
   clearRows,
   complaints,
-  COPY_ROWS,
   copyLine,
   countRows,
   erasedSoFar,
@@ -18,6 +17,7 @@ import {
   judgeRows,
   leaveOutNewlyErased,
   mergeRows,
+  stageRows,
   type Counts,
   type Erased,
   type Extent,
@@ -79,10 +79,9 @@ export async function importAccounts(
   return database.session(async (session) => {
     const [lock] = await session.query<{ got: boolean }>(sql`select pg_try_advisory_lock(${IMPORT_LOCK}) as got`);
     if (!lock?.got) return { refused: 'another import is running; try again when it has ended' };
-    await clearRows(session);
     try {
       const erased = await erasedSoFar(session);
-      await database.copyFrom(COPY_ROWS, stagedLines({ sealer, erased, ...options }, now));
+      await stageRows(database, stagedLines({ sealer, erased, ...options }, now));
       options.onProgress?.({ step: 'comparing', done: 0, total: 1, rows: 0 });
       await judgeRows(session, source);
       const { counts, extent } = await countRows(session, source);
@@ -109,8 +108,8 @@ export async function importAccounts(
   });
 }
 
-/** A bit for each hash of a text: 8 MB, whatever is put in. Beyond a few million texts false alarms cost time. */
-const BITS = 26;
+/** A bit for each hash of a text: 4 MB, whatever is put in. Beyond a few million texts false alarms cost time. */
+const BITS = 25;
 
 /** Says whether a text may have come before; 'no' is certain. */
 function memory(): (text: string) => boolean {
@@ -206,7 +205,7 @@ function timeOf(text: string, now: Date): string | undefined {
 }
 
 /** Rows of one transaction. A resident whose account is being joined waits for its end; for new ones nobody does. */
-const BATCH = { joining: 500, new: 10_000 };
+const BATCH = { joining: 500, new: 25_000 };
 const AT_ONCE = 2;
 
 type Merging = Omit<Staging, keyof Memories> & Extent & { database: Database; joins: boolean };

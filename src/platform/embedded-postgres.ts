@@ -172,6 +172,7 @@ async function launchOnce(home: Home, programs: string, durable: boolean): Promi
     max_connections: 100,
     shared_buffers: '64MB',
     huge_pages: 'off',
+    wal_buffers: '16MB', // by itself it would be 2: two who write much would wait for the disk in between
     max_wal_size: '256MB',
     timezone: 'UTC',
     log_timezone: 'UTC',

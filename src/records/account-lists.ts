@@ -5,7 +5,7 @@
  * known. What it changes is merged in batches small enough that a resident who signs in meanwhile does not wait; each batch
  * compares again, so that it meets what is known by then. Every step may be run again.
  */
-import { sql, type Queryable, type Session, type Sql } from '../platform/database.ts';
+import { sql, type Database, type Queryable, type Session, type Sql } from '../platform/database.ts';
 import { rowRestsOnList } from './accounts.ts';
 import { erasureDigests } from './erasures.ts';
 import { forgottenFactors } from './factors.ts';
@@ -35,13 +35,13 @@ export interface StagedRow {
   again?: boolean;
 }
 
-export const COPY_ROWS = `copy import_rows (line, legacy_id, email, email_key, given_name, family_name, phone_number, locale,
-  created_at, password_hash, problem, doubt, hash_problem, detail, erased, again) from stdin`;
+const COPY_ROWS = `copy import_rows (line, legacy_id, email, email_key, given_name, family_name, phone_number, locale,
+  created_at, password_hash, problem, doubt, hash_problem, detail, erased, again) from stdin (freeze, null '')`;
 
 const SPECIAL = /[\\\n\r\t]/;
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 function cell(value: string | undefined): string {
-  if (!value) return '\t\\N';
+  if (!value) return '\t';
   return `\t${SPECIAL.test(value) ? value.replace(/[\\\n\r\t]/g, (char) => ESCAPES[char]!) : value}`;
 }
 
@@ -57,40 +57,78 @@ export function copyLine(row: StagedRow): string {
 const LONGEST_ID = 255;
 const KEPT_ID = sql`left(r.legacy_id, 255)`;
 
+/** Stages a whole list, in lines of `copyLine`; whatever was staged before is gone. */
+export async function stageRows(database: Database, lines: Iterable<string> | AsyncIterable<string>): Promise<void> {
+  await database.transaction(async (tx) => {
+    // In one transaction with the rows: so these count at once, and no later reading marks them one by one (`freeze`).
+    await clearRows(tx);
+    await tx.copyFrom(COPY_ROWS, lines);
+  });
+}
+
 export async function clearRows(db: Queryable): Promise<void> {
   await db.query(sql`truncate import_rows`);
 }
 
+/** The row that comes first of those that share its address; nearly all are alone. */
+const NTH = sql`coalesce(r.first_line, r.line)`;
+
 /** What only the whole list can tell. */
 export async function judgeRows(db: Session, source: string): Promise<void> {
-  // Sorts and joins of a million rows; and when the importing process is killed, its statement ends soon. The sizes of the
-  // tables are what the plans need, and a small sample tells those.
+  // What was written a moment ago needs no disk: a few rows are found along an index, where all would be read otherwise.
+  async function amongFew(statement: Sql): Promise<void> {
+    await db.script('set random_page_cost = 1.1');
+    await db.query(statement);
+    await db.script('reset random_page_cost');
+  }
+  // Sorts and joins of a million rows, of which few come out; and when the importing process is killed, its statement ends
+  // soon. The sizes of the tables are what the plans need, and a small sample tells those.
   await db.script(`
-    set work_mem = '64MB'; set client_connection_check_interval = '200ms'; set default_statistics_target = 10;
+    set work_mem = '64MB'; set parallel_tuple_cost = 0;
+    set client_connection_check_interval = '200ms'; set default_statistics_target = 10;
     analyze import_rows (line, legacy_id, email_key, problem, doubt, again); analyze accounts (id, email_key); analyze legacy_ids`);
-  await db.query(sql`
+  // Only what came again while the list was read can be there twice; one reading finds all of it.
+  await db.script(`
+    create temp table alike as
+    with candidates as (
+      select line, legacy_id, email_key from import_rows
+      where problem is null and (legacy_id in (select legacy_id from import_rows where again)
+        or email_key in (select email_key from import_rows where again))),
+    counted as (
+      select *, count(*) over (partition by legacy_id) as ids, count(*) over (partition by email_key) as addresses
+      from candidates)
+    select line, legacy_id, email_key from counted where ids > 1 or addresses > 1;
+    analyze alike`);
+  await amongFew(sql`
     update import_rows r set problem = 'duplicate_legacy_id'
-    from (${repeated(sql`legacy_id`)}) d where r.legacy_id = d.legacy_id and r.line > d.first and r.problem is null`);
+    from (select line, min(line) over (partition by legacy_id) as first from alike) d
+    where ${NTH} = d.line and d.line > d.first`);
   // An id with another address than before: the old tie stays, and the row makes nobody an account. Set-email does this too.
+  const stands = sql`l.source = ${source} and l.doubt is distinct from 'unlinked'`;
+  await db.query(sql`
+    create temp table moved as select r.line, r.email_key, l.legacy_id
+    from import_rows r join legacy_ids l on l.legacy_id = ${KEPT_ID} join accounts a on a.id = l.account_id
+    where r.problem is null and ${stands} and a.email_key <> r.email_key`);
   // An address with another id in this source since an earlier import: whose it is is in doubt.
   await db.query(sql`
-    with known as materialized (
-      select l.legacy_id, l.doubt, a.email_key from legacy_ids l join accounts a on a.id = l.account_id
-      where l.source = ${source}),
-    moved as materialized (
-      select r.line, r.email_key, k.legacy_id from import_rows r join known k on k.legacy_id = ${KEPT_ID}
-      where r.problem is null and k.email_key <> r.email_key and k.doubt is distinct from 'unlinked'),
-    judged as (
-      select line, 'email_conflict' as problem from moved m where not exists (
-        select 1 from known k where k.legacy_id = m.legacy_id and k.email_key = m.email_key)
-      union all
-      select r.line, null from import_rows r join known k on k.email_key = r.email_key
-      where r.problem is null and r.doubt is null and k.legacy_id <> ${KEPT_ID} and k.doubt is distinct from 'unlinked')
-    update import_rows r set problem = j.problem, doubt = case when j.problem is null then 'shared_email' else r.doubt end
-    from (select line, max(problem) as problem from judged group by line) j where r.line = j.line`);
-  await db.query(sql`
+    create temp table rivals as select r.line
+    from import_rows r join accounts a on a.email_key = r.email_key join legacy_ids l on l.account_id = a.id
+    where r.problem is null and r.doubt is null and ${stands} and l.legacy_id <> ${KEPT_ID}`);
+  await db.script('analyze moved; analyze rivals');
+  await amongFew(sql`
+    update import_rows r set problem = 'email_conflict' from moved
+    where ${NTH} = moved.line and not exists (
+      select 1 from legacy_ids l join accounts a on a.id = l.account_id
+      where l.source = ${source} and l.legacy_id = moved.legacy_id and a.email_key = moved.email_key)`);
+  await amongFew(sql`
+    update import_rows r set doubt = 'shared_email' from rivals where ${NTH} = rivals.line and r.problem is null`);
+  await amongFew(sql`
     update import_rows r set doubt = 'shared_email', first_line = s.first
-    from (${repeated(sql`email_key`)}) s where r.email_key = s.email_key and r.problem is null`);
+    from (
+      select alike.line, min(alike.line) filter (where not r.erased) over address as first, count(*) over address as rows
+      from alike join import_rows r on ${NTH} = alike.line where r.problem is null
+      window address as (partition by alike.email_key)) s
+    where ${NTH} = s.line and s.rows > 1`);
   await db.query(sql`update import_rows set problem = 'erased' where problem is null and erased`);
   await db.query(sql`
     update import_rows r set name_mismatch = true from accounts a
@@ -98,14 +136,6 @@ export async function judgeRows(db: Session, source: string): Promise<void> {
       and (a.given_name <> r.given_name or a.family_name <> r.family_name)
       and (${differ(sql`a.given_name`, sql`r.given_name`)} or ${differ(sql`a.family_name`, sql`r.family_name`)})
       and exists (select 1 from legacy_ids l where l.account_id = a.id and l.source <> ${source})`);
-}
-
-/** What several rows have in common, and the line of the first: only what came again while the list was read is looked for. */
-function repeated(key: Sql): Sql {
-  return sql`
-    select ${key}, min(line) as first from import_rows
-    where problem is null and ${key} in (select ${key} from import_rows where again and problem is null)
-    group by ${key} having count(*) > 1`;
 }
 
 function differ(a: Sql, b: Sql): Sql {
@@ -132,9 +162,6 @@ export interface Extent {
   known: boolean;
 }
 
-/** The row that comes first of those that share its address; nearly all are alone. */
-const NTH = sql`coalesce(r.first_line, r.line)`;
-
 /**
  * The rows `r`; `a`, the account of the address, where the row is not left out; `tie`, where that account has the row's id
  * already: such a row changes nothing. `each`: row by row along the indexes, since for a batch the planner would rather read
@@ -160,18 +187,20 @@ const isElsewhere = (source: string): Sql => sql`(
 
 export async function countRows(db: Queryable, source: string): Promise<{ counts: Counts; extent: Extent }> {
   const person = sql`r.problem is null and ${NTH} = r.line`;
-  const [found] = await db.query<Counts & Extent & { people: number }>(sql`
+  const [found] = await db.query<Omit<Counts, 'joined' | 'gone'> & Extent & { people: number }>(sql`
     select count(*) as rows, coalesce(max(r.line), 0) as last, count(a.id) > 0 as known,
       count(*) filter (where ${person}) as people,
       count(*) filter (where ${person} and a.id is null) as created,
-      count(distinct a.id) filter (where ${isJoining(source)}) as joined,
       count(*) filter (where r.problem is null and tie.noted is null) as changes,
       count(*) filter (where r.problem is null and r.doubt is not null and (tie.noted is null or tie.doubt is not null))
-        as "inDoubt",
-      (select count(distinct l.legacy_id) from legacy_ids l where l.source = ${source}
-        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone
+        as "inDoubt"
     from ${compared(source, sql``)}`);
-  const { people, rows, created, joined, inDoubt, gone, ...extent } = found!;
+  const { people, rows, created, inDoubt, ...extent } = found!;
+  const [rest] = await db.query<Pick<Counts, 'joined' | 'gone'>>(sql`
+    select ${extent.known && extent.changes > 0 ? sql`(select count(*) from ${compared(source, sql``)} where ${person} and ${isJoining(source)})` : sql`0`} as joined,
+      (select count(distinct l.legacy_id) from legacy_ids l where l.source = ${source}
+        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone`);
+  const { joined, gone } = rest!;
   return { counts: { rows, created, joined, unchanged: people - created - joined, inDoubt, gone }, extent };
 }
 
@@ -198,15 +227,17 @@ export async function mergeRows(
   const orYield = yielding ? sql`on conflict do nothing` : sql``;
   const own = (value: Sql): Sql => sql`case when r.doubt is distinct from 'shared_email' then ${value} end`;
   // Of rows that share an address only the address goes on: their names and passwords may be somebody else's.
-  const fields = sql`${NTH} as nth, r.line, r.email, r.email_key, ${KEPT_ID} as legacy_id, r.doubt,
+  const fields = sql`r.line, r.email, r.email_key, ${KEPT_ID} as legacy_id, r.doubt,
     ${own(sql`r.given_name`)} as given_name, ${own(sql`r.family_name`)} as family_name,
     ${own(sql`r.phone_number`)} as phone_number, ${own(sql`r.locale`)} as locale, ${own(sql`r.created_at`)} as created_at,
     case when r.doubt is null then r.password_hash end as password_hash`;
-  // Ids that are counted on from one of the batch's own (RFC 9562, 6.2) land side by side in every index.
+  // Ids that are counted on from one of the batch's own (RFC 9562, 6.2), in the order of the addresses: what is written in
+  // this order goes through the indexes by id and by address from page to page, where any other jumps about in one of them.
   const changes = sql`
     seed as materialized (select uuid_send(uuid_v7()) as id, (random() * 1e9)::integer as number),
     batch as materialized (
-      select ${fields}, encode(overlay(seed.id placing int4send(seed.number + ${NTH}) from 13), 'hex')::uuid as new_id,
+      select ${fields}, encode(overlay(seed.id placing
+          int4send(seed.number + (rank() over (order by r.email_key))::integer) from 13), 'hex')::uuid as new_id,
         ${
           known
             ? sql`a.id as account_id, ${isJoining(source)} as joins
@@ -240,10 +271,10 @@ export async function mergeRows(
     made as (
       insert into accounts (id, email, email_key, given_name, family_name, phone_number, locale,
         password_state, password_hash, password_list, created_at, updated_at)
-      select distinct on (nth) new_id, email, email_key, given_name, family_name, phone_number, locale,
+      select distinct on (email_key) new_id, email, email_key, given_name, family_name, phone_number, locale,
         case when password_hash is null then 'none' else 'list' end, password_hash,
         case when password_hash is not null then ${source} end, coalesce(created_at, ${now}), ${now}
-      from batch where account_id is null order by nth, line
+      from batch where account_id is null order by email_key, line
       ${orYield} returning id),
     tied as (
       insert into legacy_ids (source, legacy_id, account_id, doubt, created_at)

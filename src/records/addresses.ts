@@ -14,10 +14,11 @@ const EDGES = /^[\s\u200b\u2060\ufeff]+|[\s\u200b\u2060\ufeff]+$/g; // what copy
 // Quoted local parts are left out on purpose: nobody has one, and mail software disagrees on where they end.
 const LOCAL = /^[a-z0-9!#$%&'*+/=?^_`{|}~\p{L}\p{M}\p{N}-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~\p{L}\p{M}\p{N}-]+)*$/u;
 const DOMAIN = /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$/;
-// Nearly all are of these characters alone, and in a domain of these alone nothing is mapped but the case.
 const PLAIN = /^[\x21-\x7e]+$/;
 const ENCODED_LABEL = /[@.]xn--/i;
-const PLAIN_LOCAL = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
+// Nearly all are written so; in these characters nothing is mapped but the case.
+const PLAIN_ADDRESS =
+  /^[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])$/;
 // Only what may stand in a name: domainToASCII would also decode %61, and drop what cannot be seen.
 const DOMAIN_AS_WRITTEN = /^[\p{L}\p{M}\p{N}.\u3002\uff0e\uff61-]+$/u;
 
@@ -39,32 +40,24 @@ function foldsToAscii(local: string): boolean {
   return [...local].some((char) => char > '\x7f' && /^\p{ASCII}+$/u.test(char.normalize('NFKC').toLowerCase()));
 }
 
-/** Local part and domain in the form that they compare in, still unchecked; nothing where no mapping is safe. */
-function halvesOf(written: string, at: number): [string?, string?] {
-  if (PLAIN.test(written) && !ENCODED_LABEL.test(written)) {
-    const plain = written.toLowerCase();
-    return [plain.slice(0, at), plain.slice(at + 1)];
-  }
-  const local = written.slice(0, at);
-  const domain = written.slice(at + 1);
-  if (foldsToAscii(local) || !DOMAIN_AS_WRITTEN.test(domain)) return [];
-  return [lowerCase(local.normalize('NFC')), domainToASCII(domain.normalize('NFC'))];
-}
+const isPlainAddress = (written: string): boolean =>
+  PLAIN_ADDRESS.test(written) &&
+  written.length <= LONGEST &&
+  written.indexOf('@') <= LONGEST_LOCAL &&
+  !ENCODED_LABEL.test(written);
 
-/** The form that addresses compare in; undefined: that is no address. */
+/** The form that addresses compare in; undefined: that is no address, or none that may be mapped onto another. */
 export function canonicalAddress(typed: string): string | undefined {
   if (typed.length > 4 * LONGEST) return undefined;
   const written = withoutEdges(typed);
+  if (isPlainAddress(written)) return written.toLowerCase();
   const at = written.indexOf('@');
   if (at < 1 || at !== written.lastIndexOf('@')) return undefined;
-  const [local, domain] = halvesOf(written, at);
-  if (local === undefined || domain === undefined) return undefined;
-  if (
-    !(PLAIN_LOCAL.test(local) || LOCAL.test(local)) ||
-    Buffer.byteLength(local) > LONGEST_LOCAL ||
-    !DOMAIN.test(domain)
-  )
-    return undefined;
+  const [writtenLocal, writtenDomain] = [written.slice(0, at), written.slice(at + 1)];
+  if (foldsToAscii(writtenLocal) || !DOMAIN_AS_WRITTEN.test(writtenDomain)) return undefined;
+  const local = lowerCase(writtenLocal.normalize('NFC'));
+  const domain = domainToASCII(writtenDomain.normalize('NFC'));
+  if (!LOCAL.test(local) || Buffer.byteLength(local) > LONGEST_LOCAL || !DOMAIN.test(domain)) return undefined;
   const address = `${local}@${domain}`;
   return Buffer.byteLength(address) <= LONGEST ? address : undefined;
 }

@@ -6,7 +6,7 @@ import { importAccounts, type ImportOptions, type ImportResult } from '../../src
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { clearRows, COPY_ROWS, copyLine, countRows, judgeRows, mergeRows } from '../../src/records/account-lists.ts';
+import { clearRows, copyLine, countRows, judgeRows, mergeRows, stageRows } from '../../src/records/account-lists.ts';
 import { accountByKey, accountJson, changeEmail, setOwnPassword } from '../../src/records/accounts.ts';
 import { eraseAccount } from '../../src/records/erasures.ts';
 import { digestKey } from '../../src/records/digest-key.ts';
@@ -271,7 +271,7 @@ describe('what is in doubt is tied to nobody', () => {
     /** Judges a list of one row, lets support work, and merges; a second list joins. */
     async function meanwhile(row: { legacyId: string; email: string }, work: () => Promise<unknown>): Promise<number> {
       const staged = copyLine({ line: 2, emailKey: row.email, ...row });
-      await db.database.copyFrom(COPY_ROWS, [staged]);
+      await stageRows(db.database, [staged]);
       return db.database.session(async (session) => {
         await judgeRows(session, 'b');
         const { counts, extent } = await countRows(session, 'b');
@@ -347,6 +347,19 @@ describe('what is in doubt is tied to nobody', () => {
       byProblem: { erased: 2 },
     });
     expect(await everything(db.database)).toEqual([[], []]);
+  });
+
+  test('whoever shares an address with an erased id is counted, and in doubt all the same', async () => {
+    await list('a', '1,x@example.com,,');
+    const account = (await accountByKey(db.database, 'x@example.com'))!;
+    const legacyIds = await tiesOfAccount(db.database, account.id);
+    await db.database.transaction((tx) => eraseAccount(tx, { account, legacyIds, sealer }, NOW));
+    expect(await list('a', '1,y@example.com,,', '2,y@example.com,,')).toMatchObject({
+      created: 1,
+      inDoubt: 1,
+      byProblem: { erased: 1, shared_email: 1 },
+    });
+    expect(await tied('y@example.com')).toEqual({ doubt: 'shared_email' });
   });
 
   test('a hash that cannot be checked is named by its form, and the account comes without a password', async () => {
