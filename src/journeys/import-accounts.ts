@@ -224,7 +224,9 @@ async function mergeAll(
       const merge = (yielding: boolean): Promise<number> =>
         database.transaction(async (tx) => {
           // Nothing is told before the audit row is on disk, and that waits for all before it.
-          await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK}), ${notWaitingForDisk}`);
+          // A batch is sorted in memory.
+          await tx.query(sql`
+            select pg_advisory_xact_lock_shared(${MERGE_LOCK}), ${notWaitingForDisk}, set_config('work_mem', '32MB', true)`);
           await leaveOutNewlyErased(tx, { ...batch, erased: rest.erased }, rest.sealer);
           return mergeRows(tx, { ...batch, joins, known, yielding }, now);
         });

@@ -279,7 +279,8 @@ export async function mergeRows(
     tied as (
       insert into legacy_ids (source, legacy_id, account_id, doubt, created_at)
       select ${source}, legacy_id, coalesce(account_id, new_id), doubt, ${now}
-      from batch where account_id is not null or new_id in (select id from made) ${orYield} returning 1)
+      from batch ${yielding ? sql`where account_id is not null or new_id in (select id from made)` : sql``}
+      ${orYield} returning 1)
     select count(*) as ties from tied`);
   return merged!.ties;
 }
