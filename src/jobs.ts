@@ -152,12 +152,15 @@ async function keptRunning(parts: JobParts, signs: SignsOfLife, work: Work): Pro
   const { log } = parts;
   let stopping = false;
   let restart: NodeJS.Timeout | undefined;
+  let starting: Promise<void> | undefined;
   let runner = await startRunner(parts, signs, work);
+  const startLater = (): void => {
+    if (!stopping) restart = setTimeout(() => (starting = again()), RESTART_AFTER).unref();
+  };
   const keepRunning = (): void => {
     const ended = (error?: unknown): void => {
-      if (stopping) return;
-      log.error({ err: error }, 'the job queue stopped and is started anew');
-      restart = setTimeout(() => void again(), RESTART_AFTER).unref();
+      if (!stopping) log.error({ err: error }, 'the job queue stopped and is started anew');
+      startLater();
     };
     // Without a listener a queue that can't reach the database would end the process.
     runner.promise.then(() => ended(), ended);
@@ -168,7 +171,7 @@ async function keptRunning(parts: JobParts, signs: SignsOfLife, work: Work): Pro
       keepRunning();
     } catch (error) {
       log.debug({ err: error }, 'the job queue is out of reach');
-      if (!stopping) restart = setTimeout(() => void again(), RESTART_AFTER).unref();
+      startLater();
     }
   };
   keepRunning();
@@ -176,6 +179,8 @@ async function keptRunning(parts: JobParts, signs: SignsOfLife, work: Work): Pro
     async stop() {
       stopping = true;
       clearTimeout(restart);
+      // One that is just being started anew would outlive the stop.
+      await starting;
       // One that has ended by itself is stopped already.
       await runner.stop().catch((error: unknown) => log.debug({ err: error }, 'the job queue had stopped'));
     },

@@ -5,10 +5,11 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { sql } from '../../src/platform/database.ts';
 import { folderOf } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { serve, type Serving } from '../support/serving.ts';
-import { isListenedOn, until } from '../support/until.ts';
+import { isListenedOn, until, untilBlocked } from '../support/until.ts';
 import { SECRET } from '../support/world.ts';
 
 let place: TestDatabase;
@@ -61,6 +62,28 @@ test('a request under way is answered whole, while nobody new is let in', async 
   await until('nobody new is let in', async () => !(await isListenedOn(serving.port)));
   underWay.write('_type=password');
   expect(await answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*"error":"invalid_/);
+  expect(await serving.ended).toBe(0);
+});
+
+test('SIGTERM ends it with 0 also while the job queue is being started anew', async () => {
+  const { database } = place;
+  // A job whose end can't be noted ends the queue.
+  await database.query(sql`
+    create function unnoted() returns trigger language plpgsql as $$ begin raise 'not noted'; end $$`);
+  await database.query(sql`
+    create trigger unnoted before delete on graphile_worker._private_jobs for each row execute function unnoted()`);
+  await database.query(sql`select graphile_worker.add_job('sweep')`);
+  await until('the queue has ended', () => serving.log.some((line) => line.includes('is started anew')));
+  const queuesThatStand = sql`
+    select 1 from pg_locks join pg_database on pg_database.oid = database
+    where datname = current_database() and locktype = 'advisory' and objsubid = 1`;
+  expect(await database.query(queuesThatStand)).toHaveLength(1);
+  await database.transaction(async (tx) => {
+    await tx.query(sql`lock table graphile_worker.migrations`);
+    await untilBlocked(database);
+    serving.process.kill('SIGTERM');
+    await until('the other queue has stopped', async () => (await database.query(queuesThatStand)).length === 0);
+  });
   expect(await serving.ended).toBe(0);
 });
 
