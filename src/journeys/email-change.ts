@@ -144,7 +144,11 @@ export function emailChanges({ database, config, mails, allowances }: EmailChang
     async ask(
       { account, typed, language, from }: { account: Account; typed: string; language: string; from: Whence },
       now: Date,
-    ): Promise<(Refusal & { refused: 'email_invalid' | 'same_email' | 'too_many_tries' }) | { email: string }> {
+    ): Promise<
+      | (Refusal & { refused: 'email_invalid' | 'same_email' })
+      | (Required<Refusal> & { refused: 'too_many_tries' })
+      | { email: string }
+    > {
       const emailKey = canonicalAddress(typed);
       if (!emailKey) return { refused: 'email_invalid' };
       const email = displayAddress(typed);

@@ -13,7 +13,7 @@ import { whereFrom, type Whence } from '../journeys/allowances.ts';
 import type { Account } from '../records/accounts.ts';
 import { ownForms, readQuery } from './form.ts';
 import type { Typed } from './kept-forms.ts';
-import { pageOf, type FieldError } from './page.ts';
+import { pageOf, type AskedLater, type FieldError } from './page.ts';
 import { goOn, serviceOf, type Screen, type ScreenParts } from './screen.ts';
 
 /** In the order of the navigation; `title` is the text that heads the page, and its link. Those `within` another have no link there. */
@@ -55,6 +55,8 @@ export interface Visit {
   render: (view: string, locals?: object) => Promise<void>;
   /** The same again with what was wrong with the input (422). */
   refuse: (view: string, locals: object, errors: FieldError[]) => Promise<void>;
+  /** The same again with when to send it once more. */
+  askLater: (view: string, locals: object, later: AskedLater) => Promise<void>;
 }
 
 /**
@@ -103,6 +105,7 @@ export function inAccount(
       url,
       render: (view, locals) => page.render(view, { ...locals, account: frame }),
       refuse: (view, locals, errors) => page.refuse(view, { ...locals, account: frame }, errors),
+      askLater: (view, locals, later) => page.askLater(view, { ...locals, account: frame }, later),
     });
   };
 }

@@ -9,7 +9,6 @@ import views from 'koa-views';
 import type { Config } from '../config.ts';
 import type { Language, Texts, Translate, Values } from '../platform/i18n.ts';
 import { chooseLanguage } from '../platform/i18n.ts';
-import type { Problem } from '../platform/refusal.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import type { Assets } from './assets.ts';
 import type { FormGuard } from './form.ts';
@@ -31,6 +30,8 @@ export interface FieldError {
   values?: Values;
 }
 
+export type AskedLater = FieldError & { why: { status: number; retryAfter?: number } };
+
 export interface Page {
   readonly language: Language;
   readonly t: Translate;
@@ -47,8 +48,8 @@ export interface Page {
   ): Promise<void>;
   /** The same page again, with what was wrong with the input (422). */
   refuse(view: string, locals: object, errors: FieldError[]): Promise<void>;
-  /** The same page again, with what was typed but this password, where too many others are at work (503). */
-  askLater(view: string, locals: object, { field, busy }: { field: string; busy: Problem }): Promise<void>;
+  /** The same page again, with what was typed and when to send it once more (429, 503). */
+  askLater(view: string, locals: object, later: AskedLater): Promise<void>;
 }
 
 type Renderer = (ctx: Context, view: string, locals: object) => Promise<unknown>;
@@ -169,10 +170,10 @@ function makePage(ctx: Context, tools: PageTools & { guard: FormGuard; renderer:
       ctx.status = 422;
       await show(view, locals, errors);
     },
-    async askLater(view, locals, { field, busy }) {
-      ctx.status = busy.status;
-      ctx.set('Retry-After', String(busy.retryAfter));
-      await show(view, locals, [{ field, key: 'busy.again' }]);
+    async askLater(view, locals, { why, ...error }) {
+      ctx.status = why.status;
+      ctx.set('Retry-After', String(why.retryAfter));
+      await show(view, locals, [error]);
     },
   };
 }

@@ -7,7 +7,6 @@ import { inAccount } from '../account-pages.ts';
 import { readForm, readQuery } from '../form.ts';
 import { pageOf } from '../page.ts';
 import { goOn, type Screen, type ScreenParts } from '../screen.ts';
-import { tooMany } from '../sign-in-pages.ts';
 
 export function accountEmailScreen(parts: ScreenParts): Screen {
   const localsOf = async (account: Account): Promise<object> => ({
@@ -27,18 +26,25 @@ export function accountEmailScreen(parts: ScreenParts): Screen {
     ),
     post: inAccount(
       parts,
-      async (ctx, { account, from, url, render, refuse }) => {
+      async (ctx, { account, from, url, render, refuse, askLater }) => {
         const { email: typed, call_off: callOff } = await readForm(ctx, { email: { max: 1000 }, call_off: { max: 5 } });
         if (callOff) {
           const calledOff = await parts.emailChanges.callOff({ account, from }, parts.clock());
           return goOn(ctx, url('/account/email', calledOff ? { changed: 'called-off' } : {}));
         }
-        const { language } = pageOf(ctx);
+        const page = pageOf(ctx);
+        const { language } = page;
         const asked = await parts.emailChanges.ask({ account, typed, language, from }, parts.clock());
         if (!('refused' in asked)) return render('account-email', { email: account.email, sent: asked.email });
-        if (asked.refused === 'too_many_tries') return tooMany(ctx, asked.retryAfter);
+        const again = { ...(await localsOf(account)), typed };
+        if (asked.refused === 'too_many_tries') {
+          const { retryAfter } = asked;
+          const values = { time: page.duration(retryAfter * 1000, 'after') };
+          const why = { status: 429, retryAfter };
+          return askLater('account-email', again, { field: 'email', key: 'too-many.notice', values, why });
+        }
         const key = asked.refused === 'same_email' ? 'account-email.same' : 'sign-in.email_invalid';
-        return refuse('account-email', { ...(await localsOf(account)), typed }, [{ field: 'email', key }]);
+        return refuse('account-email', again, [{ field: 'email', key }]);
       },
       own,
     ),

@@ -76,7 +76,8 @@ export function newAccountScreen(parts: ScreenParts): Screen {
       if ('state' in made) return showPast(ctx, await parts.registration.opened(token, now));
       pageOf(ctx).preferLanguage(undefined, opened.locale);
       const locals = { ...localsOf(ctx, opened), givenName: resident.givenName, familyName: resident.familyName };
-      if ('busy' in made) return pageOf(ctx).askLater('new-account', locals, { field: 'password', busy: made.busy });
+      if ('busy' in made)
+        return pageOf(ctx).askLater('new-account', locals, { field: 'password', key: 'busy.again', why: made.busy });
       const error: FieldError =
         made.refused === 'no_name'
           ? { field: 'givenName', key: 'your-name.missing' }

@@ -38,7 +38,7 @@ export function passwordScreen(parts: ScreenParts): Screen {
       const locals = { service, email, uid: underWay.uid, conceal };
       if ('busy' in tried) {
         metrics.signIns.inc({ step: 'password', outcome: 'busy', client: clientId });
-        return pageOf(ctx).askLater('password', locals, { field: 'password', busy: tried.busy });
+        return pageOf(ctx).askLater('password', locals, { field: 'password', key: 'busy.again', why: tried.busy });
       }
       if ('refused' in tried) {
         metrics.signIns.inc({ step: 'password', outcome: tried.refused, client: clientId });
