@@ -50,8 +50,9 @@ export interface NewResident {
   passkey: string;
 }
 
-export type Registered =
-  { registered: Registration } | { state: Opened['state'] } | { refused: PasswordFault | 'wrong_proof' | 'no_name' };
+export type RegistrationFault = 'no_name' | 'wrong_proof' | PasswordFault;
+
+export type Registered = { registered: Registration } | { state: Opened['state'] } | { refused: RegistrationFault[] };
 
 /** Takes the whole transaction back: the link was spent, or the address is somebody's by now. */
 const OUTRUN = new Error('outrun');
@@ -147,14 +148,16 @@ export function registration(parts: RegistrationParts) {
       if (found.state !== 'live') return { state: found.state };
       const { email, emailKey, accountId, locale, clientId } = found;
       const [givenName, familyName] = [oneLine(resident.givenName), oneLine(resident.familyName)];
-      if (asksName && !givenName && !familyName) return { refused: 'no_name' };
       const asked = { issuer: config.issuer, challenge: challenge(token) };
       const passkey = resident.passkey ? await newPasskey(resident.passkey, asked) : undefined;
-      if (resident.passkey && !passkey) return { refused: 'wrong_proof' };
-      if (!passkey) {
-        const fault = await newPasswords.fault(resident.password, { email, givenName, familyName });
-        if (fault) return { refused: fault };
-      }
+      const refused: RegistrationFault[] = [];
+      if (asksName && !givenName && !familyName) refused.push('no_name');
+      if (resident.passkey && !passkey) refused.push('wrong_proof');
+      const weak = resident.passkey
+        ? undefined
+        : await newPasswords.fault(resident.password, { email, givenName, familyName });
+      if (weak) refused.push(weak);
+      if (refused.length > 0) return { refused };
       const passwordHash = passkey ? undefined : await hashPassword(resident.password, hashing, accountId);
       const made = await database
         .transaction(async (tx) => {

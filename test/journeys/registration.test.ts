@@ -68,8 +68,13 @@ describe('a new resident', () => {
     const email = newAddress();
     const { browser } = await ask(tell, email, 'asiointi');
     await browser.get(await tell.mailbox.nextLink(email));
+    await browser.submit();
+    // All that is missing is named at once.
+    expect(browser.page.faultOf('given-name')).toBe('Kirjoita nimesi.');
+    expect(browser.page.faultOf('new-password')).toContain('liian lyhyt');
     await browser.submit({ 'new-password': PASSWORD });
     expect(browser.page.faultOf('given-name')).toBe('Kirjoita nimesi.');
+    expect(browser.page.faultOf('new-password')).toBeUndefined();
     await browser.submit({ 'given-name': 'Maija', 'new-password': 'lyhyt' });
     expect(browser.page.faultOf('new-password')).toContain('15');
     expect(browser.page.field('given-name')?.getAttribute('value')).toBe('Maija');

@@ -1,7 +1,7 @@
 /** Behind the link of a new account: a name where the e-service asks for one, and a password or a passkey. */
 import type { Context } from 'koa';
 import { whereFrom } from '../../journeys/allowances.ts';
-import type { Opened } from '../../journeys/registration.ts';
+import type { Opened, RegistrationFault } from '../../journeys/registration.ts';
 import type { Registration } from '../../records/registrations.ts';
 import { readForm } from '../form.ts';
 import { pageOf, type FieldError } from '../page.ts';
@@ -33,6 +33,12 @@ export function newAccountScreen(parts: ScreenParts): Screen {
       passkey: parts.registration.passkeyOptions(tokenOf(ctx), opened),
     };
   }
+
+  const errorOf = (fault: RegistrationFault): FieldError => {
+    if (fault === 'no_name') return { field: 'givenName', key: 'your-name.missing' };
+    if (fault === 'wrong_proof') return { field: 'passkey', key: 'account-passkey.refused' };
+    return passwordError('password', fault, minLength);
+  };
 
   const wayOn = (opened: Opened): string =>
     (opened.state !== 'unknown' && goToSignIn(parts, { clientId: opened.clientId, uid: opened.interactionUid })) ||
@@ -78,13 +84,7 @@ export function newAccountScreen(parts: ScreenParts): Screen {
       const locals = { ...localsOf(ctx, opened), givenName: resident.givenName, familyName: resident.familyName };
       if ('busy' in made)
         return pageOf(ctx).askLater('new-account', locals, { field: 'password', key: 'busy.again', why: made.busy });
-      const error: FieldError =
-        made.refused === 'no_name'
-          ? { field: 'givenName', key: 'your-name.missing' }
-          : made.refused === 'wrong_proof'
-            ? { field: 'passkey', key: 'account-passkey.refused' }
-            : passwordError('password', made.refused, minLength);
-      await pageOf(ctx).refuse('new-account', locals, [error]);
+      await pageOf(ctx).refuse('new-account', locals, made.refused.map(errorOf));
     },
   };
 }
