@@ -31,7 +31,7 @@ const DAY = 86_400_000;
 /** Between the asking and the end, in milliseconds. */
 export const WAIT = 14 * DAY;
 /** So long before the end there is a reminder. */
-const REMIND = 3 * DAY;
+export const REMIND = 3 * DAY;
 /** One run ends well before a job counts as dead. */
 const AT_ONCE = 200;
 

@@ -16,11 +16,13 @@ import {
   keepTombstones,
   makeWhole,
   metHere,
+  takenTombstones,
   type WholeAccount,
 } from '../records/whole-accounts.ts';
 import { EXPORT, NoExport, readExport, type ExportCounts, type ReadLine } from './export-form.ts';
 import { knowsDigests } from './export.ts';
 import { IMPORT_LOCK } from './import-accounts.ts';
+import { REMIND } from './leave.ts';
 
 export interface RestoreOptions {
   file: string;
@@ -92,6 +94,8 @@ async function takeIn(
   const { database, sealer } = parts;
   const { accounts } = counts;
   const result: RestoreResult = { accounts, created: 0, unchanged: 0, byProblem: {}, foreignErasures: 0 };
+  // Whoever asked to leave may have had no place to come back to during the move: they are reminded first.
+  const leaving = new Date(now.getTime() + REMIND);
   const out = report === undefined ? undefined : await wholeFile(report);
   try {
     await out?.write('line,legacy_id,email,problem,detail\n');
@@ -101,7 +105,7 @@ async function takeIn(
       const taken = await database.transaction(async (tx) => {
         // Who is erased meanwhile must not come back with the file.
         await tx.query(sql`select pg_advisory_xact_lock_shared(${MERGE_LOCK})`);
-        return takeBatch(tx, batch, { sealer, ours, dryRun });
+        return takeBatch(tx, batch, { sealer, ours, dryRun, leaving });
       });
       result.created += taken.created;
       result.unchanged += taken.unchanged;
@@ -127,7 +131,7 @@ interface Taken extends Pick<RestoreResult, 'created' | 'unchanged' | 'foreignEr
 async function takeBatch(
   tx: Queryable,
   batch: readonly ReadLine[],
-  { sealer, ours, dryRun }: { sealer: Sealer; ours: boolean; dryRun: boolean },
+  { sealer, ours, dryRun, leaving }: { sealer: Sealer; ours: boolean; dryRun: boolean; leaving: Date },
 ): Promise<Taken> {
   const complaints: Taken['complaints'] = [];
   const made: WholeAccount[] = [];
@@ -144,15 +148,14 @@ async function takeBatch(
     }
   }
   const erasures = batch.filter((row) => row.type === 'erasure');
+  const tombstones = batch.filter((row) => row.type === 'subject');
   if (!dryRun) {
-    if (made.length > 0) await makeWhole(tx, made);
+    if (made.length > 0) await makeWhole(tx, made, leaving);
     if (ours) await keepErasures(tx, erasures);
-    const strange = await keepTombstones(
-      tx,
-      batch.filter((row) => row.type === 'subject'),
-    );
-    for (const { line, sub } of strange) complaints.push({ line, id: sub, problem: 'sub_taken' });
+    await keepTombstones(tx, tombstones);
   }
+  for (const { line, sub } of await takenTombstones(tx, tombstones))
+    complaints.push({ line, id: sub, problem: 'sub_taken' });
   return { created: made.length, unchanged, foreignErasures: ours ? 0 : erasures.length, complaints };
 }
 

@@ -145,15 +145,15 @@ export async function erasedHere(
   return new Set(rows.map(({ kind, digest }) => `${kind}\n${digest.toString('base64url')}`));
 }
 
-/** Makes accounts of which nothing is here yet, with all that is theirs. */
-export async function makeWhole(tx: Queryable, accounts: readonly WholeAccount[]): Promise<void> {
+/** Makes accounts of which nothing is here yet, with all that is theirs; whoever leaves does so no sooner than `leaving`. */
+export async function makeWhole(tx: Queryable, accounts: readonly WholeAccount[], leaving: Date): Promise<void> {
   const rows = JSON.stringify(accounts);
   await tx.query(sql`
     insert into accounts (id, email, email_key, email_verified, given_name, family_name, phone_number, locale,
       password_state, password_hash, password_list, locked_at, created_at, updated_at, signed_in_at, leaves_at)
     select a.id, a.email, a.email_key, a.email_verified, a.given_name, a.family_name, a.phone_number, a.locale,
       a.password ->> 'state', a.password ->> 'hash', a.password ->> 'list', a.locked_at, a.created_at, a.updated_at,
-      a.signed_in_at, a.leaves_at
+      a.signed_in_at, case when a.leaves_at is not null then greatest(a.leaves_at, ${leaving}) end
     from jsonb_to_recordset(${rows}::jsonb) as a (id uuid, email text, email_key text, email_verified boolean,
       given_name text, family_name text, phone_number text, locale text, password jsonb, locked_at timestamptz,
       created_at timestamptz, updated_at timestamptz, signed_in_at timestamptz, leaves_at timestamptz)`);
@@ -175,19 +175,21 @@ export async function makeWhole(tx: Queryable, accounts: readonly WholeAccount[]
     where jsonb_typeof(a.progress) = 'object'`);
 }
 
-/** Returns those whose sub is somebody else's here. */
-export async function keepTombstones<T extends Tombstone>(tx: Queryable, tombstones: readonly T[]): Promise<T[]> {
+export async function keepTombstones(tx: Queryable, tombstones: readonly Tombstone[]): Promise<void> {
   await tx.query(sql`
     insert into subjects (sector, account_id, sub, created_at, retired_at)
     select sector, account_id, sub, created_at, retired_at from jsonb_to_recordset(${JSON.stringify(tombstones)}::jsonb)
       as t (sector text, account_id uuid, sub text, created_at timestamptz, retired_at timestamptz)
     on conflict do nothing`);
-  const kept = await tx.query<{ at: number }>(sql`
-    select t.nth as at from unnest(${tombstones.map((t) => t.sector)}::text[], ${tombstones.map((t) => t.account_id)}::uuid[],
+}
+
+/** Those whose sub is somebody else's here. */
+export async function takenTombstones<T extends Tombstone>(db: Queryable, tombstones: readonly T[]): Promise<T[]> {
+  const met = await db.query<{ at: number }>(sql`
+    select t.nth::int as at from unnest(${tombstones.map((t) => t.sector)}::text[], ${tombstones.map((t) => t.account_id)}::uuid[],
       ${tombstones.map((t) => t.sub)}::text[]) with ordinality as t (sector, account_id, sub, nth)
-    join subjects s on s.sector = t.sector and s.account_id = t.account_id and s.sub = t.sub`);
-  const here = new Set(kept.map(({ at }) => at));
-  return tombstones.filter((_, index) => !here.has(index + 1));
+    join subjects s on s.sector = t.sector and s.sub = t.sub and s.account_id <> t.account_id order by t.nth`);
+  return met.map(({ at }) => tombstones[at - 1]!);
 }
 
 export async function keepErasures(tx: Queryable, erasures: readonly Erasure[]): Promise<void> {

@@ -22,6 +22,8 @@ import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { untilBlocked } from '../support/until.ts';
 
 const NOW = new Date('2026-11-24T10:00:00Z');
+const DAY = 86_400_000;
+const LEAVES = new Date(NOW.getTime() + 5 * DAY);
 const sealer = makeSealer(['a secret of thirty-two characters!']);
 const MD5 = 'md5$$78b63c80931864d50159a108f5ee4900';
 const MD5_PASSWORD = 'Hyvää päivää 1';
@@ -49,7 +51,7 @@ beforeAll(async () => {
   const hash = await hashPassword('kolme vihreää omenaa pöydällä');
   await setOwnPassword(home.database, { accountId: maija!.id, epoch: maija!.epoch, hash, emailVerified: true }, NOW);
   await home.database.query(sql`
-    update accounts set locale = 'sv', locked_at = ${NOW}, signed_in_at = ${NOW}, leaves_at = ${NOW}
+    update accounts set locale = 'sv', locked_at = ${NOW}, signed_in_at = ${NOW}, leaves_at = ${LEAVES}
     where id = ${maija!.id}`);
   await sub(home.database, asiointi, 'maija@example.com');
   await sub(home.database, kartta, 'maija@example.com');
@@ -316,6 +318,29 @@ describe('taken in by another Tunnus', () => {
       const after = (await everything(place)) as { id?: string }[][];
       for (const row of before[0] as { id: string }[]) expect(after[0]).toContainEqual(row);
       expect(after[0]).toHaveLength(3);
+    });
+  });
+
+  test('reports a sub of an erased account that is somebody else’s here, in a dry run too', async () => {
+    await elsewhere(async (place) => {
+      await place.database.query(sql`
+        insert into subjects (sector, account_id, sub, created_at) values ('legacy:asiointi', ${randomUUID()}, 'U5', ${NOW})`);
+      const told = { created: 4, byProblem: { sub_taken: 1 } };
+      expect(await restored(place, { dryRun: true })).toMatchObject(told);
+      expect(await restored(place)).toMatchObject(told);
+      expect(await restored(place, { dryRun: true })).toMatchObject({ ...told, created: 0 });
+    });
+  });
+
+  test('erases nobody sooner than three days after, who may have had no place to come back to', async () => {
+    const over = join(folder, 'over.jsonl');
+    const lines = await readFile(file, 'utf8');
+    await writeFile(over, lines.replace(/"leaves_at":"[^"]+"/, '"leaves_at":"2020-01-01T00:00:00Z"'));
+    await elsewhere(async (place) => {
+      await restored(place, { file: over });
+      const leaving = sql`select leaves_at, leave_reminded_at from accounts where leaves_at is not null`;
+      const inThreeDays = new Date(NOW.getTime() + 3 * DAY);
+      expect(await place.database.query(leaving)).toEqual([{ leaves_at: inThreeDays, leave_reminded_at: null }]);
     });
   });
 
