@@ -9,14 +9,13 @@ import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
 import { factorSupport, type FactorSupport } from './journeys/factor-removals.ts';
 import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
 import type { EService } from './journeys/rehearse.ts';
-import { status } from './journeys/status.ts';
+import { status, type Status } from './journeys/status.ts';
 import { support, type Support } from './journeys/support.ts';
 import { makeMails } from './mail/mails.ts';
 import { openPost, type Post } from './mail/post.ts';
 import { relationOfFile, sectorOf, toldOf } from './oidc/clients.ts';
 import { makeKeys, type Keys } from './oidc/keys.ts';
 import { reseal, seals } from './records/seals.ts';
-import { DUE } from './sweeps.ts';
 
 const DAY = 86_400_000;
 
@@ -70,5 +69,8 @@ export function dormantFor({ database, sealer, config }: Connection & { config: 
 }
 
 /** How the service is, for the command. */
-export const statusFor = ({ database, config }: Connection & { config: Config }, now: Date) =>
-  status({ database, config, due: DUE }, now);
+export async function statusFor({ database, config }: Connection & { config: Config }, now: Date): Promise<Status> {
+  // The jobs come with it.
+  const { DUE } = await import('./sweeps.ts');
+  return status({ database, config, due: DUE }, now);
+}
