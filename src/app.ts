@@ -1,12 +1,13 @@
 /**
- * The composition root: configuration -> database -> records -> journeys -> provider -> Koa. Only this file constructs, on what connection.ts opens.
- * `startTunnus` gives the whole provider, listening. Commands load it only where they need it: it brings the whole library along.
+ * The composition root: configuration -> database -> records -> journeys -> provider -> Koa, on what connection.ts opens.
+ * `startTunnus` gives the whole provider, listening. What commands are handed is desk.ts's.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
 import { ConfigurationWrong, describeFaults, type Config, type Fault } from './config.ts';
-import { connect, type Connection } from './connection.ts';
+import { connect } from './connection.ts';
+import { signingKeys } from './desk.ts';
 import { startJobs, type JobParts } from './jobs.ts';
 import { accountChanges } from './journeys/account-changes.ts';
 import { agreements } from './journeys/agreements.ts';
@@ -15,36 +16,31 @@ import { auditKeeping } from './journeys/audit-keeping.ts';
 import { evenChecks } from './journeys/even-checks.ts';
 import { factorChanges } from './journeys/factor-changes.ts';
 import { factorProofs } from './journeys/factor-proofs.ts';
-import { factorRemovals, factorSupport, type FactorSupport } from './journeys/factor-removals.ts';
-import { dormantJourney, type DormantJourney } from './journeys/dormant.ts';
+import { factorRemovals } from './journeys/factor-removals.ts';
+import { dormantJourney } from './journeys/dormant.ts';
 import { configurationHash, startHeartbeat } from './journeys/heartbeat.ts';
 import { houseMetric } from './journeys/house-metric.ts';
 import { emailChanges } from './journeys/email-change.ts';
-import { identityChanges, type IdentityChanges } from './journeys/identity-changes.ts';
 import { leaving } from './journeys/leave.ts';
 import { ownData } from './journeys/own-data.ts';
 import { newPasswords } from './journeys/new-password.ts';
 import { passwordLink } from './journeys/password-link.ts';
 import { registration } from './journeys/registration.ts';
 import { progressMetric } from './journeys/progress.ts';
-import type { EService } from './journeys/rehearse.ts';
 import { PUT_OFF_JOB } from './journeys/put-off.ts';
 import { residentSessions } from './journeys/sessions.ts';
 import { signInHistory } from './journeys/sign-in-history.ts';
 import { signIn } from './journeys/sign-in.ts';
-import { status } from './journeys/status.ts';
 import { supportRequests } from './journeys/support-request.ts';
-import { support, type Support } from './journeys/support.ts';
 import { wrapSomeHashes } from './journeys/wrap-hashes.ts';
 import { makeMails } from './mail/mails.ts';
-import { openPost, type Post } from './mail/post.ts';
+import { openPost } from './mail/post.ts';
 import { makeAdapter } from './oidc/adapter.ts';
 import { backChannel } from './oidc/back-channel.ts';
-import { relationOfFile, sectorOf, toldOf } from './oidc/clients.ts';
+import { sectorOf, toldOf } from './oidc/clients.ts';
 import { consent } from './oidc/consent.ts';
 import { makeSignInGate } from './oidc/interaction.ts';
 import { scheduleKeys } from './oidc/key-schedule.ts';
-import { makeKeys, type Keys } from './oidc/keys.ts';
 import { ownSession } from './oidc/own-session.ts';
 import { cookieNames, currentProvider } from './oidc/provider.ts';
 import { registeredClients } from './oidc/registered-clients.ts';
@@ -58,7 +54,6 @@ import { makeLog, type Log } from './platform/telemetry.ts';
 import { startTracing } from './platform/tracing.ts';
 import { breachedPasswords } from './records/breached-passwords.ts';
 import { hashingOf } from './records/passwords.ts';
-import { reseal, seals } from './records/seals.ts';
 import { loadAssets } from './web/assets.ts';
 import { health, operationsApp } from './web/operations.ts';
 import { pages } from './web/page.ts';
@@ -259,61 +254,6 @@ export async function startTunnus({
     throw error;
   }
 }
-
-const DAY = 86_400_000;
-
-export function signingKeys({ database, sealer, config }: Omit<Connection, 'close'> & { config: Config }): Keys {
-  const { algorithms, rotation } = config.keys;
-  // E-services keep ID tokens as hints as long as their own sessions live.
-  return makeKeys({ db: database, sealer, algorithms, rotation, keepFor: config.session.absolute + 30 * DAY });
-}
-
-/** What stands sealed in the database, for the commands. */
-export const sealing = ({ database, sealer }: Omit<Connection, 'close'>) => ({
-  list: () => seals(database, sealer),
-  reseal: () => reseal(database, sealer),
-});
-
-/** Support's journeys, for the commands. */
-export function supportFor(
-  { database, sealer, config }: Connection & { config: Config },
-  actor: string,
-): Support & IdentityChanges & FactorSupport {
-  const parts = {
-    database,
-    sealer,
-    config,
-    actor,
-    sectorOf,
-    told: toldOf(config.clients),
-    mails: makeMails({ sealer }),
-    allowances: allowances({ sealer, limits: config.limits }),
-  };
-  return { ...support(parts), ...identityChanges(parts), ...factorSupport(parts) };
-}
-
-/** The way to the mail server, for the commands. */
-export const postFor = (config: Config): Post => openPost(config);
-
-/** By what each e-service knows residents, for the rehearsal. */
-export function eServices({ clients }: Pick<Config, 'clients'>): EService[] {
-  return clients
-    .filter((client) => client.grant_types.includes('authorization_code'))
-    .map((client) => ({
-      clientId: client.client_id,
-      relation: relationOfFile(client),
-      legacyClaim: client.legacy_source !== undefined && client.scope.split(' ').includes('legacy'),
-    }));
-}
-
-/** What becomes of dormant accounts, for the commands. */
-export function dormantFor({ database, sealer, config }: Connection & { config: Config }): DormantJourney {
-  return dormantJourney({ database, sealer, config, mails: makeMails({ sealer }), told: toldOf(config.clients) });
-}
-
-/** How the service is, for the command. */
-export const statusFor = ({ database, config }: Connection & { config: Config }, now: Date) =>
-  status({ database, config, due: DUE }, now);
 
 function listen(handler: RequestListener, { host, port }: { host: string; port: number }): Promise<Server> {
   // A request line and headers beyond this are answered 431 by Node itself.

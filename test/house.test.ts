@@ -63,6 +63,7 @@ describe('floors', () => {
       ...ground,
       ...configuration,
       'connection.ts',
+      'desk.ts',
       'records',
       'mail',
       'journeys',
@@ -71,7 +72,8 @@ describe('floors', () => {
       'jobs.ts',
       'sweeps.ts',
     ],
-    commands: [...ground, ...configuration, 'connection.ts', 'journeys', 'app.ts', 'check.ts'],
+    'desk.ts': [...ground, ...configuration, 'connection.ts', 'records', 'mail', 'journeys', 'oidc', 'sweeps.ts'],
+    commands: [...ground, ...configuration, 'connection.ts', 'journeys', 'app.ts', 'desk.ts', 'check.ts'],
     'cli.ts': [...ground, ...configuration, 'commands'],
     demo: [...ground, ...configuration, 'journeys', 'app.ts'],
   };
@@ -88,6 +90,15 @@ describe('floors', () => {
       .filter(({ path, to }) => !may[floorOf(path)]?.includes(floorOf(to)))
       .map(({ path, to }) => `${path} imports ${to}`);
     expect(wrong).toEqual([]);
+  });
+
+  test('what support commands are handed brings neither the provider nor the pages along', () => {
+    const brought = new Set(['src/desk.ts']);
+    for (const path of brought)
+      for (const { from } of imports.filter((each) => each.path === path && !each.ofTypes))
+        brought.add(from.startsWith('.') ? normalize(join(dirname(path), from)) : from);
+    expect(brought).toContain('src/oidc/clients.ts');
+    expect([...brought].filter((path) => /^(oidc-provider|koa|src\/web\/|src\/app\.ts)/.test(path))).toEqual([]);
   });
 
   test('screens never import each other', () => {

@@ -2,7 +2,6 @@
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { ClientConfig } from '../config.ts';
-import { probeClient } from '../journeys/client-probe.ts';
 import { configuration, DONE, FAILED, jsonOption, say, sayJson, Wrong } from './house.ts';
 
 export function clientsCommands(tunnus: Command): void {
@@ -62,6 +61,7 @@ async function check(name: string, json = false): Promise<void> {
     const known = clients.map(({ client_id: id }) => id).join(', ') || 'none';
     throw new Wrong(`no e-service is called ${name}, expected one of ${known}`);
   }
+  const { probeClient } = await import('../journeys/client-probe.ts');
   const findings = await probeClient(client, { issuer, now: new Date() });
   if (json) sayJson(findings);
   else for (const { level, key, url, message } of findings) say(`${level}: ${key} ${url}: ${message}`);

@@ -10,7 +10,7 @@ export function keysCommands(tunnus: Command): void {
     .description('the signing keys and what each does now')
     .action(({ json }: { json?: boolean }) =>
       withHouse(async (house) => {
-        const { signingKeys } = await import('../app.ts');
+        const { signingKeys } = await import('../desk.ts');
         const rows = await signingKeys(house).list(new Date());
         if (json) return sayJson(rows);
         for (const { kid, alg, state, secret } of rows) say(`${kid}  ${alg}  ${state}  ${sealText(secret)}`);
@@ -23,7 +23,7 @@ export function keysCommands(tunnus: Command): void {
     .option('--now', 'a key is known to others: sign with new ones at once and withdraw every older one')
     .action(({ now: withdraw = false }: { now?: boolean }) =>
       withHouse(async (house) => {
-        const { signingKeys } = await import('../app.ts');
+        const { signingKeys } = await import('../desk.ts');
         await signingKeys(house).replace({ actor: actor(), withdraw }, new Date());
         for (const line of withdraw ? WITHDRAWN : PUBLISHED) say(line);
       }),
@@ -33,7 +33,7 @@ export function keysCommands(tunnus: Command): void {
     .description('seals what stands in the database with the first secret')
     .action(() =>
       withHouse(async (house) => {
-        const { sealing } = await import('../app.ts');
+        const { sealing } = await import('../desk.ts');
         say(`Sealed anew: ${await sealing(house).reseal()}.`);
         (await sealLines(house)).forEach(say);
       }),
@@ -56,7 +56,7 @@ function sealText(secret: number | null | undefined): string {
 
 /** May the other secrets go? */
 async function sealLines(house: House): Promise<string[]> {
-  const { sealing } = await import('../app.ts');
+  const { sealing } = await import('../desk.ts');
   const all = await sealing(house).list();
   const told = (found: typeof all): string => found.map(({ name, count }) => `${name} (${count})`).join(', ');
   const [old, closed] = [all.filter(({ secret }) => secret), all.filter(({ secret }) => secret === undefined)];

@@ -20,7 +20,7 @@ async function test(address: string): Promise<void> {
   if (!/^[^\s@<>,;]+@[^\s@<>,;]+$/.test(address)) throw new Wrong('mail test: this is no e-mail address');
   const config = configuration();
   if (!config.mail.url) throw new Wrong('mail test: mail.url is not set');
-  const { postFor } = await import('../app.ts');
+  const { postFor } = await import('../desk.ts');
   const post = postFor(config);
   const text =
     'This mail was sent by `tunnus mail test`. Look at its source: Authentication-Results should say spf=pass, dkim=pass and dmarc=pass.';

@@ -103,7 +103,7 @@ function withEverybody(work: (house: House) => Promise<void>): Promise<void> {
 
 async function tellRehearsal({ client, ...form }: RowForm & { client?: string }): Promise<void> {
   await withEverybody(async ({ database, config }) => {
-    const { eServices } = await import('../app.ts');
+    const { eServices } = await import('../desk.ts');
     const all = eServices(config);
     const chosen = client === undefined ? all : all.filter(({ clientId }) => clientId === client);
     if (client !== undefined && chosen.length === 0) {
@@ -162,7 +162,7 @@ async function tellDormant({ months: since, erase, yes, ...form }: DormantOption
     if (erase && Math.abs(await secondsAhead(house.database, now)) > MOST_APART)
       throw new Error(`${CLOCKS_DIFFER}: set both by NTP`);
     const before = monthsBefore(now, since ?? TWO_YEARS);
-    const { dormantFor } = await import('../app.ts');
+    const { dormantFor } = await import('../desk.ts');
     const journey = dormantFor(house);
     const columns = ['email', 'sources', 'listed_at', 'warned_at', ...(erase ? (['erased'] as const) : [])] as const;
     const printer = rowPrinter(form, 'accounts', columns);

@@ -13,7 +13,7 @@ export function statusCommand(tunnus: Command): void {
     )
     .action(({ json }: { json?: boolean }) =>
       withHouse(async (house) => {
-        const { statusFor } = await import('../app.ts');
+        const { statusFor } = await import('../desk.ts');
         const found = await statusFor(house, new Date());
         if (json) sayJson(found);
         else lines(found).forEach(say);

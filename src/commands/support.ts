@@ -1,6 +1,6 @@
 /** The `tunnus accounts` commands that support runs for one resident: their options, refusals and exit codes. */
 import type { Command } from 'commander';
-import type { supportFor } from '../app.ts';
+import type { supportFor } from '../desk.ts';
 import type { Whose } from '../journeys/support.ts';
 import type { Changed, ChangeRefused, Warning } from '../journeys/identity-changes.ts';
 import { tellFactors, tellPicture } from './account-picture.ts';
@@ -144,7 +144,7 @@ async function run<R extends object>(
   { json, tell }: { json?: boolean; tell: (result: Exclude<R, { refused: string }>) => string[] },
 ): Promise<void> {
   await withHouse(async (house) => {
-    const { supportFor } = await import('../app.ts');
+    const { supportFor } = await import('../desk.ts');
     const result = await act(supportFor(house, actor()), new Date());
     if (json) sayJson(result);
     if ('refused' in result) {

@@ -4,7 +4,7 @@
  *
  * Clients reach the library through the adapter's `find('Client', id)`, which returns `libraryMetadata`.
  */
-import { errors, type Client, type ClientMetadata, type Provider } from 'oidc-provider';
+import type { Client, ClientMetadata, errors, Provider } from 'oidc-provider';
 import type { ClientConfig, Config, Fault } from '../config.ts';
 import { SCOPES } from '../config/client-keys.ts';
 import { OWN_CLIENT_ID } from '../config/client-rules.ts';
@@ -164,7 +164,7 @@ export async function validateClients(
     try {
       await provider.Client.validate(libraryMetadata(client, config));
     } catch (error) {
-      if (!(error instanceof errors.InvalidClientMetadata)) throw error;
+      if (!isAboutMetadata(error)) throw error;
       const detail = error.error_description ?? error.message;
       // The library's words begin with the key, but for this one.
       const key = detail.includes('JSON Web Key Set') ? 'jwks' : /^\w+/.exec(detail)?.[0];
@@ -174,3 +174,7 @@ export async function validateClients(
   }
   return faults;
 }
+
+/** By its name: for that alone no command is to load the library. */
+const isAboutMetadata = (error: unknown): error is errors.InvalidClientMetadata =>
+  error instanceof Error && error.name === 'InvalidClientMetadata';

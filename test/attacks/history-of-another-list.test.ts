@@ -11,7 +11,7 @@ import { importAccounts } from '../../src/journeys/import-accounts.ts';
 import { wrapAllHashes } from '../../src/journeys/wrap-hashes.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { OLD_HASHES, OLD_PASSWORD, WEAK_HASHES } from '../support/old-hashes.ts';
 import { askedOn, PASSKEY_FORM, SoftPasskey } from '../support/passkey.ts';

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { accessibilityFaults, newVisitor, overflow, picture, startChromium } from '../support/browser.ts';
 import type { Browser, Page } from '../support/browser.ts';
 import { generateSync } from 'otplib';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import { type Language, loadTexts } from '../../src/platform/i18n.ts';
 import { sql } from '../../src/platform/database.ts';
 import { startGate, type Gate } from '../support/gate.ts';

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as client from 'openid-client';
 import { afterRestore } from '../../src/journeys/after-restore.ts';
 import { writeErasures } from '../../src/journeys/erasure-list.ts';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeSealer } from '../../src/platform/secrets.ts';
 import { leavingBefore } from '../../src/records/accounts.ts';

@@ -9,7 +9,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import { openDatabase } from '../../src/platform/database.ts';
 import { homeOf, makeOwn } from '../../src/platform/embedded-home.ts';
 import { runTunnus } from '../support/command.ts';

@@ -1,7 +1,7 @@
 /** Passkeys, authenticator apps, recovery codes and the second step, over HTTP, with an eye on whoever should not get in. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { generateSync } from 'otplib';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import { tellFactors } from '../../src/commands/account-picture.ts';
 import { factorChanges } from '../../src/journeys/factor-changes.ts';
 import { factorRemovals } from '../../src/journeys/factor-removals.ts';

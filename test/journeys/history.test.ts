@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { Client } from 'oidc-provider';
 import * as client from 'openid-client';
-import { signingKeys } from '../../src/app.ts';
+import { signingKeys } from '../../src/desk.ts';
 import { residents } from '../../src/oidc/claims.ts';
 import { sql } from '../../src/platform/database.ts';
 import { accountByKey, changeEmail, setOwnPassword } from '../../src/records/accounts.ts';

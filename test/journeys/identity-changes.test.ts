@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import { importAccounts } from '../../src/journeys/import-accounts.ts';
 import { sql } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';

@@ -5,7 +5,7 @@ import { emailChanges } from '../../src/journeys/email-change.ts';
 import { leaving } from '../../src/journeys/leave.ts';
 import { residentSessions } from '../../src/journeys/sessions.ts';
 import { makeMails } from '../../src/mail/mails.ts';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import { sql } from '../../src/platform/database.ts';
 import { deviceOf } from '../../src/platform/user-agent.ts';
 import { accountById } from '../../src/records/accounts.ts';

@@ -1,6 +1,6 @@
 /** Accounts that residents make themselves: whoever asks, and whatever has become of the address meanwhile. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import { sql } from '../../src/platform/database.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { askedOn, PASSKEY_FORM, SoftPasskey } from '../support/passkey.ts';

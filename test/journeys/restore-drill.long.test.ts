@@ -7,7 +7,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import { openDatabase, sql } from '../../src/platform/database.ts';
 import { startEmbedded } from '../../src/platform/embedded-postgres.ts';
 import { baseBackup } from '../support/base-backup.ts';

@@ -1,6 +1,6 @@
 /** What support sees of an account and does for it; and that looking costs little however many accounts there are. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import { tellPicture } from '../../src/commands/account-picture.ts';
 import type { AccountPicture } from '../../src/journeys/support.ts';
 import { sql, type Database, type Sql } from '../../src/platform/database.ts';

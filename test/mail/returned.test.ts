@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { supportFor } from '../../src/app.ts';
+import { supportFor } from '../../src/desk.ts';
 import { tellPicture } from '../../src/commands/account-picture.ts';
 import { takeReport } from '../../src/journeys/bounces.ts';
 import { sql } from '../../src/platform/database.ts';

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import * as client from 'openid-client';
-import { signingKeys } from '../../src/app.ts';
+import { signingKeys } from '../../src/desk.ts';
 import { sql } from '../../src/platform/database.ts';
 import { accountById, changeEmail, lockAccount, raiseEpoch } from '../../src/records/accounts.ts';
 import { eraseAccount } from '../../src/records/erasures.ts';

@@ -1,7 +1,7 @@
 /** RP-Initiated Logout 1.0, section by section: what is believed, what is asked, and where the resident ends. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt, importJWK, SignJWT, type JWTPayload } from 'jose';
-import { signingKeys } from '../../src/app.ts';
+import { signingKeys } from '../../src/desk.ts';
 import { sql } from '../../src/platform/database.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import { startWorld, type World } from '../support/world.ts';

@@ -13,7 +13,7 @@ import {
   SignJWT,
   type JWTPayload,
 } from 'jose';
-import { signingKeys } from '../../src/app.ts';
+import { signingKeys } from '../../src/desk.ts';
 import type { HttpBrowser } from '../support/http-browser.ts';
 import type { HttpPage } from '../support/http-page.ts';
 import { answerOf, parameters, RawClient, send, signedIn, type Changes } from '../support/raw-client.ts';

@@ -5,7 +5,7 @@ import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { statusFor } from '../../src/app.ts';
+import { statusFor } from '../../src/desk.ts';
 import { sweepDeadJobs } from '../../src/jobs.ts';
 import { configurationHash } from '../../src/journeys/heartbeat.ts';
 import { issuerCertificate, type Status } from '../../src/journeys/status.ts';

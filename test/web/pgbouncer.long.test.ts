@@ -1,7 +1,8 @@
 /** Tunnus through PgBouncer in transaction mode, with `database.direct` beside it. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as client from 'openid-client';
-import { signingKeys, startTunnus, type RunningTunnus } from '../../src/app.ts';
+import { startTunnus, type RunningTunnus } from '../../src/app.ts';
+import { signingKeys } from '../../src/desk.ts';
 import { DatabaseUnavailable, openDatabase, sql } from '../../src/platform/database.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { startPgBouncer, type PgBouncer } from '../support/pgbouncer.ts';
