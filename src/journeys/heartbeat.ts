@@ -9,7 +9,7 @@ import type { Database } from '../platform/database.ts';
 import type { Sealer } from '../platform/secrets.ts';
 import type { Log } from '../platform/telemetry.ts';
 import { VERSION } from '../platform/version.ts';
-import { beat, leave } from '../records/nodes.ts';
+import { beat, leave, takePlace } from '../records/nodes.ts';
 
 const BEAT_EVERY = 15_000;
 
@@ -60,6 +60,7 @@ export async function startHeartbeat({
   const beatNow = (): Promise<void> =>
     quietly(() => beat(database, { ...node, configuration: configuration(), stopping: stopping() }, clock()));
   const timer = setInterval(() => void beatNow(), BEAT_EVERY).unref();
+  await quietly(() => takePlace(database, node.name));
   await beatNow();
   return {
     beat: beatNow,

@@ -1,6 +1,6 @@
 /**
  * Owns the table `nodes`: which processes serve on this database. Each writes its row anew every few seconds and takes it away
- * when it stops; one that was killed is seen to have gone silent for a day.
+ * when it stops; one that was killed is seen to have gone silent for a day, or until another one starts in its place.
  */
 import { notWaitingForDisk, sql, type Queryable, type Sql } from '../platform/database.ts';
 
@@ -25,6 +25,11 @@ export async function beat(db: Queryable, node: Omit<NodeRow, 'seenAt'>, now: Da
       on conflict (id) do update
         set configuration = excluded.configuration, seen_at = excluded.seen_at, stopping = excluded.stopping)
     select ${notWaitingForDisk}`);
+}
+
+/** Whoever listened there before was killed, and is not missed. */
+export async function takePlace(db: Queryable, name: string): Promise<void> {
+  await db.query(sql`delete from nodes where name = ${name}`);
 }
 
 export async function leave(db: Queryable, id: string): Promise<void> {

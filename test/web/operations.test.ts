@@ -7,9 +7,10 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { statusFor } from '../../src/desk.ts';
 import { sweepDeadJobs } from '../../src/jobs.ts';
-import { configurationHash } from '../../src/journeys/heartbeat.ts';
+import { configurationHash, startHeartbeat } from '../../src/journeys/heartbeat.ts';
 import { issuerCertificate, type Status } from '../../src/journeys/status.ts';
 import { openDatabase, sql, type Database } from '../../src/platform/database.ts';
+import { makeLog } from '../../src/platform/telemetry.ts';
 import { startTracing } from '../../src/platform/tracing.ts';
 import { beat, nodes, sweepNodes } from '../../src/records/nodes.ts';
 import { makeAuthority } from '../support/certificate.ts';
@@ -38,6 +39,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+const atPort = async (port: number) => (await nodes(world.database)).filter(({ name }) => name.endsWith(`:${port}`));
 const metrics = async (): Promise<string> =>
   (await fetch(`http://127.0.0.1:${world.tunnus.metricsPort}/metrics`)).text();
 const valueOf = (lines: string, name: string, labels: Record<string, string> = {}): number | undefined => {
@@ -168,6 +170,27 @@ test('a node that was left out of a reload, and one that went silent, are told i
   expect(await sweepNodes(world.database, new Date(now.getTime() + 23.5 * 3_600_000))).toBe(1);
   expect((await nodes(world.database)).map(({ name }) => name).sort()).toEqual([own!.name, 'other:3000'].sort());
   await world.database.query(sql`delete from nodes where name = 'other:3000'`);
+});
+
+test('a node that was killed and started again is not missed', async () => {
+  const [own] = await nodes(world.database);
+  const restarted = () =>
+    startHeartbeat({
+      database: world.database,
+      port: 3999,
+      configuration: () => own!.configuration,
+      stopping: () => false,
+      clock: () => world.clock.now(),
+      log: makeLog({ level: 'silent' }),
+    });
+  const killed = await restarted();
+  const [first] = await atPort(3999);
+  const heartbeat = await restarted();
+  const after = await atPort(3999);
+  expect(after).toHaveLength(1);
+  expect(after[0]!.id).not.toBe(first!.id);
+  expect(await nodes(world.database)).toContainEqual(own);
+  await Promise.all([killed.stop(), heartbeat.stop()]);
 });
 
 test('two nodes have one hash where residents meet the same, wherever each of them stands', () => {
