@@ -79,6 +79,8 @@ export async function importAccounts(
   return database.session(async (session) => {
     const [lock] = await session.query<{ got: boolean }>(sql`select pg_try_advisory_lock(${IMPORT_LOCK}) as got`);
     if (!lock?.got) return { refused: 'another import is running; try again when it has ended' };
+    // Waits for whoever reads the table, as a dump does, for as long as that takes; staging could not.
+    await clearRows(session);
     try {
       const erased = await erasedSoFar(session);
       await stageRows(database, stagedLines({ sealer, erased, ...options }, now));

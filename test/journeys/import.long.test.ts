@@ -16,6 +16,7 @@ import { makeSealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { CLI, environment, folderOf } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/until.ts';
 import { SECRET } from '../support/world.ts';
 
 const ROWS = 100_000;
@@ -170,6 +171,28 @@ test(
       }),
       { numRuns: 60 },
     );
+  },
+  LIMIT,
+);
+
+test(
+  'a dump that reads every table puts an import off, longer than a page would wait, and no more',
+  async () => {
+    const list = join(folder, 'short.csv');
+    await writeFile(list, 'legacy_id,email\n1,waits@example.com\n');
+    const parts = { database: place.database, sealer: makeSealer([SECRET]), log: makeLog({ level: 'silent' }) };
+    const importing = await place.database.session(async (dump) => {
+      await dump.script('begin; lock table import_rows in access share mode');
+      const result = importAccounts(parts, { file: list, source: 'dumped' }, NOW);
+      await until('a wait longer than that of a page', async () => {
+        const [waiting] = await place.database.query(sql`
+          select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+            and clock_timestamp() - query_start > interval '3.5 seconds'`);
+        return waiting !== undefined;
+      });
+      return { result };
+    });
+    expect(await importing.result).toMatchObject({ created: 1 });
   },
   LIMIT,
 );
