@@ -155,7 +155,7 @@ async function keptRunning(parts: JobParts, signs: SignsOfLife, work: Work): Pro
   let starting: Promise<void> | undefined;
   let runner = await startRunner(parts, signs, work);
   const startLater = (): void => {
-    if (!stopping) restart = setTimeout(() => (starting = again()), RESTART_AFTER).unref();
+    if (!stopping) restart = setTimeout(() => void (starting = again()), RESTART_AFTER).unref();
   };
   const keepRunning = (): void => {
     const ended = (error?: unknown): void => {
