@@ -190,20 +190,22 @@ const isElsewhere = (source: string): Sql => sql`(
 
 export async function countRows(db: Queryable, source: string): Promise<{ counts: Counts; extent: Extent }> {
   const person = sql`r.problem is null and ${NTH} = r.line`;
-  const [found] = await db.query<Omit<Counts, 'joined' | 'gone'> & Extent & { people: number }>(sql`
-    select count(*) as rows, coalesce(max(r.line), 0) as last, count(a.id) > 0 as known,
-      count(*) filter (where ${person}) as people,
-      count(*) filter (where ${person} and a.id is null) as created,
-      count(*) filter (where r.problem is null and tie.noted is null) as changes,
-      count(*) filter (where r.problem is null and r.doubt is not null and (tie.noted is null or tie.doubt is not null))
-        as "inDoubt"
-    from ${compared(source, sql``)}`);
-  const { people, rows, created, inDoubt, ...extent } = found!;
-  const [rest] = await db.query<Pick<Counts, 'joined' | 'gone'>>(sql`
-    select ${extent.known && extent.changes > 0 ? sql`(select count(*) from ${compared(source, sql``)} where ${person} and ${isJoining(source)})` : sql`0`} as joined,
+  // Who joins is not looked for where nobody can.
+  const [found] = await db.query<Counts & Extent & { people: number }>(sql`
+    select found.*,
+      case when known and changes > 0
+        then (select count(*) from ${compared(source, sql``)} where ${person} and ${isJoining(source)}) else 0 end as joined,
       (select count(distinct l.legacy_id) from legacy_ids l where l.source = ${source}
-        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone`);
-  const { joined, gone } = rest!;
+        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone
+    from (
+      select count(*) as rows, coalesce(max(r.line), 0) as last, count(a.id) > 0 as known,
+        count(*) filter (where ${person}) as people,
+        count(*) filter (where ${person} and a.id is null) as created,
+        count(*) filter (where r.problem is null and tie.noted is null) as changes,
+        count(*) filter (where r.problem is null and r.doubt is not null and (tie.noted is null or tie.doubt is not null))
+          as "inDoubt"
+      from ${compared(source, sql``)}) found`);
+  const { people, rows, created, joined, inDoubt, gone, ...extent } = found!;
   return { counts: { rows, created, joined, unchanged: people - created - joined, inDoubt, gone }, extent };
 }
 
