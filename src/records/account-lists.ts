@@ -104,16 +104,19 @@ export async function judgeRows(db: Session, source: string): Promise<void> {
     from (select line, min(line) over (partition by legacy_id) as first from alike) d
     where ${NTH} = d.line and d.line > d.first`);
   // An id with another address than before: the old tie stays, and the row makes nobody an account. Set-email does this too.
+  // Asked for by `exists`: a placeholder that thousands have for an address would be paired with itself otherwise.
   const stands = sql`l.source = ${source} and l.doubt is distinct from 'unlinked'`;
   await db.query(sql`
-    create temp table moved as select r.line, r.email_key, l.legacy_id
-    from import_rows r join legacy_ids l on l.legacy_id = ${KEPT_ID} join accounts a on a.id = l.account_id
-    where r.problem is null and ${stands} and a.email_key <> r.email_key`);
+    create temp table moved as select r.line, r.email_key, ${KEPT_ID} as legacy_id from import_rows r
+    where r.problem is null and exists (
+      select 1 from legacy_ids l join accounts a on a.id = l.account_id
+      where ${stands} and l.legacy_id = ${KEPT_ID} and a.email_key <> r.email_key)`);
   // An address with another id in this source since an earlier import: whose it is is in doubt.
   await db.query(sql`
-    create temp table rivals as select r.line
-    from import_rows r join accounts a on a.email_key = r.email_key join legacy_ids l on l.account_id = a.id
-    where r.problem is null and r.doubt is null and ${stands} and l.legacy_id <> ${KEPT_ID}`);
+    create temp table rivals as select r.line from import_rows r
+    where r.problem is null and r.doubt is null and exists (
+      select 1 from accounts a join legacy_ids l on l.account_id = a.id
+      where ${stands} and a.email_key = r.email_key and l.legacy_id <> ${KEPT_ID})`);
   await db.script('analyze moved; analyze rivals');
   await amongFew(sql`
     update import_rows r set problem = 'email_conflict' from moved
@@ -187,20 +190,22 @@ const isElsewhere = (source: string): Sql => sql`(
 
 export async function countRows(db: Queryable, source: string): Promise<{ counts: Counts; extent: Extent }> {
   const person = sql`r.problem is null and ${NTH} = r.line`;
-  const [found] = await db.query<Omit<Counts, 'joined' | 'gone'> & Extent & { people: number }>(sql`
-    select count(*) as rows, coalesce(max(r.line), 0) as last, count(a.id) > 0 as known,
-      count(*) filter (where ${person}) as people,
-      count(*) filter (where ${person} and a.id is null) as created,
-      count(*) filter (where r.problem is null and tie.noted is null) as changes,
-      count(*) filter (where r.problem is null and r.doubt is not null and (tie.noted is null or tie.doubt is not null))
-        as "inDoubt"
-    from ${compared(source, sql``)}`);
-  const { people, rows, created, inDoubt, ...extent } = found!;
-  const [rest] = await db.query<Pick<Counts, 'joined' | 'gone'>>(sql`
-    select ${extent.known && extent.changes > 0 ? sql`(select count(*) from ${compared(source, sql``)} where ${person} and ${isJoining(source)})` : sql`0`} as joined,
+  // Who joins is not looked for where nobody can.
+  const [found] = await db.query<Counts & Extent & { people: number }>(sql`
+    select found.*,
+      case when known and changes > 0
+        then (select count(*) from ${compared(source, sql``)} where ${person} and ${isJoining(source)}) else 0 end as joined,
       (select count(distinct l.legacy_id) from legacy_ids l where l.source = ${source}
-        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone`);
-  const { joined, gone } = rest!;
+        and not exists (select 1 from import_rows r where ${KEPT_ID} = l.legacy_id)) as gone
+    from (
+      select count(*) as rows, coalesce(max(r.line), 0) as last, count(a.id) > 0 as known,
+        count(*) filter (where ${person}) as people,
+        count(*) filter (where ${person} and a.id is null) as created,
+        count(*) filter (where r.problem is null and tie.noted is null) as changes,
+        count(*) filter (where r.problem is null and r.doubt is not null and (tie.noted is null or tie.doubt is not null))
+          as "inDoubt"
+      from ${compared(source, sql``)}) found`);
+  const { people, rows, created, joined, inDoubt, gone, ...extent } = found!;
   return { counts: { rows, created, joined, unchanged: people - created - joined, inDoubt, gone }, extent };
 }
 

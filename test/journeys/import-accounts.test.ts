@@ -190,6 +190,22 @@ describe('what is in doubt is tied to nobody', () => {
     expect(await tied('x@example.com')).toEqual({ id: '1' });
   });
 
+  test('a placeholder that many have for an address: each row is judged once, however many ids it came with before', async () => {
+    const rows = [1, 2, 3].map((id) => ({ line: id + 1, legacyId: `${id}`, email: 'none@example.com' }));
+    await list('a', ...rows.map(({ legacyId, email }) => `${legacyId},${email},,`));
+    await stageRows(
+      db.database,
+      rows.map((row) => copyLine({ ...row, emailKey: row.email, again: true })),
+    );
+    await db.database.session(async (session) => {
+      await judgeRows(session, 'a');
+      expect(await session.query(sql`select line from rivals order by line`)).toEqual(
+        rows.map(({ line }) => ({ line })),
+      );
+      await clearRows(session);
+    });
+  });
+
   test('an id that comes with another address than before stays with the old one', async () => {
     await list('a', '1,x@example.com,,');
     expect(await list('a', '1,y@example.com,,')).toMatchObject({ created: 0, byProblem: { email_conflict: 1 } });
