@@ -154,12 +154,12 @@ export async function findTheHistories({ urls, step, signal }: Story): Promise<v
   });
 
   for (const { who, on } of [
-    { who: onTwoLists, on: 'two lists finds both histories' },
-    { who: withBookings, on: 'two lists, one of them without an e-service here, finds the one' },
-    { who: onErrandListOnly, on: "the first e-service's list only finds that history" },
-    { who: onMapListOnly, on: "the second e-service's list only finds that history" },
+    { who: onTwoLists, on: 'two lists finds both histories, each by its own old id' },
+    { who: withBookings, on: 'two lists, one of them without an e-service here, finds the one history' },
+    { who: onErrandListOnly, on: "the first e-service's list only finds that one" },
+    { who: onMapListOnly, on: "the second e-service's list only finds that one" },
   ]) {
-    await step(`a resident on ${on}, each by its own old id`, async () => {
+    await step(`a resident on ${on}`, async () => {
       const pages = await pagesOf(await come(who.email));
       const { asiointiId, karttaId, elsewhereId }: Partial<Record<'asiointiId' | 'karttaId' | 'elsewhereId', string>> =
         who;
