@@ -18,15 +18,8 @@ if (process.env['JEST_WORKER_ID']) {
   vm.SourceTextModule = class extends vm.SourceTextModule {
     constructor(text: string, options?: vm.SourceTextModuleOptions) {
       const cachedData = compiled.get(text);
-      try {
-        super(text, cachedData ? { ...options, cachedData } : options);
-      } catch (error) {
-        // V8 takes nothing back that it made under other flags, and a test may have set one.
-        if ((error as NodeJS.ErrnoException).code !== 'ERR_VM_MODULE_CACHED_DATA_REJECTED') throw error;
-        compiled.delete(text);
-        super(text, options);
-      }
-      if (!compiled.has(text)) compiled.set(text, this.createCachedData());
+      super(text, cachedData ? { ...options, cachedData } : options);
+      if (!cachedData) compiled.set(text, this.createCachedData());
     }
   };
 
@@ -38,7 +31,6 @@ if (process.env['JEST_WORKER_ID']) {
       ...(cachedData ? { cachedData } : { produceCachedData: true }),
     });
     if (made.cachedData) compiled.set(text, made.cachedData);
-    else if (made.cachedDataRejected) compiled.delete(text);
     return made;
   };
 }
