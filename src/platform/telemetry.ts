@@ -14,7 +14,7 @@ export interface Log {
   child(fields: object): Log;
 }
 
-/** Bytes of lines that wait for a disk that is full; what comes on top is left out. */
+/** Bytes of lines that wait for a disk that is full, or for a slow reader; what comes on top is left out. */
 const MOST_WAITING = 1_000_000;
 
 export function makeLog(options: { level?: string; destination?: NodeJS.WritableStream } = {}): Log {
@@ -26,9 +26,19 @@ export function makeLog(options: { level?: string; destination?: NodeJS.Writable
   };
   if (options.destination) return wrap(pino(settings, options.destination), () => {});
   // Lines go out together, within the twentieth of a second: a system call for each is a good part of a request's work.
-  const output = pino.destination({ fd: 1, sync: true, minLength: 8_192, maxLength: MOST_WAITING, periodicFlush: 50 });
+  const output = pino.destination({
+    // Asking for the stream has Node open it, and so a pipe that is full answers at once instead of holding up every request.
+    fd: process.stdout.fd,
+    sync: true,
+    minLength: 8_192,
+    maxLength: MOST_WAITING,
+    periodicFlush: 50,
+    // By itself it would sleep and try again until the reader comes.
+    retryEAGAIN: () => false,
+  });
   // A full disk or a reader that has gone must not end the service; `flushSync` would even try it for ever.
   output.on('error', () => {});
+  output.on('drop', () => metrics.logLeftOut.inc());
   const flush = () => output.flush();
   process.on('exit', flush);
   return wrap(pino(settings, output), flush);
@@ -118,6 +128,11 @@ const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, reg
 
 export const metrics = {
   registry,
+  logLeftOut: new Counter({
+    name: 'tunnus_log_lines_left_out_total',
+    help: 'Lines of the log that were left out, since nobody took the lines before',
+    registers: [registry],
+  }),
   /** `route` is the pattern, never the path as asked: a path may hold a link. */
   requests: new Histogram({
     name: 'tunnus_http_request_seconds',

@@ -85,13 +85,14 @@ test('below its level it is silent', () => {
 
 describe('a log that cannot be written holds up nothing', () => {
   const LOGGING = `
-    import { makeLog } from '${new URL('../../src/platform/telemetry.ts', import.meta.url).href}';
+    import { makeLog, metrics } from '${new URL('../../src/platform/telemetry.ts', import.meta.url).href}';
     const log = makeLog();
-    process.stdin.on('end', () => {
+    process.stdin.on('end', async () => {
       log.warn({}, 'something is wrong');
       for (let n = 0; n < 50_000; n += 1) log.info({ n }, 'and something else happened');
       log.error({}, 'and wrong again');
-      process.stderr.write('alive');
+      const [leftOut] = (await metrics.logLeftOut.get()).values;
+      process.stderr.write(leftOut.value > 30_000 ? 'alive, lines left out' : 'alive');
     }).resume();`;
   const logging = (stdout: 'pipe' | number) =>
     spawn(process.execPath, ['--input-type=module', '-e', LOGGING], {
@@ -113,10 +114,14 @@ describe('a log that cannot be written holds up nothing', () => {
     expect(await endOf(child)).toEqual({ code: 0, told: 'alive' });
   });
 
+  test('where its reader stands still', async () => {
+    expect(await endOf(logging('pipe'))).toEqual({ code: 0, told: 'alive, lines left out' });
+  });
+
   test('where the disk is full', async () => {
     const full = await open('/dev/full', 'w');
     const child = logging(full.fd);
-    expect(await endOf(child).finally(() => full.close())).toEqual({ code: 0, told: 'alive' });
+    expect(await endOf(child).finally(() => full.close())).toEqual({ code: 0, told: 'alive, lines left out' });
   });
 });
 

@@ -2,7 +2,7 @@
  * Database servers that are lost in earnest while residents come: killed, replaced by their standby, out of disk. Pages stay calm,
  * all goes on by itself, and nothing that was acknowledged is lost. The times go into docs/operations.md.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -22,11 +22,16 @@ import { startWorld, type World } from '../support/world.ts';
 type Server = Awaited<ReturnType<typeof startEmbedded>>;
 
 let folder: string;
+/** What is still to be closed, however the test ends: the last first. */
+let open: (() => unknown)[];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tunnus-lost-'));
   await chmod(folder, 0o755);
+  open = [() => rm(folder, { recursive: true, force: true })];
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  for (const close of open.reverse()) await close();
+});
 
 const readiness = async (world: World): Promise<number> => (await fetch(`${world.issuer}/health/ready`)).status;
 
@@ -50,11 +55,27 @@ async function onServer(url: string, ...statements: string[]): Promise<void> {
     .finally(() => database.close());
 }
 
+/** A world whose database has this address, and residents who come all the time. */
+async function startResidents(url: string) {
+  const world = await startWorld({ databaseUrl: () => Promise.resolve(url) });
+  open.push(() => world.close());
+  const arrivals = await startArrivals(world);
+  // Whether they fared well is the test's own to ask.
+  open.push(() => arrivals.stop().catch(() => undefined));
+  return { world, arrivals };
+}
+
+/** The same, by a way that can lead to another server later. */
+async function startWorldOn(server: Server) {
+  const way = await startGate(server.url);
+  open.push(() => way.close());
+  return { way, ...(await startResidents(way.url)) };
+}
+
 test('a server is killed in the middle of sign-ins and comes back elsewhere', async () => {
   let server = await startEmbedded({ folder });
-  const way = await startGate(server.url);
-  const world = await startWorld({ databaseUrl: () => Promise.resolve(way.url) });
-  const arrivals = await startArrivals(world);
+  open.push(() => server.stop());
+  const { world, way, arrivals } = await startWorldOn(server);
   const times: number[] = [];
   for (let nth = 0; nth < 3; nth += 1) {
     const came = arrivals.acknowledged.length;
@@ -72,13 +93,10 @@ test('a server is killed in the middle of sign-ins and comes back elsewhere', as
   await arrivals.stop();
   process.stdout.write(`killed: ready after ${times.join(', ')} ms; ${arrivals.acknowledged.length} residents\n`);
   await expectNobodyLost(world, arrivals);
-  await world.close();
-  await way.close();
-  await server.stop();
 }, 120_000);
 
-/** A standby of `primary` that streams; hands its address and process. */
-async function startStandby(primary: Server, at: string): Promise<{ url: string; process: ChildProcess }> {
+/** A standby of `primary` that streams; hands its address. */
+async function startStandby(primary: Server, at: string): Promise<string> {
   await baseBackup(primary.url, primary.folder, at);
   const { hostname, port, username, password } = new URL(primary.url);
   await writeFile(
@@ -98,6 +116,8 @@ async function startStandby(primary: Server, at: string): Promise<{ url: string;
     ['-D', home.data, ...settings.flatMap((setting) => ['-c', setting])],
     { cwd: at, env: { PATH: process.env['PATH'], LC_ALL: 'C' }, stdio: 'ignore', ...home.user },
   );
+  const ended = once(standby, 'exit');
+  open.push(() => standby.kill('SIGINT') && ended);
   const url = Object.assign(new URL(primary.url), { port: String(own) }).href;
   await until('the standby answers', () =>
     onServer(url, 'select 1').then(
@@ -105,25 +125,25 @@ async function startStandby(primary: Server, at: string): Promise<{ url: string;
       () => false,
     ),
   );
-  return { url, process: standby };
+  return url;
 }
 
 test('two servers in database.url: the standby takes over while residents come', async () => {
   const primary = await startEmbedded({ folder: join(folder, 'a') });
+  open.push(() => primary.stop());
   const standby = await startStandby(primary, join(folder, 'b'));
   await onServer(primary.url, `alter system set synchronous_standby_names = '*'`, 'select pg_reload_conf()');
-  const { host } = new URL(standby.url);
+  const { host } = new URL(standby);
   // The standby first: it is asked, takes no writing, and is passed over.
   const url = primary.url.replace('@', `@${host},`) + '?target_session_attrs=read-write';
-  const world = await startWorld({ databaseUrl: () => Promise.resolve(url) });
+  const { world, arrivals } = await startResidents(url);
   expect(await readiness(world)).toBe(200);
-  const arrivals = await startArrivals(world);
   await until('residents', () => arrivals.acknowledged.length > 2);
 
   await kill(primary);
   await until('not ready', async () => (await readiness(world)) === 503);
   const before = arrivals.acknowledged.length;
-  await onServer(standby.url, 'select pg_promote()');
+  await onServer(standby, 'select pg_promote()');
   const ready = await timed('ready', async () => (await readiness(world)) === 200);
   const first = await timed('the first resident', () => arrivals.acknowledged.length > before);
   await until('more residents', () => arrivals.acknowledged.length > before + 3);
@@ -134,11 +154,7 @@ test('two servers in database.url: the standby takes over while residents come',
   await expectNobodyLost(world, arrivals);
   // Every way to the database has found it: listening, the queue (which mailed the links), commands.
   const [row] = await world.database.query<{ port: number }>(sql`select inet_server_port() as port`);
-  expect(String(row!.port)).toBe(new URL(standby.url).port);
-  await world.close();
-  standby.process.kill('SIGINT');
-  await once(standby.process, 'exit');
-  await primary.stop();
+  expect(String(row!.port)).toBe(new URL(standby).port);
 }, 120_000);
 
 /** A disk of its own, so small that it can be filled. Only who may mount one has it: others are told, and outage.long.test.ts remains. */
@@ -160,44 +176,37 @@ function filler(disk: string) {
 
 test('a disk that is really full, of data and then of WAL: calm meanwhile, and on as soon as there is space', async () => {
   if (!smallDisk(folder, 256)) return;
+  open.push(() => spawnSync('umount', [folder]));
   let server = await startEmbedded({ folder });
-  const way = await startGate(server.url);
-  const world = await startWorld({ databaseUrl: () => Promise.resolve(way.url) });
-  const arrivals = await startArrivals(world);
+  open.push(() => server.stop());
+  const { world, way, arrivals } = await startWorldOn(server);
   const disk = filler(folder);
-  try {
-    await until('residents', () => arrivals.acknowledged.length > 2);
+  await until('residents', () => arrivals.acknowledged.length > 2);
 
-    disk.take();
-    await until('a full disk', () => (arrivals.refused.get(503) ?? 0) > 5, 60_000);
-    const log = world.log.filter((line) => line.includes('a request was refused'));
-    expect(log.join()).toMatch(/the database does not answer: could not extend file .*No space left on device/);
-    const full = arrivals.acknowledged.length;
-    await disk.free();
-    const back = await timed('residents again', () => arrivals.acknowledged.length > full);
+  disk.take();
+  await until('a full disk', () => (arrivals.refused.get(503) ?? 0) > 5, 60_000);
+  const log = world.log.filter((line) => line.includes('a request was refused'));
+  expect(log.join()).toMatch(/the database does not answer: could not extend file .*No space left on device/);
+  const full = arrivals.acknowledged.length;
+  await disk.free();
+  const back = await timed('residents again', () => arrivals.acknowledged.length > full);
 
-    // No space for WAL ends the server itself.
-    disk.take();
-    const written = `select pg_logical_emit_message(false, 'fill', repeat('x', 8000000)) from generate_series(1, 40)`;
-    await onServer(server.url, written).catch(() => undefined);
-    await until('not ready', async () => (await readiness(world)) === 503);
-    const down = arrivals.acknowledged.length;
-    await disk.free();
-    await server.stop();
-    server = await startEmbedded({ folder });
-    way.leadTo(server.url);
-    const ready = await timed('ready', async () => (await readiness(world)) === 200);
-    await until('residents', () => arrivals.acknowledged.length > down);
-    await arrivals.stop();
-    process.stdout.write(
-      `a full disk: a resident through after ${back} ms; full of WAL: ready ${ready} ms after the server is; ${arrivals.acknowledged.length} residents\n`,
-    );
-    expect([...arrivals.refused.keys()]).toEqual([503]);
-    await expectNobodyLost(world, arrivals);
-  } finally {
-    await world.close();
-    await way.close();
-    await server.stop();
-    spawnSync('umount', [folder]);
-  }
+  // No space for WAL ends the server itself.
+  disk.take();
+  const written = `select pg_logical_emit_message(false, 'fill', repeat('x', 8000000)) from generate_series(1, 40)`;
+  await onServer(server.url, written).catch(() => undefined);
+  await until('not ready', async () => (await readiness(world)) === 503);
+  const down = arrivals.acknowledged.length;
+  await disk.free();
+  await server.stop();
+  server = await startEmbedded({ folder });
+  way.leadTo(server.url);
+  const ready = await timed('ready', async () => (await readiness(world)) === 200);
+  await until('residents', () => arrivals.acknowledged.length > down);
+  await arrivals.stop();
+  process.stdout.write(
+    `a full disk: a resident through after ${back} ms; full of WAL: ready ${ready} ms after the server is; ${arrivals.acknowledged.length} residents\n`,
+  );
+  expect([...arrivals.refused.keys()]).toEqual([503]);
+  await expectNobodyLost(world, arrivals);
 }, 180_000);

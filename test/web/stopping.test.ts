@@ -77,7 +77,7 @@ test('SIGTERM ends it with 0 also while the job queue is being started anew', as
   const queuesThatStand = sql`
     select 1 from pg_locks join pg_database on pg_database.oid = database
     where datname = current_database() and locktype = 'advisory' and objsubid = 1`;
-  expect(await database.query(queuesThatStand)).toHaveLength(1);
+  await until('one queue stands', async () => (await database.query(queuesThatStand)).length === 1);
   await database.transaction(async (tx) => {
     await tx.query(sql`lock table graphile_worker.migrations`);
     await untilBlocked(database);
