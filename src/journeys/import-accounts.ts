@@ -223,16 +223,18 @@ async function mergeAll(
   async function mergeNext(): Promise<void> {
     while (begun < last && !failed) {
       const batch = { source, after: begun, upTo: (begun += size) };
+      // All rows of one address are in one batch, however many: it takes its time.
       const merge = (yielding: boolean): Promise<number> =>
-        database.transaction(async (tx) => {
-          // Nothing is told before the audit row is on disk, and that waits for all before it. A batch is sorted in memory, and
-          // takes its time: all rows of one address are in one.
-          await tx.query(sql`
-            select pg_advisory_xact_lock_shared(${MERGE_LOCK}), ${notWaitingForDisk},
-              set_config('work_mem', '32MB', true), set_config('statement_timeout', '0', true)`);
-          await leaveOutNewlyErased(tx, { ...batch, erased: rest.erased }, rest.sealer);
-          return mergeRows(tx, { ...batch, joins, known, yielding }, now);
-        });
+        database.transaction(
+          async (tx) => {
+            // Nothing is told before the audit row is on disk, and that waits for all before it. A batch is sorted in memory.
+            await tx.query(sql`
+            select pg_advisory_xact_lock_shared(${MERGE_LOCK}), ${notWaitingForDisk}, set_config('work_mem', '32MB', true)`);
+            await leaveOutNewlyErased(tx, { ...batch, erased: rest.erased }, rest.sealer);
+            return mergeRows(tx, { ...batch, joins, known, yielding }, now);
+          },
+          { timed: false },
+        );
       const ties = await merge(false).catch((error: unknown) => {
         if (!isTaken(error)) throw error;
         return merge(true);

@@ -31,7 +31,8 @@ export interface Session extends Queryable {
 }
 
 export interface Database extends Transaction {
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /** `timed` false: no statement in it has a time limit, for work that no page waits for. */
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: { timed?: boolean }): Promise<T>;
   session<T>(work: (session: Session) => Promise<T>): Promise<T>;
   /**
    * Reconnects by itself. What was notified while the connection was away is lost, so after every reconnection
@@ -227,9 +228,9 @@ export function openDatabase({
     }
   }
 
-  async function run<R extends object>(client: pg.PoolClient, { text, values }: Sql): Promise<R[]> {
+  async function run<R extends object>(client: pg.PoolClient, { text, values }: Sql, limit = patience): Promise<R[]> {
     counts.statements += 1;
-    const config = { ...(!direct && { name: nameOf(text) }), text, values: values as unknown[], ...patience };
+    const config = { ...(!direct && { name: nameOf(text) }), text, values: values as unknown[], ...limit };
     const sending = () => client.query<R & pg.QueryResultRow>(config);
     // The text alone: values are parameters, and no span has them.
     return (await traced('sql', { 'db.system.name': 'postgresql', 'db.query.text': text }, sending)).rows;
@@ -262,7 +263,7 @@ export function openDatabase({
       return rows;
     });
 
-  async function transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  async function transaction<T>(work: (tx: Transaction) => Promise<T>, { timed = true } = {}): Promise<T> {
     const client = await connection();
     let over = false;
     const inside = <R>(step: () => Promise<R>): Promise<R> => {
@@ -271,9 +272,9 @@ export function openDatabase({
     };
     const control = (text: string) => translating(() => client.query({ text, ...patience }));
     try {
-      await control('begin');
+      await control(timed ? 'begin' : 'begin; set local statement_timeout = 0');
       const result = await work({
-        query: async (statement) => inside(() => run(client, statement)),
+        query: async (statement) => inside(() => run(client, statement, timed ? patience : {})),
         copyFrom: async (statement, rows) => inside(() => copy(client, statement, rows)),
       });
       over = true;

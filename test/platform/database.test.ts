@@ -176,6 +176,14 @@ describe('the database is called unavailable', () => {
     await hasty.close();
   });
 
+  test('but not in a transaction that is not timed, however long a statement takes', async () => {
+    const hasty = openDatabase({ url: house.url, statementTimeout: 50 });
+    const long = sql`select pg_sleep(1.3)`;
+    await expect(hasty.transaction((tx) => tx.query(long))).rejects.toBeInstanceOf(DatabaseUnavailable);
+    expect(await hasty.transaction((tx) => tx.query(long), { timed: false })).toHaveLength(1);
+    await hasty.close();
+  });
+
   test('when no connection comes free', async () => {
     const narrow = openDatabase({ url: house.url, max: 1 });
     await narrow.transaction(async () => {
