@@ -229,7 +229,7 @@ async function mergeAll(
           async (tx) => {
             // Nothing is told before the audit row is on disk, and that waits for all before it. A batch is sorted in memory.
             await tx.query(sql`
-            select pg_advisory_xact_lock_shared(${MERGE_LOCK}), ${notWaitingForDisk}, set_config('work_mem', '32MB', true)`);
+              select pg_advisory_xact_lock_shared(${MERGE_LOCK}), ${notWaitingForDisk}, set_config('work_mem', '32MB', true)`);
             await leaveOutNewlyErased(tx, { ...batch, erased: rest.erased }, rest.sealer);
             return mergeRows(tx, { ...batch, joins, known, yielding }, now);
           },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { importAccounts, type ImportOptions, type ImportResult } from '../../src/journeys/import-accounts.ts';
 import { sql } from '../../src/platform/database.ts';
-import { makeSealer } from '../../src/platform/secrets.ts';
+import { makeSealer, type Sealer } from '../../src/platform/secrets.ts';
 import { makeLog } from '../../src/platform/telemetry.ts';
 import { clearRows, copyLine, countRows, judgeRows, mergeRows, stageRows } from '../../src/records/account-lists.ts';
 import { accountByKey, accountJson, changeEmail, setOwnPassword } from '../../src/records/accounts.ts';
@@ -71,6 +71,12 @@ async function allTables(): Promise<Record<string, unknown>> {
   });
   expect(content).toMatchObject({ import_rows: [] });
   return content;
+}
+
+async function erase(email: string, sealer: Sealer): Promise<void> {
+  const account = (await accountByKey(db.database, email))!;
+  const legacyIds = await tiesOfAccount(db.database, account.id);
+  await db.database.transaction((tx) => eraseAccount(tx, { account, legacyIds, sealer }, NOW));
 }
 
 async function stored(email: string): Promise<{ password_hash?: string; password_state: string; epoch: number }> {
@@ -338,10 +344,7 @@ describe('what is in doubt is tied to nobody', () => {
     await list('a', '1,x@example.com,,');
     const [old, next] = ['an old secret of thirty-two characters', 'a new secret of thirty-two characters'];
     const key = await digestKey(db.database, makeSealer([old]));
-    const account = (await accountByKey(db.database, 'x@example.com'))!;
-    const legacyIds = await tiesOfAccount(db.database, account.id);
-    const erasing = { account, legacyIds, sealer: makeSealer([old], key) };
-    await db.database.transaction((tx) => eraseAccount(tx, erasing, NOW));
+    await erase('x@example.com', makeSealer([old], key));
     const path = await file('legacy_id,email\n1,other@example.com\n2,x@example.com\n');
     const changing = makeSealer([next, old]);
     for (const secrets of [[next, old], [next]]) {
@@ -355,9 +358,7 @@ describe('what is in doubt is tied to nobody', () => {
 
   test('erased stays erased: neither the address nor the old id comes back', async () => {
     await list('a', '1,x@example.com,,');
-    const account = (await accountByKey(db.database, 'x@example.com'))!;
-    const legacyIds = await tiesOfAccount(db.database, account.id);
-    await db.database.transaction((tx) => eraseAccount(tx, { account, legacyIds, sealer }, NOW));
+    await erase('x@example.com', sealer);
     expect(await list('a', '1,other@example.com,,', '2,x@example.com,,')).toMatchObject({
       created: 0,
       byProblem: { erased: 2 },
@@ -367,9 +368,7 @@ describe('what is in doubt is tied to nobody', () => {
 
   test('whoever shares an address with an erased id is counted, and in doubt all the same', async () => {
     await list('a', '1,x@example.com,,');
-    const account = (await accountByKey(db.database, 'x@example.com'))!;
-    const legacyIds = await tiesOfAccount(db.database, account.id);
-    await db.database.transaction((tx) => eraseAccount(tx, { account, legacyIds, sealer }, NOW));
+    await erase('x@example.com', sealer);
     expect(await list('a', '1,y@example.com,,', '2,y@example.com,,')).toMatchObject({
       created: 1,
       inDoubt: 1,
